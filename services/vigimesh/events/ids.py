@@ -1,0 +1,43 @@
+"""Names of things, made only from what they name, so that a redo makes the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+
+#: Hexadecimal digits of an id: 128 bits, so that a billion events collide with probability 1e-21.
+ID_DIGITS = 32
+
+
+def digest(data: bytes) -> str:
+    """Return the SHA-256 of `data` in hexadecimal (64 digits): the name of an object in the store."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def event_id(input_id: str, stage: str, pass_number: int, index: int) -> str:
+    """Return the id of the `index`-th event that `stage` makes from the event `input_id` in a pass (32 digits)."""
+    return _short(f"{input_id}|{stage}|{pass_number}|{index}")
+
+
+def message_id(tenant: str, sender: str, receiver: str, report_id: str, created_on: str, body_digest: str) -> str:
+    """Return the id of a message: the same message sent again has the same id (DESIGN part 2, Identity)."""
+    parts = (tenant, sender, receiver, report_id, created_on, body_digest)
+    return _short("\x1f".join(parts))
+
+
+def case_id(tenant: str, worldwide_id: str, report_id: str) -> str:
+    """Return the record key of a case: tenant, slash, worldwide unique id, else the sender's report id."""
+    return f"{tenant}/{worldwide_id or report_id}"
+
+
+def trace_id(message: str) -> str:
+    """Return the W3C trace id (32 hexadecimal digits) under which every span of a message stands."""
+    return _short(f"trace|{message}")
+
+
+def span_id(event: str) -> str:
+    """Return a W3C span id (16 hexadecimal digits) for the work that made an event."""
+    return _short(f"span|{event}")[:16]
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]

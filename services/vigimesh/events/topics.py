@@ -1,0 +1,139 @@
+"""The one table of topics: topic, event, schema, writers, readers, key, policy.
+
+README's table, the AsyncAPI document, topic creation, registry subjects and group names come from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vigimesh.events import classes as e
+
+PREFIX = "vigimesh."
+LANES = ("hot", "warm", "cold")
+DOORS = ("urgent", "normal")
+
+#: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each (DESIGN part 2).
+LANE_STAGES = ("planner", "retriever", "tool-executor")
+STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
+
+#: archived: kept until the archivist has copied it; compacted: newest per key; forever: never deleted.
+Policy = Literal["archived", "compacted", "forever"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """One row of the table. `partitions` is `case` (equal for all case-keyed topics) or `one`."""
+
+    name: str
+    event: type
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    key: str
+    policy: Policy
+    holds: str
+    partitions: Literal["case", "one"] = "case"
+
+    @property
+    def subject(self) -> str:
+        """Registry subject (TopicNameStrategy)."""
+        return f"{self.name}-value"
+
+    @property
+    def schema_file(self) -> str:
+        """File name in `schemas/`."""
+        return f"{self.event.__name__}.avsc"
+
+
+def _row(
+    name: str, event: type, flow: tuple[tuple[str, ...], tuple[str, ...]], keyed: tuple[str, Policy], holds: str
+) -> Topic:
+    one = name in ("throttle",)
+    return Topic(
+        name=PREFIX + name, event=event, writers=flow[0], readers=flow[1], key=keyed[0], policy=keyed[1],
+        holds=holds, partitions="one" if one else "case",
+    )  # fmt: skip
+
+
+_CASE: tuple[str, Policy] = ("case id", "archived")
+
+TOPICS: tuple[Topic, ...] = (
+    *(
+        _row(f"case.received.{door}", e.CaseReceived, (("upstream", "intake"), ("router",)), _CASE,
+             "the upstream contract: one version of one case or document"
+             + ("; urgent = hint or serious flag seen at the door" if door == "urgent" else ""))
+        for door in DOORS
+    ),
+    *(_row(f"plan.{lane}", e.CaseRouted, (("router", "supervisor"), ("planner",)), _CASE,
+           "a case with its workflow, lane, clock and version; an escalation with its pass") for lane in LANES),
+    *(_row(f"retrieve.{lane}", e.CasePlanned, (("planner",), ("retriever",)), _CASE,
+           "a case with its plan") for lane in LANES),
+    *(_row(f"execute.{lane}", e.EvidenceRetrieved, (("retriever",), ("tool-executor",)), _CASE,
+           "a case with the passages found") for lane in LANES),
+    *(_row(f"supervise.{lane}", e.ToolsExecuted, (("tool-executor",), ("supervisor",)), _CASE,
+           "a triaged case") for lane in LANES),
+    _row("case.head", e.HeadMoved, (("supervisor",), ("supervisor",)), ("case id", "compacted"),
+         "newest version accepted, what was concluded, nullified or not"),
+    _row("case.decided", e.CaseDecided, (("supervisor",), ("downstream",)), _CASE,
+         "decision, grade, reason-of-record, versions used"),
+    _row("case.review", e.ReviewRequested, (("supervisor",), ("console",)), _CASE,
+         "what a person must decide, and by when"),
+    _row("parked", e.EventParked, (STAGES, ("resumer",)), ("event id", "compacted"),
+         "an event that waits until a moment, as it was"),
+    _row("usage", e.UsageRecorded, (STAGES, ("spend",)), _CASE, "each priced thing"),
+    _row("retrieval.telemetry", e.RetrievalMeasured, (("retriever",), ("librarian",)),
+         ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
+    _row("flow", e.FlowCounted, (STAGES, ("controller",)), ("workflow", "archived"),
+         "records consumed and produced in each transaction"),
+    _row("flow.totals", e.FlowTotalled, (("controller",), ("controller",)), ("workflow", "compacted"),
+         "totals with the offsets they stand at"),
+    _row("throttle", e.ThrottleOrdered, (("controller",), STAGES), ("lane and workflow", "archived"),
+         "orders in force"),
+    _row("knowledge.changed", e.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
+         "a document has a new version"),
+    _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
+         "which card, rule set, price book or model came into force when"),
+    _row("audit", e.AuditRecorded, (("intake", *STAGES), ("notary",)), _CASE,
+         "who or what did what, when, why, with the answers used"),
+    _row("deadletter", e.EventDeadLettered, (STAGES, ("operator",)), ("event id", "compacted"),
+         "an event that could not be worked on, with its cause"),
+)  # fmt: skip
+
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
+
+
+def lane_topic(step: str, lane: str) -> str:
+    """Return the topic of a lane: `lane_topic("plan", "hot") == "vigimesh.plan.hot"`."""
+    return BY_NAME[f"{PREFIX}{step}.{lane}"].name
+
+
+def topic(name: str) -> str:
+    """Return the full name of a topic of the table; raises `KeyError` for one that is not in it."""
+    return BY_NAME[PREFIX + name].name
+
+
+def group_of(stage: str, lane: str | None) -> str:
+    """Return the consumer group of a stage: `vigimesh.planner.hot`, `vigimesh.router`."""
+    return f"{PREFIX}{stage}.{lane}" if stage in LANE_STAGES else f"{PREFIX}{stage}"
+
+
+def inputs_of(stage: str, lane: str | None) -> tuple[str, ...]:
+    """Return the topics a stage's group consumes, most urgent first."""
+    step = {"planner": "plan", "retriever": "retrieve", "tool-executor": "execute"}.get(stage)
+    if stage == "router":
+        return tuple(topic(f"case.received.{door}") for door in DOORS)
+    if stage == "supervisor":
+        return tuple(lane_topic("supervise", one) for one in LANES)
+    if step is None:
+        raise KeyError(stage)
+    return tuple(lane_topic(step, one) for one in LANES if lane in (None, one))
+
+
+def groups() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return every consumer group of the stages with the topics it reads."""
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    for stage in STAGES:
+        lanes: tuple[str | None, ...] = LANES if stage in LANE_STAGES else (None,)
+        rows.extend((group_of(stage, lane), inputs_of(stage, lane)) for lane in lanes)
+    return tuple(rows)

@@ -1,0 +1,1 @@
+"""The one worker loop: poll → handle → gather → commit → unpause → throttle. It knows no domain."""
