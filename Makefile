@@ -1,0 +1,64 @@
+# One command each; every target first builds what it needs. `make` alone lists them.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+#: Seconds that one test may take: a hung broker must not hang the check.
+TEST_TIMEOUT_S := 300
+# What `make test` hands to pytest besides, for example: make test T=tests/unit/test_clock.py
+T ?=
+FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
+
+export PYTHON
+export PYTHONPATH := services
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check check-fast venv format lint types imports wheel test test-fast fix lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: venv ## the whole mesh on several dozen synthetic cases
+	@$(PY) -m vigimesh demo
+
+check: venv ## format, lint, types, import rules, wheel, every test (what CI runs)
+	@bash .ci/steps check format lint types imports wheel test
+
+check-fast: venv ## the same without a broker, in under a minute
+	@bash .ci/steps check-fast format lint types imports test-fast
+
+venv: ## .venv as requirements.lock says (only when it does not yet)
+	@bash .ci/venv
+
+format: venv ## is every file formatted?
+	@$(PY) -m ruff format --check --quiet . || { $(PY) -m ruff format --diff --quiet . ; exit 1; }
+
+lint: venv ## ruff's rules
+	@$(PY) -m ruff check --quiet .
+
+types: venv ## strict types, code and tests
+	@$(PY) -m mypy --no-error-summary
+
+imports: venv ## the import rules of pyproject.toml
+	@$(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
+
+wheel: venv ## dist/*.whl
+	@rm -rf dist
+	@$(PY) -m hatchling build --target wheel dist > /dev/null
+	@ls dist/*.whl > /dev/null
+
+test: venv ## every test; T="..." hands arguments to pytest
+	@$(PY) -m pytest $(T)
+
+test-fast: venv ## the tests that need no broker
+	@$(PY) -m pytest -m "not real" $(FAST_TESTS) $(T)
+
+fix: venv ## let ruff mend what it can
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --fix .
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	@bash .ci/lock
+
+clean: ## remove what was built, .venv too
+	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
