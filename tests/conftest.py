@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 import pytest_socket
 
+from vigimesh.errors import Misconfigured, Transient
+
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Fixtures whose use makes a test `real`.
 STACK_FIXTURES = {"stack", "stack_urls"}
+
+#: In CI a missing broker is a failure; on a laptop the tests that need it skip, saying so.
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 pytest_plugins = ["stack_fixture"] if importlib.util.find_spec("stack_fixture") else []
 
@@ -24,22 +30,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.real)
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse sockets to unit tests and house rules; `enable_socket` is for those that serve on loopback."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Refuse sockets to unit tests and house rules; skip a test whose stack cannot be had here, except in CI."""
     room = item.path.relative_to(ROOT / "tests").parts[0]
+    # `enable_socket` marks those that serve on loopback.
     if room in {"unit", "rules"} and item.get_closest_marker("enable_socket") is None:
         pytest_socket.disable_socket(allow_unix_socket=True)
+    try:
+        yield
+    except (Misconfigured, Transient) as missing:
+        if IN_CI or item.get_closest_marker("real") is None:
+            raise
+        pytest.skip(f"the stack cannot be started here: {missing}")
 
 
 def pytest_runtest_teardown() -> None:
     """Give sockets back to the tests that follow."""
     pytest_socket.enable_socket()
-
-
-@pytest.fixture(scope="session")
-def in_ci() -> bool:
-    """Tell whether a missing service is a failure (CI) or a reason to skip, saying so (a laptop)."""
-    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 
 @pytest.fixture(scope="session")
