@@ -58,7 +58,18 @@ def run_isolated(code: str, installed: Path, *arguments: str) -> subprocess.Comp
 
 def tracked(*places: str) -> list[str]:
     """List the files below `places` that git tracks or would."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *places]
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--",
+        *places,
+    ]
     listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return sorted(name for name in set(listing.split("\0")) if name and (ROOT / name).is_file())
 

@@ -17,7 +17,16 @@ Rule = Callable[[PurePosixPath, ast.Module], Iterator[str]]
 @cache
 def project_files() -> tuple[PurePosixPath, ...]:
     """List the files that git tracks or would, from the root; those ignored and those deleted left out."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
     listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     paths = sorted({name for name in listing.split("\0") if name})
     return tuple(PurePosixPath(path) for path in paths if (ROOT / path).is_file())
