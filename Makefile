@@ -40,7 +40,7 @@ imports: venv ## the import rules of pyproject.toml
 
 wheel: venv ## dist/*.whl
 	@rm -rf dist
-	@$(PY) -m hatchling build --target wheel dist > /dev/null
+	@$(PY) -m hatchling build --target wheel --directory dist > /dev/null
 	@ls dist/*.whl > /dev/null
 
 test: venv ## every test; T="..." hands arguments to pytest

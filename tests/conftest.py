@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_socket
 
@@ -19,6 +20,11 @@ STACK_FIXTURES = {"stack", "stack_urls"}
 
 #: In CI a missing broker is a failure; on a laptop the tests that need it skip, saying so.
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+# The same examples on every machine: a failure in CI is a failure here. No time limit for one example, because the
+# machine is shared; the test's own limit holds.
+hypothesis.settings.register_profile("check", derandomize=True, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 pytest_plugins = ["stack_fixture"] if importlib.util.find_spec("stack_fixture") else []
 
