@@ -1,0 +1,115 @@
+"""`vigimesh stack up|status|down`: the embedded stack alone, without the mesh."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vigimesh.app.devstack.state import Stack
+
+app = typer.Typer(
+    name="stack",
+    help="Kafka, schema registry, PostgreSQL, Valkey and an object folder for development, on loopback only.",
+    no_args_is_help=True,
+)
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Folder of the stack's data. [default: vigimesh in your XDG data folder]",
+        metavar="DIR",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+#: Exit status of `status` and `down` when nothing runs.
+NOT_RUNNING = 3
+
+
+@app.command("up")
+def up_command(
+    data: Data = None,
+    as_json: AsJson = False,
+    kafka_port: Annotated[int, typer.Option(help="Port for Kafka; 0 chooses a free one.")] = 0,
+    registry_port: Annotated[
+        int, typer.Option(help="Port for the schema registry; 0 chooses a free one.")
+    ] = 0,
+) -> None:
+    """Start the stack, or find the one that runs, and leave it running until `vigimesh stack down`."""
+    from vigimesh.app.devstack import Wishes, up
+    from vigimesh.app.devstack.progress import Terminal
+
+    wishes = Wishes(kafka_port=kafka_port, registry_port=registry_port)
+    lease = up(_folder(data), attached=False, progress=Terminal(), wishes=wishes)
+    _show(lease.stack, as_json)
+
+
+@app.command("status")
+def status_command(data: Data = None, as_json: AsJson = False) -> None:
+    """Show the stack that runs and answers; exit status 3 when there is none."""
+    from vigimesh.app.devstack import status
+
+    stack = status(_folder(data))
+    if stack is None:
+        _tell(
+            f"no stack answers in {_folder(data)}; start one: vigimesh stack up", {"running": False}, as_json
+        )
+        raise typer.Exit(NOT_RUNNING)
+    _show(stack, as_json)
+
+
+@app.command("down")
+def down_command(data: Data = None, as_json: AsJson = False) -> None:
+    """Stop the stack and return when every process is gone; exit status 3 when there was none."""
+    from vigimesh.app.devstack import down
+
+    stopped = down(_folder(data))
+    text = "the stack is stopped; its data is kept" if stopped else f"no stack runs in {_folder(data)}"
+    _tell(text, {"stopped": stopped}, as_json)
+    if not stopped:
+        raise typer.Exit(NOT_RUNNING)
+
+
+def _folder(data: Path | None) -> Path:
+    """Return the data folder asked for, or the default one."""
+    from vigimesh.app.devstack import default_data_dir
+
+    return data if data is not None else default_data_dir()
+
+
+def _show(stack: Stack, as_json: bool) -> None:
+    """Write what a stack is: URLs, processes, versions."""
+    from vigimesh.app.devstack import all_pids
+
+    since = datetime.fromtimestamp(stack.started_at_s, UTC).isoformat(timespec="seconds")
+    if as_json:
+        body = {
+            "running": True,
+            "found": stack.found,
+            "attached": stack.attached,
+            "data_dir": str(stack.data_dir),
+            "started_at": since,
+            "urls": asdict(stack.urls),
+            "pids": dict(stack.pids),
+            "all_pids": sorted(all_pids(stack)),
+            "versions": dict(stack.versions),
+        }
+        typer.echo(json.dumps(body))
+        return
+    ending = "it ends with the process that started it" if stack.attached else "stop it: vigimesh stack down"
+    typer.echo(f"stack in {stack.data_dir}, up since {since}; {ending}")
+    for name, url in asdict(stack.urls).items():
+        typer.echo(f"  {name:9} {url}")
+    typer.echo("  processes " + ", ".join(f"{name} {pid}" for name, pid in sorted(stack.pids.items())))
+
+
+def _tell(text: str, body: dict[str, bool], as_json: bool) -> None:
+    """Write one fact, for a person or a program."""
+    typer.echo(json.dumps(body) if as_json else text)

@@ -1,0 +1,182 @@
+"""One service under the keeper's care: prepared, started, asked, watched, started again when it dies, stopped."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from vigimesh.app.devstack.service import Service
+from vigimesh.app.devstack.spawn import spawn
+from vigimesh.errors import Broken
+
+#: Restarts of a service that never answered: what stops it once will stop it again, unless an old one was still ending.
+RESTARTS_UNREADY_MAX = 2
+
+#: Restarts of a service that has answered before the keeper gives up; a service that was up for `STEADY_S` begins anew.
+RESTARTS_MAX = 5
+STEADY_S = 60.0
+
+#: Seconds before the first restart; each further one waits twice as long, at most `BACKOFF_MAX_S`.
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MAX_S = 5.0
+
+#: Seconds for all services to stop in their own way before they are killed. Kafka, the slowest, takes under 2 s.
+STOP_DEADLINE_S = 10.0
+
+#: Seconds for a killed process to be gone; only the kernel can be slower.
+KILLED_S = 5.0
+
+#: Bytes at the end of a log in which the cause of an end is looked for, and characters of it that are shown.
+TAIL_BYTES = 4_000
+CAUSE_MAX_CHARS = 300
+
+
+class Slot:
+    """The changing state of one service; `advance` moves it on and never waits longer than one question to the server."""
+
+    def __init__(self, service: Service) -> None:
+        """Nothing is started yet."""
+        self.service = service
+        self.ready = False
+        self.ready_after_s = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._preparing = False
+        self._began_s = time.monotonic()
+        self._not_before_s = 0.0
+        self._restarts = 0
+
+    @property
+    def pid(self) -> int:
+        """Return the process number, 0 when there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    def advance(self) -> bool:
+        """Do the next thing; return whether the service has just become ready.
+
+        Raises `Broken` (VM-1209) when its preparation fails or it ends too often.
+        """
+        if self._process is None:
+            if time.monotonic() >= self._not_before_s:
+                self._start()
+            return False
+        status = self._process.poll()
+        if self._preparing:
+            self._after_preparing(status)
+            return False
+        if status is not None:
+            self._ended(status)
+            return False
+        if self.ready or not self.service.answers():
+            return False
+        self.ready = True
+        self.ready_after_s = time.monotonic() - self._began_s
+        return True
+
+    def _start(self) -> None:
+        """Start the preparation if the data folder is new, else the server."""
+        service = self.service
+        service.tidy()
+        self._began_s = self._began_s if not self._restarts else time.monotonic()
+        self._preparing = (
+            service.prepare is not None and service.prepared is not None and not service.prepared.exists()
+        )
+        if self._preparing and service.prepare is not None:
+            service.clear()
+            self._process = spawn(service.prepare, service.log, signal.SIGKILL)
+        else:
+            self._process = spawn(service.command, service.log, service.orphan_signal)
+
+    def _after_preparing(self, status: int | None) -> None:
+        """Remember a preparation that succeeded and start the server; a failed one ends the start."""
+        if status is None:
+            return
+        if status != 0:
+            raise self._broken(f"{self.service.name} could not be prepared: it ended with status {status}")
+        if self.service.prepared is not None:
+            self.service.prepared.touch()
+        self._process = None
+        self._start()
+
+    def _ended(self, status: int) -> None:
+        """Note the end of the server and when it may start again."""
+        steady = self.ready and time.monotonic() - self._began_s >= STEADY_S
+        self._restarts = 1 if steady else self._restarts + 1
+        if self._restarts > (RESTARTS_MAX if self.ready_after_s else RESTARTS_UNREADY_MAX):
+            raise self._broken(f"{self.service.name} ended {self._restarts} times, last with status {status}")
+        pause = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._restarts - 1))
+        print(
+            f"{self.service.name} ended with status {status}; starting it again in {pause:.1f} s",
+            flush=True,
+            file=sys.stderr,
+        )
+        self._process = None
+        self.ready = False
+        self._not_before_s = time.monotonic() + pause
+
+    def _broken(self, what: str) -> Broken:
+        """Return the error with the last telling line of the server's log."""
+        return Broken(
+            "VM-1209",
+            what=f"{what}: {last_cause(self.service.log)}",
+            where=str(self.service.log),
+            todo="correct what the log says and start again; `--data` with a new folder starts from nothing",
+        )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def ask_to_stop(self) -> None:
+        """Ask the server to stop in its own way; a preparation is not worth waiting for."""
+        self.signal(signal.SIGKILL if self._preparing else self.service.stop_signal)
+
+    def gone_within(self, seconds: float) -> bool:
+        """Wait for the process to end; return whether it did."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(timeout=max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+
+def stop_all(slots: Sequence[Slot]) -> None:
+    """Stop every service, all at once: in its own way until the deadline, then by force."""
+    deadline = time.monotonic() + STOP_DEADLINE_S
+    for slot in slots:
+        slot.ask_to_stop()
+    late = [slot for slot in slots if not slot.gone_within(deadline - time.monotonic())]
+    for slot in late:
+        print(
+            f"{slot.service.name} did not stop within {STOP_DEADLINE_S:.0f} s and was killed",
+            flush=True,
+            file=sys.stderr,
+        )
+        # PostgreSQL's children end with its immediate shutdown only.
+        slot.signal(slot.service.orphan_signal)
+    for slot in late:
+        if not slot.gone_within(KILLED_S):
+            slot.signal(signal.SIGKILL)
+            slot.gone_within(KILLED_S)
+
+
+def last_cause(log: Path) -> str:
+    """Return the last line of a log that speaks of an error, else its last line."""
+    try:
+        with log.open("rb") as source:
+            source.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            lines = [
+                line.strip() for line in source.read().decode(errors="replace").splitlines() if line.strip()
+            ]
+    except OSError:
+        return "no log was written"
+    telling = [
+        line for line in lines if any(word in line for word in ("Exception", "ERROR", "FATAL", "rror:"))
+    ]
+    return (telling or lines or ["the log is empty"])[-1][:CAUSE_MAX_CHARS]
