@@ -1,0 +1,218 @@
+"""Reads topics from a known start to a known end: what the checker, the case history and the auditor stand on.
+
+Nothing here joins a group or commits: reading the history never moves a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
+
+from vigimesh.clock import Clock, Deadline, SystemClock
+from vigimesh.domain.record.rows import Row
+from vigimesh.errors import Misconfigured, Transient
+from vigimesh.events.envelope import from_headers
+from vigimesh.events.topics import groups
+
+__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "scan"]
+
+#: Records taken from the client in one call: larger gained nothing when measured.
+_BATCH = 2_000
+
+#: Seconds one call waits for records; short, so that the idle deadline is looked at often.
+_POLL_S = 0.5
+
+#: Seconds without a record or an end of partition after which a read counts as stalled: longer than a transaction
+#: time-out (10 s) and the broker's clean-up interval, since the end asked for was readable when it was asked for.
+IDLE_S = 30.0
+
+#: Seconds one question to the broker may take.
+_ASK_S = 15.0
+
+_SPECS: Any = OffsetSpec
+_EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Part = tuple[str, int]
+#: By topic and partition: the first offset kept, and the offset after the last committed record.
+Bounds = Mapping[Part, tuple[int, int]]
+
+
+def scan(
+    bootstrap: str,
+    topics: Sequence[str],
+    *,
+    from_offsets: Mapping[Part, int] | None = None,
+    clock: Clock | None = None,
+) -> Iterator[Row]:
+    """Yield every committed record of `topics` up to the end as of the call; in offset order per partition.
+
+    `from_offsets` names where to begin (offsets before the log start are moved to it). Aborted records and
+    transaction markers are left out. Raises `Transient` VM-1301 when the broker is away, VM-1701 when nothing came
+    for `IDLE_S`; `Misconfigured` VM-1702 for a topic that is not there.
+    """
+    wanted = {
+        part: (max(first, (from_offsets or {}).get(part, first)), end)
+        for part, (first, end) in bounds(bootstrap, topics).items()
+    }
+    ends = {part: end for part, (first, end) in wanted.items() if first < end}
+    if not ends:
+        return
+    consumer = _consumer(bootstrap)
+    try:
+        consumer.assign([TopicPartition(t, p, wanted[(t, p)][0]) for t, p in ends])
+        yield from _read(consumer, ends, clock or SystemClock())
+    finally:
+        consumer.close()
+
+
+def bounds(bootstrap: str, topics: Sequence[str]) -> Bounds:
+    """Return first and last offset of each partition as a reader of committed records sees them.
+
+    Raises `Transient` VM-1301 when the broker is away; `Misconfigured` VM-1702 for a topic that is not there.
+    """
+    admin = AdminClient(_settings(bootstrap))
+    try:
+        known = admin.list_topics(timeout=_ASK_S).topics
+        missing = sorted(name for name in topics if name not in known)
+        if missing:
+            raise Misconfigured(
+                "VM-1702", what=f"topic {missing[0]} is not there", where=bootstrap,
+                todo="run `vigimesh topics apply`, or name the stack that holds the cases",
+            )  # fmt: skip
+        parts = [TopicPartition(name, p) for name in topics for p in sorted(known[name].partitions)]
+        return {
+            (tp.topic, tp.partition): (first, end)
+            for tp, first, end in zip(
+                parts,
+                _ask(admin, parts, _EARLIEST),
+                _ask(admin, parts, _LATEST),
+                strict=True,
+            )
+        }
+    except KafkaException as error:
+        raise _away(bootstrap, error) from error
+
+
+def committed_offsets(bootstrap: str) -> dict[Part, int]:
+    """Return the next offset that the group of each stage will read, by topic and partition.
+
+    Raises `Transient` VM-1301 when the broker is away.
+    """
+    admin = AdminClient(_settings(bootstrap))
+    found: dict[Part, int] = {}
+    try:
+        for group, _ in groups():
+            request = [ConsumerGroupTopicPartitions(group)]
+            for future in admin.list_consumer_group_offsets(request, request_timeout=_ASK_S).values():
+                for tp in future.result().topic_partitions:
+                    if tp.offset >= 0:
+                        found[(tp.topic, tp.partition)] = tp.offset
+    except KafkaException as error:
+        raise _away(bootstrap, error) from error
+    return found
+
+
+def _ask(admin: AdminClient, parts: Sequence[TopicPartition], spec: OffsetSpec) -> list[int]:
+    """Return an offset of each partition, in their order; of the last committed record, not of the last record."""
+    futures = admin.list_offsets(
+        {TopicPartition(tp.topic, tp.partition): spec for tp in parts},
+        isolation_level=IsolationLevel.READ_COMMITTED,
+        request_timeout=_ASK_S,
+    )
+    answers = {(tp.topic, tp.partition): int(future.result().offset) for tp, future in futures.items()}
+    return [answers[(tp.topic, tp.partition)] for tp in parts]
+
+
+def _read(consumer: Any, ends: dict[Part, int], clock: Clock) -> Iterator[Row]:
+    """Yield records until every partition has reached its end."""
+    idle = Deadline.after(clock, IDLE_S)
+    while ends:
+        messages = consumer.consume(_BATCH, _POLL_S)
+        if messages:
+            idle = Deadline.after(clock, IDLE_S)
+        elif idle.passed():
+            place = ", ".join(f"{topic}-{partition}" for topic, partition in sorted(ends)[:3])
+            raise Transient(
+                "VM-1701", what=f"nothing came for {IDLE_S:g} s and {len(ends)} partitions are not read to their end",
+                where=place, todo="check that the broker is up, then read again",
+            )  # fmt: skip
+        for message in messages:
+            part = (message.topic(), message.partition())
+            end = ends.get(part)
+            error = message.error()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    if error.fatal() or not error.retriable():
+                        raise _away(message.topic() or "", KafkaException(error))
+                    continue
+            elif end is not None and message.offset() < end:
+                yield _row(message)
+                if message.offset() + 1 < end:
+                    continue
+            if end is not None and message.offset() + 1 >= end:
+                del ends[part]
+                consumer.incremental_unassign([TopicPartition(*part)])
+
+
+def _row(message: Any) -> Row:
+    """Return the record as a row."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    key = message.key()
+    return Row(
+        topic,
+        partition,
+        offset,
+        _EPOCH + timedelta(milliseconds=message.timestamp()[1]),
+        key.decode("utf-8", "replace") if key else "",
+        from_headers(message.headers() or (), f"{topic}-{partition}-{offset}"),
+        message.value(),
+    )
+
+
+def _consumer(bootstrap: str) -> Any:
+    """Return a consumer that commits nothing and reads only what is committed."""
+    return Consumer(
+        {
+            **_settings(bootstrap),
+            "group.id": f"vigimesh.history.{uuid4().hex}",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            # One fetch may hold a whole partition of a small stack; the queue is the bound on memory.
+            "fetch.max.bytes": 16 * 1024 * 1024,
+            "max.partition.fetch.bytes": 4 * 1024 * 1024,
+            "queued.max.messages.kbytes": 64 * 1024,
+        }
+    )
+
+
+def _settings(bootstrap: str) -> dict[str, str | int | float | bool]:
+    """Return what every client here has in common; errors come back as values, so the client logs nothing."""
+    return {"bootstrap.servers": bootstrap, "socket.connection.setup.timeout.ms": 10_000, "log_level": 0}
+
+
+def _away(where: str, error: KafkaException) -> Transient:
+    """Return the error for a broker that does not answer."""
+    cause = error.args[0].str() if error.args and hasattr(error.args[0], "str") else str(error)
+    return Transient(
+        "VM-1301",
+        what=f"the broker does not answer: {cause}",
+        where=where,
+        todo="check the address: `vigimesh stack status`",
+    )

@@ -1,0 +1,261 @@
+"""The checker: what became of every accepted message, from the topics alone (METRICS.md: lost, duplicated, torn).
+
+A *unit* is what counts as one: a message id on `case.received.*`. A received record counts by its place
+(`TOPIC-PARTITION-OFFSET`) when it names no message, or when it is itself dead-lettered: nobody could read whose it was.
+
+Every unit has one place: decided, in review, dead-lettered, parked, in flight, or lost. *Lost* is a unit without an
+outcome of which no record is left that a stage has yet to take. Lost units are in none of the other places, so that
+`accepted` equals the sum of the places only while nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from vigimesh.domain.record.rows import AuditFact, Row
+from vigimesh.domain.record.triage_time import Statement, TriageTimes, first_standing, times
+from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
+
+#: Where a unit may be, in the order of the sum.
+PLACES = ("decided", "in_review", "parked", "dead_lettered", "in_flight")
+
+_DECIDED, _REVIEW = topic("case.decided"), topic("case.review")
+_PARKED, _DEAD = topic("parked"), topic("deadletter")
+_DOOR_TOPICS = frozenset(topic(f"case.received.{door}") for door in DOORS)
+_SUPERVISE = frozenset(lane_topic("supervise", lane) for lane in LANES)
+_MIDWAY = frozenset(lane_topic(step, lane) for step in ("plan", "retrieve", "execute") for lane in LANES)
+#: What a stage reads: a record of these that nobody has taken yet keeps its message in flight.
+_INPUTS = _DOOR_TOPICS | _MIDWAY | _SUPERVISE
+#: What a stage hands on: each such record must be named by the audit record of the same transaction.
+_HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
+#: Actions of an audit record after which a stage never comes back to the event.
+_FINAL_ACTIONS = frozenset({"done", "parked", "rejected"})
+
+#: Next offset to read, by topic and partition: what a group has committed.
+Committed = Mapping[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Totals derived from topics. `torn` is `None` when no audit was given; ids are units, see the module."""
+
+    accepted: int
+    decided: int
+    in_review: int
+    parked: int
+    dead_lettered: int
+    in_flight: int
+    lost: int
+    duplicated: int
+    torn: int | None
+    #: Messages with an outcome that no received record accounts for.
+    unaccounted: int
+    triage: TriageTimes
+    #: (lane, workflow, place) -> units; lane and workflow as last named in headers, or "".
+    table: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    first_append_at: datetime | None = None
+    last_outcome_at: datetime | None = None
+    lost_ids: tuple[str, ...] = ()
+    duplicated_ids: tuple[str, ...] = ()
+    torn_ids: tuple[str, ...] = ()
+    unaccounted_ids: tuple[str, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        """Return whether accepted = decided + in_review + parked + dead_lettered + in_flight."""
+        return self.accepted == sum(int(getattr(self, place)) for place in PLACES)
+
+
+@dataclass(slots=True)
+class _Unit:
+    """What is known of one unit."""
+
+    accepted_at: datetime | None = None
+    outcomes: list[Row] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
+    inputs: list[Row] = field(default_factory=list)
+    dead: bool = False
+    parked: bool = False
+    lane: str = ""
+    workflow: str = ""
+    named_at: datetime | None = None
+
+    def place(self, taken: _Taken) -> str:
+        """Return where the unit is: one of `PLACES`, or `lost`."""
+        if self.outcomes:
+            return "decided" if self.outcomes[-1].topic == _DECIDED else "in_review"
+        if self.dead:
+            return "dead_lettered"
+        if self.parked:
+            return "parked"
+        return "lost" if all(taken.has(row) for row in self.inputs) else "in_flight"
+
+    def extra_places(self) -> int:
+        """Return how many places it has beyond one."""
+        return max(0, len(self.outcomes) + self.dead + self.parked - 1)
+
+    def triage_s(self) -> tuple[str, float | None]:
+        """Return lane and seconds to the first statement that stands; an outcome before it states as much."""
+        said = [*self.statements, *(Statement(at=row.at, lane=row.headers.lane) for row in self.outcomes)]
+        first = first_standing(said)
+        if first is None or self.accepted_at is None:
+            return self.lane, None
+        return first.lane or self.lane, (first.at - self.accepted_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Which stage inputs have been worked on for good, by the audit or by the groups' committed offsets."""
+
+    audited: frozenset[str] = frozenset()
+    committed: Committed = field(default_factory=dict)
+
+    def has(self, row: Row) -> bool:
+        """Return whether no stage will take this record any more, as far as is known."""
+        if row.offset < self.committed.get((row.topic, row.partition), 0):
+            return True
+        return row.headers.id in self.audited
+
+
+def check(
+    rows: Iterable[Row], *, audits: Iterable[AuditFact] | None = None, committed: Committed | None = None
+) -> Check:
+    """Return what became of every accepted message.
+
+    `rows` are all committed records of the topics that stages read or write, in offset order per partition. `torn`
+    needs `audits`, and for it `rows` must hold every topic that a stage writes to. Without `audits` and `committed`
+    a unit without an outcome always counts as in flight. Only the headers of `rows` are read.
+    """
+    facts = None if audits is None else tuple(audits)
+    kept = tuple(rows)
+    units, owners = _units(kept)
+    audited = frozenset(fact.event_id for fact in facts or () if fact.action in _FINAL_ACTIONS)
+    taken = _Taken(audited, committed or {})
+    places = {name: unit.place(taken) for name, unit in units.items()}
+    accepted = {name: unit for name, unit in units.items() if unit.accepted_at is not None}
+    table: dict[tuple[str, str, str], int] = {}
+    for name, unit in accepted.items():
+        row = (unit.lane, unit.workflow, places[name])
+        table[row] = table.get(row, 0) + 1
+    torn = None if facts is None else _torn(kept, facts, owners)
+    counts = {place: sum(places[name] == place for name in accepted) for place in PLACES}
+    lost = tuple(sorted(name for name in accepted if places[name] == "lost"))
+    unaccounted = tuple(sorted(set(units) - set(accepted)))
+    outcomes = [row.at for unit in units.values() for row in unit.outcomes]
+    return Check(
+        accepted=len(accepted),
+        **counts,
+        lost=len(lost),
+        duplicated=sum(unit.extra_places() for unit in units.values()),
+        torn=None if torn is None else len(torn),
+        unaccounted=len(unaccounted),
+        triage=times(unit.triage_s() for unit in accepted.values()),
+        table=table,
+        first_append_at=min((u.accepted_at for u in accepted.values() if u.accepted_at), default=None),
+        last_outcome_at=max(outcomes, default=None),
+        lost_ids=lost,
+        duplicated_ids=tuple(sorted(name for name, unit in units.items() if unit.extra_places())),
+        torn_ids=torn or (),
+        unaccounted_ids=unaccounted,
+    )
+
+
+def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
+    """Return the units by id, and the unit of every event id."""
+    dead = {row.key: row for row in _newest(rows, _DEAD)}
+    parked = {row.key: row for row in _newest(rows, _PARKED)}
+    owners = _owners(rows, dead)
+    units: dict[str, _Unit] = {}
+    for row in rows:
+        if row.topic in (_DEAD, _PARKED):
+            continue
+        name = _unit_at_door(row, owners) if row.topic in _DOOR_TOPICS else row.headers.messageid
+        if name:
+            _tell(units, name, row)
+    for events, mark in ((dead, "dead"), (parked, "parked")):
+        for key, row in events.items():
+            name = owners.get(key) or row.headers.messageid or key
+            unit = units.setdefault(name, _Unit())
+            setattr(unit, mark, True)
+            _name_lane(unit, row)
+    return units, owners
+
+
+def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
+    """Let the unit know one of its records."""
+    if row.topic not in _INPUTS and row.topic not in (_DECIDED, _REVIEW):
+        return
+    unit = units.setdefault(name, _Unit())
+    _name_lane(unit, row)
+    if row.topic in _INPUTS:
+        unit.inputs.append(row)
+    if row.topic in _DOOR_TOPICS:
+        unit.accepted_at = row.at if unit.accepted_at is None else min(unit.accepted_at, row.at)
+    elif row.topic in _SUPERVISE:
+        unit.statements.append(Statement(at=row.at, lane=row.headers.lane))
+    elif row.topic in (_DECIDED, _REVIEW):
+        unit.outcomes.append(row)
+        unit.outcomes.sort(key=lambda one: one.at)
+
+
+def _name_lane(unit: _Unit, row: Row) -> None:
+    """Keep the lane and workflow that the youngest record names, whichever topic was read first."""
+    if unit.named_at is None or row.at >= unit.named_at:
+        unit.named_at = row.at
+        unit.lane = row.headers.lane or unit.lane
+        unit.workflow = row.headers.workflow or unit.workflow
+
+
+def _newest(rows: tuple[Row, ...], compacted: str) -> list[Row]:
+    """Return the newest record per key of a compacted topic, keys with a tombstone left out."""
+    newest = {row.key: row for row in rows if row.topic == compacted}
+    return [row for row in newest.values() if row.value is not None]
+
+
+def _owners(rows: tuple[Row, ...], dead: Mapping[str, Row]) -> dict[str, str]:
+    """Return the unit of every event id that a door or a stage wrote."""
+    received: dict[str, list[Row]] = {}
+    owners: dict[str, str] = {}
+    for row in rows:
+        if row.topic in _DOOR_TOPICS:
+            received.setdefault(row.headers.id, []).append(row)
+        elif row.headers.messageid and row.topic in _HANDED_ON:
+            owners[row.headers.id] = row.headers.messageid
+    for event, copies in received.items():
+        row = copies[0]
+        unread = event in dead and len(copies) == 1
+        owners[event] = row.place if unread or not row.headers.messageid else row.headers.messageid
+    return owners
+
+
+def _unit_at_door(row: Row, owners: Mapping[str, str]) -> str:
+    """Return the unit of a received record."""
+    if not row.headers.messageid:
+        return row.place
+    return owners[row.headers.id]
+
+
+def _torn(rows: tuple[Row, ...], facts: tuple[AuditFact, ...], owners: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the units (or event ids) with a record handed on without its audit, or an audit without its records."""
+    written = {row.headers.id for row in rows}
+    named = {output for fact in facts for output in fact.outputs}
+    given_up = {fact.event_id for fact in facts if fact.action in ("rejected", "parked")}
+    torn = {
+        row.headers.messageid or row.headers.id
+        for row in rows
+        if row.topic in _HANDED_ON and row.headers.id not in named
+    }
+    torn.update(
+        owners.get(row.key, row.key)
+        for compacted in (_DEAD, _PARKED)
+        for row in _newest(rows, compacted)
+        if row.key not in given_up
+    )
+    torn.update(
+        fact.message_id or fact.event_id
+        for fact in facts
+        if any(output not in written for output in fact.outputs)
+    )
+    return tuple(sorted(torn))
