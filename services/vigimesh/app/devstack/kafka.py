@@ -119,6 +119,9 @@ def properties(plan: Plan) -> Mapping[str, str]:
         "log.cleaner.dedupe.buffer.size": "4194304",
         # Adds to the time a dead producer blocks readers: 10 s by default, measured 14.9 s with a 5 s transaction.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        # A killed broker's place is free again only then: by default 9 s, in which its successor waits.
+        "broker.heartbeat.interval.ms": "500",
+        "broker.session.timeout.ms": "4000",
         # KIP-848 timings are the broker's: 45 s and 5 s by default.
         "group.consumer.min.session.timeout.ms": "6000",
         "group.consumer.session.timeout.ms": "6000",

@@ -1,4 +1,4 @@
-"""The process that owns the embedded stack: `python -m vigimesh.app.devstack.keeper --data DIR`.
+"""The process that owns the embedded stack: `python -m vigimesh.app.devstack.keeper --data DIR --lock FD`.
 
 It reads its plan as the first line of standard input and reports on standard output, one JSON object a line. *Attached*, it
 stops everything when standard input ends: whoever holds the other end is gone, however it went. *Detached*, it stops on
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -20,13 +21,12 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from vigimesh.app.devstack import kafka, postgres, registry, valkey
+from vigimesh.app.devstack.lock import sign_lock
 from vigimesh.app.devstack.plan import Plan
+from vigimesh.app.devstack.service import START_DEADLINE_S
 from vigimesh.app.devstack.slot import Slot, stop_all
 from vigimesh.app.devstack.state import Owned, Stack, remove_state, write_state
 from vigimesh.errors import Broken, VigimeshError
-
-#: Seconds from the keeper's start until every service must have answered: 10 x what an idle machine needs.
-START_DEADLINE_S = 60.0
 
 #: Seconds between looks while starting, and while running (a service's end and the parent's are noticed at once).
 LOOK_STARTING_S = 0.03
@@ -100,6 +100,8 @@ def keep(plan: Plan, ending: Ending) -> None:
     finally:
         stop_all(slots)
         remove_state(plan.data)
+        if plan.data not in plan.sockets.parents:
+            shutil.rmtree(plan.sockets, ignore_errors=True)
 
 
 def _announce(plan: Plan, pids: dict[str, int]) -> None:
@@ -136,14 +138,18 @@ def report(fact: dict[str, object]) -> None:
         sys.stdout.flush()
 
 
-def main() -> int:
-    """Run the keeper; the exit status is 0 when it was asked to stop."""
-    parent = os.getppid()
+def main(arguments: Sequence[str]) -> int:
+    """Run the keeper; `arguments` end with the descriptor of the lock. The exit status is 0 when it was asked to stop."""
+    parent, lock = os.getppid(), int(arguments[-1])
     os.umask(0o077)
     line = _first_line()
     if not line.strip():
         return 0
     plan = Plan.from_json(line)
+    if not plan.attached and os.fork():
+        # The starter waits for this process only; the one that goes on belongs to nobody who would have to bury it.
+        os._exit(0)
+    sign_lock(lock, Owned.of(os.getpid()))
     try:
         keep(plan, Ending(plan, parent))
     except VigimeshError as error:
@@ -165,4 +171,4 @@ def _first_line() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -12,13 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+import psutil
+
 import vigimesh
-from vigimesh.app.devstack.keeper import START_DEADLINE_S
-from vigimesh.app.devstack.lock import sign_lock
+from vigimesh.app.devstack.lock import lock_holder
 from vigimesh.app.devstack.plan import Plan
 from vigimesh.app.devstack.progress import Progress
+from vigimesh.app.devstack.service import START_DEADLINE_S
 from vigimesh.app.devstack.slot import KILLED_S, STOP_DEADLINE_S, last_cause
-from vigimesh.app.devstack.state import Owned, Stack, read_state
+from vigimesh.app.devstack.state import Stack, read_state
 from vigimesh.errors import Broken, Misconfigured, Transient, VigimeshError
 
 #: Seconds for a keeper to report: its own deadline, and time to stop what it began.
@@ -64,7 +66,16 @@ def launch(plan: Plan, lock: int, progress: Progress) -> Lease:
     log = plan.logs / "keeper.log"
     with log.open("ab") as output:
         keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", "vigimesh.app.devstack.keeper", "--data", plan.data_dir],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "vigimesh.app.devstack.keeper",
+                "--data",
+                plan.data_dir,
+                "--lock",
+                str(lock),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -75,7 +86,6 @@ def launch(plan: Plan, lock: int, progress: Progress) -> Lease:
             start_new_session=True,
         )
     try:
-        sign_lock(lock, Owned.of(keeper.pid))
         _hand_over(keeper, plan)
         _await_up(keeper, log, progress)
         stack = read_state(plan.data)
@@ -88,8 +98,12 @@ def launch(plan: Plan, lock: int, progress: Progress) -> Lease:
             )
     except BaseException:
         end_keeper(keeper)
+        _end_detached(plan)
         raise
-    return Lease(stack=stack, keeper=keeper if plan.attached else None)
+    if plan.attached:
+        return Lease(stack=stack, keeper=keeper)
+    _let_go(keeper)
+    return Lease(stack=stack)
 
 
 def _environment() -> dict[str, str]:
@@ -146,13 +160,38 @@ def _is_up(fact: dict[str, object], progress: Progress) -> bool:
 
 def end_keeper(keeper: subprocess.Popen[bytes]) -> None:
     """End a keeper of this process and wait until it is gone: by closing its input, then by signal, then by force."""
-    for pipe in (keeper.stdin, keeper.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+    _close_pipes(keeper)
     keeper.terminate()
     try:
         keeper.wait(STOP_WAIT_S)
     except subprocess.TimeoutExpired:
         keeper.kill()
         keeper.wait(KILLED_S)
+
+
+def _end_detached(plan: Plan) -> None:
+    """End the keeper of a detached stack whose start has failed, if it has signed the lock and still runs."""
+    holder = None if plan.attached else lock_holder(plan.data)
+    if holder is None:
+        return
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(holder.pid)
+        process.terminate()
+        try:
+            process.wait(STOP_WAIT_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+
+
+def _let_go(keeper: subprocess.Popen[bytes]) -> None:
+    """Part with a detached keeper: what was started has handed over to a process of its own and ended."""
+    _close_pipes(keeper)
+    keeper.wait(KILLED_S)
+
+
+def _close_pipes(keeper: subprocess.Popen[bytes]) -> None:
+    """Close both ends of this process."""
+    for pipe in (keeper.stdin, keeper.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()

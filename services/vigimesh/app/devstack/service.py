@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+#: Seconds from the keeper's start until every service must have answered: 10 x what an idle machine needs.
+START_DEADLINE_S = 60.0
+
 #: The whole environment of a service: settings in the user's environment (JAVA_TOOL_OPTIONS, PGDATA, QUARKUS_*) must not
 #: reach into the stack.
 SERVICE_ENVIRONMENT: Mapping[str, str] = {
