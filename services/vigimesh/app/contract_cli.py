@@ -1,0 +1,246 @@
+"""Commands about the contract: `vigimesh topics ...` and `vigimesh schemas ...`.
+
+Exit codes: 0 all is well, 1 something differs and is named, 2 the command could not do its work (an error with its code).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vigimesh.errors import Misconfigured, VigimeshError
+
+if TYPE_CHECKING:
+    from vigimesh.adapters.registry import RegistrySchemas, Standing
+    from vigimesh.adapters.topics import Report, Shape
+    from vigimesh.clock import Deadline
+
+#: Seconds in which a cluster must have answered everything: a first start takes 2.
+ANSWER_S = 60.0
+
+topics_app = typer.Typer(help="Topics and consumer groups on the cluster.", no_args_is_help=True)
+schemas_app = typer.Typer(
+    help="Schemas of the events: print, publish, register, check.", no_args_is_help=True
+)
+
+Kafka = Annotated[
+    str, typer.Option("--bootstrap", envvar="VIGIMESH_KAFKA", help="Bootstrap servers, host:port.")
+]
+Registry = Annotated[
+    str,
+    typer.Option(
+        "--registry",
+        envvar="VIGIMESH_REGISTRY",
+        help="Base URL of the registry's Confluent-compatible interface.",
+    ),
+]
+Partitions = Annotated[
+    int,
+    typer.Option(
+        "--partitions", min=1, max=1_000, help="Partitions of every topic keyed by case: equal for all."
+    ),
+]
+Replication = Annotated[int, typer.Option("--replication", min=1, max=9, help="Replicas of every topic.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+To = Annotated[Path | None, typer.Option("--write", help="File to write instead of the terminal.")]
+In = Annotated[Path | None, typer.Option("--schemas", help="Folder of the printed schemas.")]
+
+
+@topics_app.command("apply")
+def topics_apply(
+    bootstrap: Kafka = "", partitions: Partitions = 4, replication: Replication = 1, as_json: Json = False
+) -> None:
+    """Create what is missing, give every new group its start, and name what differs."""
+    from vigimesh.adapters.topics import apply
+
+    with _told():
+        report = apply(_kafka(bootstrap), _shape(partitions, replication), _deadline())
+    _say_topics(report, as_json)
+
+
+@topics_app.command("check")
+def topics_check(
+    bootstrap: Kafka = "", partitions: Partitions = 4, replication: Replication = 1, as_json: Json = False
+) -> None:
+    """Name what differs from the topics table; change nothing."""
+    from vigimesh.adapters.topics import check
+
+    with _told():
+        report = check(_kafka(bootstrap), _shape(partitions, replication), _deadline())
+    _say_topics(report, as_json)
+
+
+@topics_app.command("table")
+def topics_table(write: To = None) -> None:
+    """Print the table of topics in Markdown, or write it between the markers of a file."""
+    from vigimesh.app.topics_table import topics_table_markdown, with_table
+
+    if write is None:
+        typer.echo(topics_table_markdown(), nl=False)
+        return
+    with _told():
+        _write(write, with_table(_read(write), str(write)))
+
+
+@topics_app.command("asyncapi")
+def topics_asyncapi(write: To = None, partitions: Partitions = 4, replication: Replication = 1) -> None:
+    """Print the AsyncAPI 3 document of every channel."""
+    from vigimesh.app.asyncapi import document_text
+
+    text = document_text(_shape(partitions, replication))
+    if write is None:
+        typer.echo(text, nl=False)
+        return
+    with _told():
+        _write(write, text)
+
+
+@schemas_app.command("register")
+def schemas_register(registry: Registry = "", as_json: Json = False) -> None:
+    """Register this version's schemas, every subject set to FULL_TRANSITIVE; doing it again changes nothing."""
+    with _told():
+        standings = _registry(registry).register_all()
+    _say_schemas(standings, as_json)
+
+
+@schemas_app.command("check")
+def schemas_check(registry: Registry = "", schemas: In = None, as_json: Json = False) -> None:
+    """Check the printed and published schemas, and the registry where one is given."""
+    from vigimesh.app.schema_files import findings, folder
+
+    with _told():
+        found = findings(schemas or folder())
+        standings = _registry(registry).check_all() if registry else ()
+    wrong = [*found, *(_one(one) for one in standings if one.state != "registered")]
+    if as_json:
+        typer.echo(
+            json.dumps(
+                {
+                    "ok": not wrong,
+                    "findings": list(found),
+                    "subjects": [dataclasses.asdict(s) for s in standings],
+                }
+            )
+        )
+    else:
+        for line in wrong:
+            typer.echo(line)
+        if not wrong:
+            where = f" and all {len(standings)} subjects of the registry" if standings else ""
+            typer.echo(f"printed and published schemas{where} are as this version needs them")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@schemas_app.command("print")
+def schemas_print(schemas: In = None) -> None:
+    """Write `schemas/NAME.avsc` of every event class (for developers, in a checkout)."""
+    from vigimesh.app.schema_files import folder, print_all
+
+    with _told():
+        changed = print_all(schemas or folder())
+    typer.echo(f"printed: {', '.join(changed) or 'nothing changed'}")
+
+
+@schemas_app.command("publish")
+def schemas_publish(schemas: In = None) -> None:
+    """Freeze a new version of every class that differs from its last published one (for developers, in a checkout)."""
+    from vigimesh.app.schema_files import folder, publish
+
+    with _told():
+        made = publish(schemas or folder())
+    typer.echo(f"published: {', '.join(made) or 'nothing changed'}")
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn an error on purpose into one line on standard error and exit code 2."""
+    try:
+        yield
+    except VigimeshError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+
+def _say_topics(report: Report, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"ok": not report.drift, **dataclasses.asdict(report)}))
+    else:
+        for name in report.created:
+            typer.echo(f"created {name}")
+        for group in report.initialised:
+            typer.echo(f"gave group {group} its start")
+        for line in report.drift:
+            typer.echo(f"VM-1007 {line}")
+        if not (report.created or report.initialised or report.drift):
+            typer.echo("all topics and groups are as the table says")
+    if report.drift:
+        raise typer.Exit(1)
+
+
+def _say_schemas(standings: tuple[Standing, ...], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"ok": True, "subjects": [dataclasses.asdict(one) for one in standings]}))
+    else:
+        for one in standings:
+            typer.echo(_one(one))
+
+
+def _one(standing: Standing) -> str:
+    number = f" as id {standing.schema_id}" if standing.schema_id else ""
+    detail = f": {standing.detail}" if standing.detail else ""
+    return f"{standing.subject} {standing.state}{number}{detail}"
+
+
+def _kafka(bootstrap: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": _given(bootstrap, "Kafka", "--bootstrap", "VIGIMESH_KAFKA"),
+        "broker.address.family": "v4",
+    }
+
+
+def _registry(url: str) -> RegistrySchemas:
+    from vigimesh.adapters.registry import RegistrySchemas
+
+    return RegistrySchemas({"url": _given(url, "the schema registry", "--registry", "VIGIMESH_REGISTRY")})
+
+
+def _given(value: str, what: str, option: str, variable: str) -> str:
+    if not value:
+        raise Misconfigured("VM-1102", what=f"no address of {what}", where=option,
+                            todo=f"give {option} or set {variable}; `vigimesh stack status` shows a running stack's")  # fmt: skip
+    return value
+
+
+def _shape(partitions: int, replication: int) -> Shape:
+    from vigimesh.adapters.topics import Shape
+
+    return Shape(partitions=partitions, replication=replication)
+
+
+def _deadline() -> Deadline:
+    from vigimesh.clock import Deadline, SystemClock
+
+    return Deadline.after(SystemClock(), ANSWER_S)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured("VM-1102", what=f"the file cannot be read: {error.strerror}", where=str(path),
+                            todo="give --write an existing file with the markers") from error  # fmt: skip
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Misconfigured("VM-1102", what=f"the file cannot be written: {error.strerror}", where=str(path),
+                            todo="give --write a file in a folder that can be written") from error  # fmt: skip
