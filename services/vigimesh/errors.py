@@ -87,6 +87,7 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "VM-1103": ("workflow card is wrong", "Correct the card as the message says, then run `vigimesh cards check`."),
     "VM-1104": ("rule does not compile or names an unknown field", "Correct the CEL expression; the message gives the nearest known field."),
     "VM-1105": ("rule failed on a case", "The CEL expression compiled but could not be evaluated on this case. The case goes the safe way (hot, or to a person); make the rule hold for every value of the facts it names."),
+    "VM-1106": ("table of legal clocks is wrong", "Correct the row as the message says; the columns are explained at the top of `clocks.toml`."),
     "VM-1201": ("list of pinned downloads is wrong", "`jars.lock` names every file the embedded stack downloads, with its SHA-256. Restore it from version control, reinstall vigimesh, or (developers) write it anew with `python -m vigimesh.app.devstack.relock`."),
     "VM-1202": ("downloaded file is not the pinned one", "The bytes differ from those this version was built with, and were not used. Delete the file named in the message and start again; if it repeats, the source of the download sends something else: do not go on."),
     "VM-1203": ("download failed", "The first start downloads some 200 MB, once. Check the network and the proxy settings (HTTPS_PROXY, REQUESTS_CA_BUNDLE), then start again."),

@@ -1,1 +1,1 @@
-"""vigimesh.domain.record."""
+"""What is kept of a decision: its reason in words."""

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.triage_time import Statement, TriageTimes, first_standing, times
-from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
+from vigimesh.events.topics import BY_NAME, DOORS, LANES, lane_topic, topic
 
 #: Where a unit may be, in the order of the sum.
 PLACES = ("decided", "in_review", "parked", "dead_lettered", "in_flight")
@@ -32,6 +32,7 @@ _INPUTS = _DOOR_TOPICS | _MIDWAY | _SUPERVISE
 _HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
 #: Actions of an audit record after which a stage never comes back to the event.
 _FINAL_ACTIONS = frozenset({"done", "parked", "rejected"})
+_HEAD_WRITERS = BY_NAME[topic("case.head")].writers
 
 #: Next offset to read, by topic and partition: what a group has committed.
 Committed = Mapping[tuple[str, int], int]
@@ -253,9 +254,19 @@ def _torn(rows: tuple[Row, ...], facts: tuple[AuditFact, ...], owners: Mapping[s
         for row in _newest(rows, compacted)
         if row.key not in given_up
     )
-    torn.update(
-        fact.message_id or fact.event_id
-        for fact in facts
-        if any(output not in written for output in fact.outputs)
-    )
+    torn.update(fact.message_id or fact.event_id for fact in facts if _unwritten(fact, written))
     return tuple(sorted(torn))
+
+
+def _unwritten(fact: AuditFact, written: set[str]) -> bool:
+    """Return whether records that the audit names are missing for another reason than compaction.
+
+    `case.head` keeps the newest record per key: of a stage that writes it, one of its records must be there. Parked
+    and dead-lettered records may be gone by a tombstone; one that never was shows as a loss.
+    """
+    if fact.action != "done":
+        return False
+    missing = [output for output in fact.outputs if output not in written]
+    if fact.stage in _HEAD_WRITERS:
+        return bool(missing) and len(missing) == len(fact.outputs)
+    return bool(missing)

@@ -1,0 +1,108 @@
+"""`vigimesh cards`: check workflow cards, and show one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vigimesh.errors import VigimeshError
+
+if TYPE_CHECKING:
+    from vigimesh.domain.policy.cards import Card, Cards
+
+app = typer.Typer(name="cards", help="Check and show workflow cards.", no_args_is_help=True)
+
+#: Exit code for a card that is wrong or unknown.
+WRONG = 2
+
+_Folder = Annotated[Path | None, typer.Argument(help="Folder of *.toml laid over the shipped cards.")]
+_CardsOption = Annotated[
+    Path | None, typer.Option("--cards", help="Folder of *.toml laid over the shipped cards.")
+]
+_Demo = Annotated[bool, typer.Option("--demo", help="The shipped cards as signed for the demo.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command()
+def check(folder: _Folder = None, demo: _Demo = False) -> None:
+    """Check cards: every key, every rule, and that they fit together. Exit code 2 when one is wrong."""
+    cards = _load(folder, demo)
+    typer.echo(f"{cards.origin}: {len(cards.cards)} cards, all right; the first that matches takes a case")
+    for card in cards.cards:
+        typer.echo(f"  {card.priority:>4}  {card.name:<20} {card.digest[:12]}  {_signature(card)}")
+
+
+@app.command()
+def show(name: str, cards: _CardsOption = None, demo: _Demo = False, as_json: _Json = False) -> None:
+    """Show one card as it is in force, with what it takes from the card it extends. Exit code 2 when unknown."""
+    from vigimesh.domain.policy.cel import nearest
+
+    known = _load(cards, demo)
+    card = known.named(name)
+    if card is None:
+        typer.echo(f"there is no card {name!r}; {nearest(name, [one.name for one in known.cards])}", err=True)
+        raise typer.Exit(WRONG)
+    typer.echo(_as_json(card) if as_json else _as_text(card))
+
+
+def _load(folder: Path | None, demo: bool) -> Cards:
+    from vigimesh.app.card_files import load_cards
+
+    try:
+        return load_cards(folder, signed_for_demo=demo)
+    except VigimeshError as failure:
+        typer.echo(str(failure), err=True)
+        raise typer.Exit(WRONG) from failure
+
+
+def _signature(card: Card) -> str:
+    if card.auto_accept is None:
+        return "not signed: auto-accept is off"
+    return f"signed {card.auto_accept.signed_at.date().isoformat()} for {card.auto_accept.use}"
+
+
+def _as_json(card: Card) -> str:
+    return json.dumps({"digest": card.digest, **json.loads(card.body)}, indent=2, ensure_ascii=False)
+
+
+def _as_text(card: Card) -> str:
+    budget = card.budget
+    objectives = card.lane_objectives
+    lines = [
+        f"{card.name}  ({card.digest})",
+        f"  {card.description}",
+        f"  owner       {card.owner}",
+        f"  takes       {card.match.source}  (priority {card.priority})",
+        f"  steps       {', '.join(card.steps)}",
+        f"  tiers       {', '.join(card.tiers)}",
+        (
+            f"  budget      {budget.month_micro} a month, {budget.day_micro} a day, {budget.case_micro} a case, "
+            f"in millionths of {budget.currency}; alarms at {_list(card.alarms.budget_percent)} %"
+        ),
+        (
+            f"  calls       at most {card.calls_per_minute} a minute; batch window "
+            f"{card.batch_window.opens_utc}-{card.batch_window.closes_utc} UTC"
+        ),
+        (
+            f"  objectives  hot {objectives.hot_s} s, warm {objectives.warm_s} s, cold {objectives.cold_s} s; "
+            f"tolerance {card.latency_tolerance_s} s"
+        ),
+        f"  counts      {card.outcome}",
+        f"  signature   {_signature(card)}",
+        "  lanes",
+        *(f"    {rule.lane:<5} {rule.name:<18} when {rule.when.source}" for rule in card.lanes),
+        "  policy",
+        *(f"    {rule.then:<9} {rule.name:<18} when {rule.when.source}" for rule in card.policy),
+        (
+            f"  escalates   when {card.escalation.when.source}; further steps "
+            f"{_list(card.escalation.steps) or 'none'}; at most {card.escalation.max_passes} passes"
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _list(values: tuple[object, ...]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,243 @@
+"""From the bytes of TOML files to cards: pure, strict, and with a message that names file, key and nearest known key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
+from typing import Any
+
+from vigimesh.domain.policy import cards as c
+from vigimesh.domain.policy import facts
+from vigimesh.domain.policy.cel import compile_rule, nearest
+from vigimesh.domain.policy.floor import LIFTABLE
+from vigimesh.domain.policy.tables import Table, wrong
+from vigimesh.domain.policy.tiers import TIERS
+from vigimesh.events.topics import LANES
+
+#: Bytes of one card file: a card of today has 3 KiB.
+MAX_FILE_BYTES = 256 * 1024
+#: Cards in force together.
+MAX_CARDS = 64
+#: Passes over one case version at most: there are three machine tiers.
+MAX_PASSES = 4
+#: Seconds in 90 days, the longest legal clock (Dir. 2001/83/EC Art. 107(3)): no tolerance is longer.
+MAX_WAIT_S = 90 * 86_400
+
+#: Names of the deterministic tools a card may ask for; the tool-executor's own list is held to this one by a test.
+STEPS = (
+    "minimum_criteria",
+    "seriousness_flags",
+    "seriousness_text",
+    "dates",
+    "situations",
+    "listedness",
+    "clock",
+)
+VERDICTS: tuple[c.Verdict, ...] = ("accept", "review", "escalate")
+
+_KEYS = (
+    "name", "owner", "description", "priority", "match", "lanes", "steps", "tiers", "escalation",
+    "latency_tolerance_s", "budget", "calls_per_minute", "alarms", "lane_objectives", "outcome", "batch_window",
+    "policy",
+)  # fmt: skip
+
+Raw = Mapping[str, Any]
+
+
+def parse_toml(data: bytes, file: str) -> dict[str, Any]:
+    """Return the tables of a card file; raises `Misconfigured` VM-1103 when it is no TOML in UTF-8."""
+    if len(data) > MAX_FILE_BYTES:
+        raise wrong(file, f"card has {len(data)} bytes", f"keep a card within {MAX_FILE_BYTES} bytes")
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as failure:
+        raise wrong(file, f"card is not UTF-8 (byte {failure.start})", "save it as UTF-8") from failure
+    except (tomllib.TOMLDecodeError, RecursionError) as failure:
+        raise wrong(file, f"card is not TOML: {failure}", "correct the syntax") from failure
+
+
+def read_card(data: bytes, file: str, bases: Mapping[str, Raw] | None = None) -> c.Card:
+    """Return the card in `data`; `bases` are the raw tables of the cards that it may extend, by name.
+
+    Raises `Misconfigured` VM-1103 for the card, VM-1104 for a rule in it.
+    """
+    return card_of(extended(parse_toml(data, file), file, bases or {}), file)
+
+
+def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
+    """Return `raw` laid over the card it extends: tables key by key, lists as a whole, a signature never."""
+    if "extends" not in raw:
+        return dict(raw)
+    name = raw["extends"]
+    if not isinstance(name, str) or name not in bases:
+        todo = nearest(str(name), bases) if bases else "a shipped card extends no other: write every key"
+        raise wrong(file, f"'extends' names the unknown card {name!r}", todo)
+    merged = {key: value for key, value in bases[name].items() if key != "auto_accept"}
+    for key, value in raw.items():
+        if key == "extends":
+            continue
+        below = merged.get(key)
+        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def card_of(raw: Raw, file: str) -> c.Card:
+    """Return the card that complete tables describe."""
+    top = Table(file, "", raw, _KEYS, ("auto_accept",))
+    body = _canonical(raw)
+    return c.Card(
+        name=top.word("name"),
+        owner=top.text("owner"),
+        description=top.text("description"),
+        priority=top.whole("priority", 0, 1_000),
+        match=compile_rule(top.text("match"), f"{file}: match", facts.samples(facts.MATCH)),
+        lanes=_lanes(top),
+        steps=top.choices("steps", STEPS, least=1),
+        tiers=top.choices("tiers", TIERS, least=1),
+        escalation=_escalation(top),
+        latency_tolerance_s=top.whole("latency_tolerance_s", 1, MAX_WAIT_S),
+        budget=_budget(top),
+        calls_per_minute=top.whole("calls_per_minute", 0, 1_000_000),
+        alarms=c.Alarms(
+            budget_percent=top.table("alarms", ("budget_percent",)).rising("budget_percent", 1, 100)
+        ),
+        lane_objectives=_objectives(top),
+        outcome=top.word("outcome"),
+        batch_window=_batch_window(top),
+        policy=_policy(top),
+        auto_accept=_auto_accept(top) if top.has("auto_accept") else None,
+        digest=hashlib.sha256(body).hexdigest(),
+        body=body,
+    )
+
+
+def gather(cards: Iterable[tuple[c.Card, str]], origin: str) -> c.Cards:
+    """Return the cards in force, checked against each other; each comes with the file it was read from.
+
+    Raises `Misconfigured` VM-1103 when two have the same name or priority, so that their order is never chance.
+    """
+    rows = sorted(cards, key=lambda row: -row[0].priority)
+    if len(rows) > MAX_CARDS:
+        raise wrong(origin, f"there are {len(rows)} cards", f"keep to {MAX_CARDS}")
+    names: dict[str, str] = {}
+    priorities: dict[int, c.Card] = {}
+    for card, file in rows:
+        if card.name in names:
+            raise wrong(
+                file, f"card {card.name!r} is in {names[card.name]} already", "give it a name of its own"
+            )
+        if card.priority in priorities:
+            raise wrong(
+                file,
+                f"'priority' {card.priority} is that of card {priorities[card.priority].name!r}",
+                "give each card a priority of its own: the highest whose rule matches takes the case",
+            )
+        names[card.name] = file
+        priorities[card.priority] = card
+    if c.FALLBACK not in names:
+        raise wrong(origin, f"there is no card {c.FALLBACK!r}", "add it: it takes what no other card matches")
+    return c.Cards(cards=tuple(card for card, _ in rows), origin=origin)
+
+
+def _lanes(top: Table) -> tuple[c.LaneRule, ...]:
+    rows = top.tables("lanes", ("name", "when", "lane", "reason"))
+    known = facts.samples(facts.LANE)
+    rules = tuple(
+        c.LaneRule(
+            name=row.word("name"),
+            when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known),
+            lane=row.choice("lane", LANES),
+            reason=row.text("reason"),
+        )
+        for row in rows
+    )
+    if rules[-1].when.constant is not True:
+        raise rows[-1].bad("when", '"true" in the last lane rule, so that every case has a lane')
+    return rules
+
+
+def _policy(top: Table) -> tuple[c.PolicyRule, ...]:
+    known = facts.samples(facts.POLICY)
+    rules = []
+    for row in top.tables("policy", ("name", "when", "then", "reason"), ("question",)):
+        then = next(verdict for verdict in VERDICTS if verdict == row.choice("then", VERDICTS))
+        if row.has("question") is (then == "accept"):
+            todo = "remove it" if then == "accept" else "say what the person is asked"
+            state = "is given" if then == "accept" else "is missing"
+            raise wrong(top.file, f"{row.name('question')!r} {state} where 'then' is {then!r}", todo)
+        rules.append(
+            c.PolicyRule(
+                name=row.word("name"),
+                when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known),
+                then=then,
+                reason=row.text("reason"),
+                question=row.text("question") if row.has("question") else "",
+            )
+        )
+    return tuple(rules)
+
+
+def _escalation(top: Table) -> c.Escalation:
+    table = top.table("escalation", ("when", "steps", "max_passes"))
+    where = f"{top.file}: {table.name('when')}"
+    return c.Escalation(
+        when=compile_rule(table.text("when"), where, facts.samples(facts.POLICY)),
+        steps=table.choices("steps", STEPS),
+        max_passes=table.whole("max_passes", 1, MAX_PASSES),
+    )
+
+
+def _budget(top: Table) -> c.Budget:
+    table = top.table("budget", ("currency", "month_micro", "day_micro", "case_micro"))
+    budget = c.Budget(
+        currency=table.currency("currency"),
+        month_micro=table.whole("month_micro"),
+        day_micro=table.whole("day_micro"),
+        case_micro=table.whole("case_micro"),
+    )
+    if not budget.case_micro <= budget.day_micro <= budget.month_micro:
+        raise wrong(
+            top.file,
+            "'budget' does not rise from case to day to month",
+            "give case_micro <= day_micro <= month_micro",
+        )
+    return budget
+
+
+def _objectives(top: Table) -> c.Objectives:
+    table = top.table("lane_objectives", ("hot_s", "warm_s", "cold_s"))
+    hot, warm, cold = (table.whole(key, 1, MAX_WAIT_S) for key in ("hot_s", "warm_s", "cold_s"))
+    if not hot <= warm <= cold:
+        raise wrong(
+            top.file, "'lane_objectives' do not rise from hot to cold", "give hot_s <= warm_s <= cold_s"
+        )
+    return c.Objectives(hot_s=hot, warm_s=warm, cold_s=cold)
+
+
+def _batch_window(top: Table) -> c.BatchWindow:
+    table = top.table("batch_window", ("opens_utc", "closes_utc"))
+    return c.BatchWindow(opens_utc=table.time_of_day("opens_utc"), closes_utc=table.time_of_day("closes_utc"))
+
+
+def _auto_accept(top: Table) -> c.AutoAccept:
+    table = top.table("auto_accept", ("signed_by", "signed_at", "use", "allows"))
+    return c.AutoAccept(
+        signed_by=table.text("signed_by"),
+        signed_at=table.moment("signed_at"),
+        use=table.text("use"),
+        allows=table.choices("allows", LIFTABLE),
+    )
+
+
+def _canonical(raw: Raw) -> bytes:
+    text = json.dumps(raw, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_moment_text)
+    return text.encode()
+
+
+def _moment_text(value: object) -> str:
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    raise TypeError(f"no canonical form of {type(value).__name__}")

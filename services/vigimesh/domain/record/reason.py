@@ -1,0 +1,138 @@
+"""The reason-of-record: in two to six plain sentences why a case went where it went.
+
+It names rules, tools, fields and places in the text. It quotes no text of the case and names no person, so that it may
+stand in audit, lists and exports. The same grounds always give the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vigimesh.domain.policy.cards import Card
+from vigimesh.domain.policy.floor import Breach
+from vigimesh.events.classes import Clock, Finding, Triage
+
+#: Things named in one sentence at most; the rest is counted. The event holds them all.
+MAX_NAMED = 8
+#: Characters of one name that came with the case or from a tool.
+MAX_NAME = 60
+#: Characters of a whole reason: a screenful.
+MAX_REASON = 4_000
+
+_FIELD = re.compile(r"([A-Za-z][\w.\[\]]{0,60})=")
+_PLACE = re.compile(r"(\d{1,9})-(\d{1,9}):")
+_WORD = re.compile(r"[a-z][a-z0-9_]*")
+_MICRO = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """What a decision rests on. `outcome` is a clause (`Accepted by machine`), `why` says what the rule says.
+
+    `floor` is what touched the policy floor, or None when the decision follows from the versions alone.
+    """
+
+    outcome: str
+    rule: str
+    why: str
+    card: Card
+    triage: Triage
+    tier: str
+    pass_number: int
+    findings: Sequence[Finding] = ()
+    floor: Sequence[Breach] | None = ()
+    passages: int = 0
+    cost_micro: int = 0
+
+
+def reason_of_record(grounds: Grounds) -> str:
+    """Return the reason: outcome and rule, triage with its evidence, floor or signature, tier and budget, clock."""
+    sentences = [
+        (
+            f"{grounds.outcome}: rule {grounds.rule} of card {grounds.card.name} ({grounds.card.digest[:12]}): "
+            f"{grounds.why}."
+        ),
+        _triaged(grounds.triage, grounds.findings),
+        _floor(grounds.floor, grounds.card),
+        _spent(grounds),
+        clock_words(grounds.triage.clock),
+    ]
+    return " ".join(filter(None, sentences))[:MAX_REASON]
+
+
+def _triaged(triage: Triage, findings: Sequence[Finding]) -> str:
+    valid = "valid" if triage.valid else f"not valid (missing {_named(triage.missing)})"
+    basis = f" because of {_named(triage.grade_reasons)}" if triage.grade_reasons else ""
+    flags = f"; flags {_named(triage.flags)}" if triage.flags else ""
+    evidence = "; ".join(_finding(finding) for finding in findings[:MAX_NAMED])
+    shown = f" Evidence: {evidence}." if evidence else ""
+    return f"Triage: {valid}, serious {triage.serious}, grade {triage.grade}{basis}, listed {triage.listed}{flags}.{shown}"
+
+
+def _finding(finding: Finding) -> str:
+    places = list(dict.fromkeys(filter(None, map(_place, finding.quotes))))
+    at = f" at {_named(places)}" if places else ""
+    result = finding.result if _WORD.fullmatch(finding.result) else _plain(finding.result)
+    return f"{finding.step} says {result}{at}"
+
+
+def _place(quote: str) -> str:
+    """Return where a quote stands (a field's name, or characters of the text), never what it says."""
+    field = _FIELD.match(quote)
+    if field:
+        return field.group(1)
+    place = _PLACE.match(quote)
+    return f"text {place.group(1)}-{place.group(2)}" if place else ""
+
+
+def _floor(breaches: Sequence[Breach] | None, card: Card) -> str:
+    if breaches is None:
+        return ""
+    if breaches:
+        return (
+            f"The policy floor keeps it from a machine: {'; '.join(b.words for b in breaches[:MAX_NAMED])}."
+        )
+    signature = card.auto_accept
+    if signature is None:
+        return "Auto-accept is off: the card is not signed."
+    allows = f", allowing {_named(signature.allows)}" if signature.allows else ""
+    day = signature.signed_at.date().isoformat()
+    return f"No point of the policy floor is touched; the card is signed since {day} for {signature.use}{allows}."
+
+
+def _spent(grounds: Grounds) -> str:
+    budget = grounds.card.budget
+    passes = "pass" if grounds.pass_number == 1 else "passes"
+    cost = f"{_money(grounds.cost_micro)} of at most {_money(budget.case_micro)} {budget.currency}"
+    return (
+        f"Tier {grounds.tier} after {grounds.pass_number} {passes}, {grounds.passages} passages looked up, "
+        f"cost so far {cost}."
+    )
+
+
+def clock_words(clock: Clock) -> str:
+    """Return the legal clock as a sentence."""
+    if clock.due_at is None:
+        rule = f" ({clock.rule})" if clock.rule else ""
+        words = f"No legal clock runs{rule}"
+    else:
+        source = f", {clock.source}" if clock.source else ""
+        words = f"Legal clock {clock.rule}{source}: due {clock.due_at.isoformat(timespec='seconds')}"
+    confirm = "; a person must confirm it" if clock.person_needed else ""
+    return f"{words}{confirm}."
+
+
+def _money(micro: int) -> str:
+    return f"{micro // _MICRO}.{micro % _MICRO:06d}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())[:MAX_NAME]
+
+
+def _named(names: Iterable[str]) -> str:
+    listed = [_plain(name) for name in names]
+    rest = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
+    return ", ".join(listed[:MAX_NAMED]) + rest

@@ -1,0 +1,132 @@
+"""plan: which tier and which tools a pass gets, and what is looked up before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vigimesh.domain.policy.cards import Card, Cards
+from vigimesh.domain.policy.tiers import tier_for
+from vigimesh.events.case import Case, Product, Reaction
+from vigimesh.events.classes import CasePlanned, CaseRouted, Plan, Route
+from vigimesh.events.topics import lane_topic
+from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
+
+#: What a plan may look up (the contract of `Plan.questions`).
+MAX_QUESTIONS = 8
+#: Characters of one question: a product and a reaction, not a story.
+MAX_QUESTION = 200
+#: Names looked at to make questions; a case may hold thousands of products.
+MAX_NAMES = 32
+#: A case beyond these is called complex in the plan's reason: what one person reads on one screen.
+LARGE_BYTES, MANY_PRODUCTS, MANY_REACTIONS = 64 * 1024, 6, 12
+
+#: What the worker is asked: which machine tiers are there now.
+TIERS_NEED = Need(kind="tiers", key="available")
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """The planner's verb. It needs the tiers that are there now: a list of names."""
+
+    cards: Cards
+
+    def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
+        """Ask once which tiers are there."""
+        del case
+        return () if TIERS_NEED.name in answers else (TIERS_NEED,)
+
+    def decide(self, case: Input, answers: Answers) -> Outcome:
+        """Hand the case with its plan to its lane's `retrieve` topic.
+
+        The tier is the cheapest permitted one that is there, one dearer at each further pass, else a person; the
+        deterministic tools run in any case. A case of a workflow whose card is gone is planned by the fallback card.
+        """
+        routed = case.event
+        assert isinstance(routed, CaseRouted)
+        version, route = routed.case, routed.route
+        plan = _plan(version, route, self.cards, tuple(answers[TIERS_NEED.name]))
+        emit = Emit(
+            topic=lane_topic("retrieve", route.lane),
+            key=version.case_id,
+            event=CasePlanned(case=version, route=route, plan=plan),
+            messageid=version.message_id,
+            workflow=route.workflow,
+            lane=route.lane,
+        )
+        return Done(events=(emit,), why=plan.reason, pass_number=route.pass_number)
+
+
+def _plan(case: Case, route: Route, cards: Cards, available: tuple[str, ...]) -> Plan:
+    named = cards.named(route.workflow)
+    card = named or cards.fallback
+    number = route.pass_number
+    tier = tier_for(number, card.tiers, available)
+    steps = card.steps_of(number)
+    asked = questions(case)
+    parts = [
+        f"pass {number}: tier {tier}, {_why_tier(card, tier, available)}",
+        f"{len(steps)} steps of card {card.name}",
+        f"{len(asked)} questions",
+    ]
+    if named is None:
+        parts.append("its own card is not in force any more")
+    complex_for = ", ".join(complexity(case))
+    parts.append(f"complex: {complex_for}" if complex_for else "not complex")
+    return Plan(tier=tier, steps=steps, questions=asked, reason="; ".join(parts))
+
+
+def _why_tier(card: Card, tier: str, available: tuple[str, ...]) -> str:
+    if tier == "person":
+        return f"because none of the permitted ({', '.join(card.tiers)}) is there"
+    there = [one for one in card.tiers if one in available]
+    return f"of the permitted and available ({', '.join(there)})"
+
+
+def complexity(case: Case) -> Iterator[str]:
+    """Yield in words what makes a case more than a routine one: size, modality, many products or reactions."""
+    if case.narrative_ref or case.size_bytes > LARGE_BYTES:
+        yield f"size {case.size_bytes} bytes"
+    if case.attachments:
+        kinds = sorted({attachment.media_type for attachment in case.attachments[:MAX_NAMES]})
+        yield f"{len(case.attachments)} attachments ({' '.join(kinds[:3])})"
+    if len(case.products) > MANY_PRODUCTS:
+        yield f"{len(case.products)} products"
+    if len(case.reactions) > MANY_REACTIONS:
+        yield f"{len(case.reactions)} reactions"
+
+
+def questions(case: Case) -> tuple[str, ...]:
+    """Return what to look up: each suspect product with each reaction; of a document its kind and title."""
+    found: dict[str, str] = {}
+    for text in _document_questions(case) if case.kind == "document" else _case_questions(case):
+        question = " ".join(text.split())[:MAX_QUESTION].rstrip()
+        if question:
+            found.setdefault(question.casefold(), question)
+        if len(found) == MAX_QUESTIONS:
+            break
+    return tuple(found.values())
+
+
+def _case_questions(case: Case) -> Iterator[str]:
+    """Pair suspects and reactions; the first of each come first, so that many products do not crowd out a reaction."""
+    products = [p for p in case.products if p.role in ("suspect", "interacting")][:MAX_NAMES]
+    reactions = list(case.reactions)[:MAX_NAMES]
+    for distance in range(len(products) + len(reactions)):
+        for at in range(min(distance, len(reactions) - 1) + 1):
+            if distance - at < len(products):
+                yield f"{_name(products[distance - at])} {_term(reactions[at])}"
+
+
+def _document_questions(case: Case) -> Iterator[str]:
+    kind = case.document_kind.replace("_", " ")
+    yield f"{kind} {case.title}"
+    yield f"{kind} handling"
+
+
+def _name(product: Product) -> str:
+    return product.name or product.substance
+
+
+def _term(reaction: Reaction) -> str:
+    return reaction.term or reaction.text
