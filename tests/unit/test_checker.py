@@ -208,6 +208,18 @@ def test_torn_is_a_record_without_its_audit_or_the_reverse(
     assert log.check().torn is None
 
 
+def test_a_head_that_compaction_took_is_not_torn() -> None:
+    log = Log()
+    log.received("a")
+    log.triaged("a")
+    log.put("case.decided", "o-a", "a")
+    log.worked("r-a", "router", "s1-a", message="a")
+    log.worked("s1-a", "supervisor", "o-a", "head-a", message="a")
+    assert log.check(audited=True).torn == 0
+    log.worked("s2-a", "supervisor", "o2-a", "head2-a", message="a")
+    assert log.check(audited=True).torn_ids == ("a",)
+
+
 def test_a_dead_letter_without_its_audit_is_torn() -> None:
     log = Log()
     log.received("a")
