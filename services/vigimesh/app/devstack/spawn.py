@@ -37,12 +37,12 @@ def spawn(command: Command, log: Path, orphan_signal: signal.Signals) -> subproc
             stderr=subprocess.STDOUT,
             # Runs after the change of user, which would clear the kernel's promise again. It calls two system calls and
             # nothing that could wait for a lock of another thread.
-            preexec_fn=_tie_to_parent(orphan_signal),  # noqa: PLW1509
+            preexec_fn=tie_to_parent(orphan_signal),  # noqa: PLW1509
             **identity,
         )
 
 
-def _tie_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
+def tie_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
     """Return what a child does before it becomes the program; `None` where the kernel has no such promise."""
     if not sys.platform.startswith("linux"):
         return None

@@ -1,0 +1,202 @@
+"""The command `vigimesh`. Exit statuses are in `exits`; everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from vigimesh.app.exits import BROKEN, INTERRUPTED, exit_status_of
+from vigimesh.app.lazy import LazyGroup, load, mount
+from vigimesh.errors import EXPLANATIONS, Refused, VigimeshError
+
+app = typer.Typer(
+    name="vigimesh",
+    cls=LazyGroup,
+    help="A Kafka mesh of agents for drug-safety, regulatory and clinical-operations work.",
+    epilog="First: vigimesh demo. Then: vigimesh dev, and vigimesh run --from FILE.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
+    ),
+]
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with the status that `exits` documents."""
+    arguments = sys.argv[1:]
+    try:
+        app(args=arguments, prog_name="vigimesh")
+    except VigimeshError as error:
+        _tell(error, as_json="--json" in arguments)
+        sys.exit(exit_status_of(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception:  # noqa: BLE001  a defect: its traceback is what a maintainer needs
+        import traceback
+
+        traceback.print_exc()
+        print("vigimesh: this is a defect; please report it with the lines above", file=sys.stderr)
+        sys.exit(BROKEN)
+    sys.exit(0)
+
+
+def _tell(error: VigimeshError, *, as_json: bool) -> None:
+    """Say what went wrong in one line; to a program that reads standard output as JSON also there."""
+    print("vigimesh: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
+    if as_json:
+        body = {
+            "code": error.code,
+            "kind": error.kind,
+            "what": error.what,
+            "where": error.where,
+            "todo": error.todo,
+        }
+        print(json.dumps({"error": body}), flush=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            found = version("vigimesh")
+        except PackageNotFoundError:
+            found = "unknown (not installed)"
+        typer.echo(f"vigimesh {found}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def demo(as_json: AsJson = False) -> None:
+    """Run the mesh on synthetic cases, on a stack of its own."""
+    raise typer.Exit(load("vigimesh.app.run:demo_command")(as_json=as_json))
+
+
+@app.command()
+def run(
+    source: Annotated[
+        Path,
+        typer.Option(
+            "--from", metavar="FILE|DIR", help="E2B(R3) XML, VAERS CSV or JSON Lines, or a folder of them."
+        ),
+    ],
+    limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most N cases.")] = None,
+    cards: Annotated[
+        Path | None,
+        typer.Option(
+            "--cards", metavar="DIR", help="Folder of workflow cards. [default: those signed for the demo]"
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    stack: Annotated[
+        Path | None,
+        typer.Option(
+            "--stack", metavar="DIR", help="Use the stack on this data folder. [default: one of its own]"
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Keep the run's data here. [default: thrown away]"),
+    ] = None,
+) -> None:
+    """Send case reports through the mesh, account for all."""
+    command = load("vigimesh.app.run:run_command")
+    raise typer.Exit(
+        command(source=source, limit=limit, cards=cards, as_json=as_json, stack=stack, data=data)
+    )
+
+
+@app.command()
+def dev(data: Data = None) -> None:
+    """Start stack and mesh, and run until Ctrl-C."""
+    from vigimesh.app.dev import dev_command
+
+    raise typer.Exit(dev_command(data))
+
+
+@app.command()
+def worker(
+    stage: Annotated[str, typer.Argument(help="router, planner, retriever, tool-executor or supervisor.")],
+    lane: Annotated[
+        str | None,
+        typer.Option("--lane", help="hot, warm or cold, of a stage with lanes. [default: all of them]"),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Run one stage in the foreground until SIGTERM."""
+    from vigimesh.app.config_cli import located
+    from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
+
+    _one_of(stage, STAGES, "STAGE")
+    if lane is not None:
+        _one_of(lane, LANES, "--lane")
+        if stage not in LANE_STAGES:
+            raise typer.BadParameter(
+                f"{stage} has no lanes: it is one group over all of them; leave --lane out"
+            )
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance")
+    raise typer.Exit(load("vigimesh.app.worker:serve")(stage, lane, settings))
+
+
+@app.command()
+def explain(
+    code: Annotated[
+        str, typer.Argument(help="The code of a message, for example VM-1203. [default: list all]")
+    ] = "",
+) -> None:
+    """Explain an error code, and what to do about it."""
+    if not code:
+        for known, (title, _) in sorted(EXPLANATIONS.items()):
+            typer.echo(f"{known}  {title}")
+        return
+    wanted = code.upper().removeprefix("VM-").removeprefix("VM")
+    found = EXPLANATIONS.get(f"VM-{wanted}")
+    if found is None:
+        raise Refused(
+            "VM-1706",
+            what=f"there is no error code {code}; the nearest is {_nearest(f'VM-{wanted}', tuple(EXPLANATIONS))}",
+            where="vigimesh explain",
+            todo="`vigimesh explain` without a code lists all",
+        )
+    title, text = found
+    typer.echo(f"VM-{wanted}: {title}\n\n{text}")
+
+
+def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
+    """Refuse a word that is not known, with the nearest one that is."""
+    if given not in known:
+        nearest = _nearest(given, known)
+        raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")
+
+
+def _nearest(given: str, known: tuple[str, ...]) -> str:
+    import difflib
+
+    return difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
+
+
+mount(app)

@@ -1,0 +1,112 @@
+"""`vigimesh config`: what is set, to what, and by whom."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vigimesh.app.settings import Located, Settings, names_cluster, read_settings, rows
+from vigimesh.errors import Misconfigured
+
+app = typer.Typer(name="config", help="Settings: what is set, to what, and by whom.", no_args_is_help=True)
+
+#: Introduction of `docs/settings.md`.
+_PREAMBLE = """\
+# Settings
+
+Read once at start from environment variables; an empty one counts as not set, and a `VIGIMESH_*` that is not in this
+table stops the program with the nearest known name. `vigimesh config show` gives each value and where it came from, with
+secrets masked.
+
+Where none of Kafka, registry, PostgreSQL, Redis and objects is set, `vigimesh worker` uses the embedded stack that runs on
+the default data folder, if one does; with `--data DIR` it uses the one on that folder, whatever is set. `vigimesh dev`,
+`run` and `demo` always work on an embedded stack; to work on clusters of your own, set the addresses and start
+`vigimesh worker STAGE` for each stage.
+
+Written by `vigimesh config table --write docs/settings.md`.
+
+"""
+
+
+@app.callback()
+def root() -> None:
+    """Keep the commands below by name, however many there are."""
+
+
+@app.command()
+def show(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
+    ] = False,
+) -> None:
+    """Show every setting: its value, secrets masked, and where it came from (default, environment, stack)."""
+    found = located(os.environ, data)
+    shown = [(row, found.origin(row)) for row in rows(found.settings)]
+    if as_json:
+        body = {
+            row.path: {"value": row.shown, "source": origin, "variable": row.setting.variable}
+            for row, origin in shown
+        }
+        typer.echo(json.dumps(body))
+        return
+    wide = max(len(row.setting.variable) for row, _ in shown)
+    for row, origin in shown:
+        typer.echo(f"{row.setting.variable:{wide}}  {row.shown or '-'}  ({origin})")
+
+
+@app.command()
+def table(
+    write: Annotated[
+        Path | None, typer.Option("--write", help="File to write instead of the terminal.")
+    ] = None,
+) -> None:
+    """Print the guide to all settings in Markdown."""
+    if write is None:
+        typer.echo(settings_document(), nl=False)
+    else:
+        write.write_text(settings_document(), encoding="utf-8")
+
+
+def located(environ: Mapping[str, str], data: Path | None) -> Located:
+    """Read the settings; take the addresses of a running stack where they name none, or where `data` names its folder.
+
+    Raises what `read_settings` raises, and `Misconfigured` (VM-1705) when no stack answers on the folder named.
+    """
+    settings = read_settings(environ)
+    if data is None and names_cluster(settings):
+        return Located(settings=settings, from_stack=False)
+    from vigimesh.app.devstack import default_data_dir, status
+
+    stack = status(data or default_data_dir())
+    if stack is not None:
+        return Located(settings=Settings.for_stack(stack.urls, settings), from_stack=True)
+    if data is not None:
+        raise Misconfigured(
+            "VM-1705",
+            what="no stack answers on this folder",
+            where=str(data),
+            todo="start it: vigimesh stack up --data with this folder, or leave --data out",
+        )
+    return Located(settings=settings, from_stack=False)
+
+
+def settings_document() -> str:
+    """Return `docs/settings.md`: every setting with its default, what it takes and what it means."""
+    lines = ["| variable | default | takes | meaning |", "|---|---|---|---|"]
+    for row in rows(Settings()):
+        default = f"`{row.text}`" if row.text else ""
+        lines.append(
+            f"| `{row.setting.variable}` | {default} | {row.setting.kind.expected} | {row.setting.meaning} |"
+        )
+    return _PREAMBLE + "\n".join(lines) + "\n"

@@ -1,0 +1,56 @@
+"""A command group that imports a command's module only when that command is used, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+#: Command -> (`module:attribute` of its typer app, its line in the list of commands).
+LAZY: dict[str, tuple[str, str]] = {
+    "stack": ("vigimesh.app.devstack.cli:app", "The embedded stack alone: up, status, down."),
+    "topics": (
+        "vigimesh.app.contract_cli:topics_app",
+        "Topics and consumer groups on the cluster: apply, check.",
+    ),
+    "schemas": ("vigimesh.app.contract_cli:schemas_app", "Schemas of the events: register, check."),
+    "cards": ("vigimesh.app.cards_cli:app", "Workflow cards: check, show."),
+    "case": ("vigimesh.app.case_cli:app", "What became of a case: list, show, trace."),
+    "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
+}
+
+
+def load(target: str) -> Any:
+    """Return the attribute that `module:attribute` names."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands of `LAZY` from that table and imports one when it is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Return the command that is called, its module imported."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in LAZY:
+            app: typer.Typer = load(LAZY[name][0])
+            app.rich_markup_mode = None
+            app.pretty_exceptions_enable = False
+            command = typer.main.get_command(app)
+        return name, command, rest
+
+
+def mount(app: typer.Typer) -> None:
+    """Give the app a line for every command of `LAZY`; what stands behind it comes from `LazyGroup`."""
+    for name, (_, help_line) in LAZY.items():
+        app.command(name, help=help_line)(_stand_in(name))
+
+
+def _stand_in(name: str) -> Callable[[], None]:
+    def stand_in() -> None:
+        raise AssertionError(f"{name} was called without its group")
+
+    return stand_in
