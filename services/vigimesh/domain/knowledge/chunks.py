@@ -1,0 +1,199 @@
+"""A document in Markdown with front matter becomes passages: pure, and the same on every machine.
+
+Front matter is `name: value` lines between two lines of `---`. `id`, `version`, `title` and `kind` are required;
+`names` and `aliases` are lists separated by `;` (see `questions` for the difference). A passage never crosses a heading
+and is at most `CHUNK_CHARACTERS` long; it keeps the path of headings above it and its place in the document's text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vigimesh.errors import Refused
+from vigimesh.events.ids import digest
+
+#: Longest passage in characters: about 300 tokens, so that 12 of them stay a small part of any model's context.
+CHUNK_CHARACTERS = 1_200
+#: Longest document in characters: 1 MiB is ten times the longest product label seen; a larger one is a mistake.
+DOCUMENT_CHARACTERS = 1_048_576
+#: Names and aliases of one document: the longest list shipped has 14.
+MAX_NAMES = 64
+#: The heading under which a reference lists its reactions.
+LISTED_HEADING = "Listed reactions"
+
+KINDS = ("reference", "guidance")
+_REQUIRED = ("id", "version", "title", "kind")
+_OPTIONAL = ("names", "aliases")
+_ID = re.compile(r"[a-z0-9][a-z0-9./_-]{0,127}")
+_VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t#]*")
+_SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One version of one document. `text` is what follows the front matter; `digest` names the source's bytes.
+
+    `names` are distinctive (an invented brand, a substance) and count wherever a question has them; `aliases` are
+    words that mean the product only at the start of a question (`TD`, `INFLUENZA`).
+    """
+
+    id: str
+    version: str
+    title: str
+    kind: str
+    names: tuple[str, ...]
+    aliases: tuple[str, ...]
+    text: str
+    digest: str
+
+    @property
+    def general(self) -> bool:
+        """Whether it speaks of no product in particular, so that any question may find it."""
+        return not self.names and not self.aliases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A passage: `Document.text[start:end] == text`. `listed` says that it stands under `LISTED_HEADING`."""
+
+    section: str
+    start: int
+    end: int
+    text: str
+    listed: bool
+
+
+def version_ordinal(version: str) -> tuple[int, ...]:
+    """Return a version as numbers, so that `1.10` is newer than `1.9`."""
+    return tuple(int(part) for part in version.split("."))
+
+
+def parse(source: str, where: str) -> Document:
+    """Return the document that `source` holds; `where` is the file name for messages.
+
+    Raises `Refused` VM-1503 naming the line when the front matter is not as this module says.
+    """
+    if len(source) > DOCUMENT_CHARACTERS:
+        raise _wrong(
+            where, f"{len(source)} characters, at most {DOCUMENT_CHARACTERS}", "split it into several"
+        )
+    source = source.replace("\r\n", "\n")
+    fields, body_at = _front_matter(source, where)
+    missing = [name for name in _REQUIRED if not fields.get(name)]
+    if missing:
+        raise _wrong(
+            where, f"no {', '.join(missing)} in the front matter", "add a line such as `version: 1.0`"
+        )
+    if not _ID.fullmatch(fields["id"]):
+        raise _wrong(
+            where, "id is not lower-case letters, digits and ./_-", "write it such as `product/name`"
+        )
+    if not _VERSION.fullmatch(fields["version"]):
+        raise _wrong(where, "version is not numbers and dots", "write it such as `1.0` or `2024.3`")
+    if fields["kind"] not in KINDS:
+        raise _wrong(where, "kind is not known", f"write one of {', '.join(KINDS)}")
+    names, aliases = _list(fields.get("names", "")), _list(fields.get("aliases", ""))
+    if len(names) + len(aliases) > MAX_NAMES:
+        raise _wrong(where, f"{len(names) + len(aliases)} names and aliases", f"keep at most {MAX_NAMES}")
+    text = source[body_at:]
+    if not text.strip():
+        raise _wrong(where, "no text after the front matter", "write the document below the second ---")
+    return Document(
+        id=fields["id"], version=fields["version"], title=fields["title"], kind=fields["kind"],
+        names=names, aliases=aliases, text=text, digest=digest(source.encode()),
+    )  # fmt: skip
+
+
+def chunks(document: Document) -> tuple[Chunk, ...]:
+    """Return the document's passages in its own order; together they hold every character that is not white space."""
+    return tuple(_chunks(document.text))
+
+
+def _chunks(text: str) -> Iterator[Chunk]:
+    for path, start, end in _sections(text):
+        for first, last in _pieces(text, start, end):
+            yield Chunk(
+                section=" > ".join(path), start=first, end=last, text=text[first:last],
+                listed=LISTED_HEADING in path,
+            )  # fmt: skip
+
+
+def _sections(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """Yield (path of headings, start, end) of each stretch between two headings; the heading line is in the path."""
+    path: tuple[str, ...] = ()
+    start = place = 0
+    for line in text.splitlines(keepends=True):
+        heading = _HEADING.fullmatch(line.rstrip("\n"))
+        if heading:
+            yield path, start, place
+            level = len(heading[1])
+            path = (*path[: level - 1], heading[2])
+            start = place + len(line)
+        place += len(line)
+    yield path, start, place
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Cut `text[start:end]` where a paragraph, else a sentence, else a word ends, trimmed of white space."""
+    while start < end:
+        while start < end and text[start].isspace():
+            start += 1
+        if start == end:
+            return
+        limit = min(end, start + CHUNK_CHARACTERS)
+        cut = limit if limit == end else _cut(text, start, limit)
+        last = cut
+        while text[last - 1].isspace():
+            last -= 1
+        yield start, last
+        start = cut
+
+
+def _cut(text: str, start: int, limit: int) -> int:
+    """Return where the piece that begins at `start` ends, at or before `limit`; in its second half if it can."""
+    half = start + (limit - start) // 2
+    paragraph = text.rfind("\n\n", half, limit)
+    if paragraph != -1:
+        return paragraph
+    sentences = [found.end() for found in _SENTENCE_END.finditer(text, half, limit)]
+    if sentences:
+        return sentences[-1]
+    word = max(text.rfind(" ", half, limit), text.rfind("\n", half, limit))
+    return word if word != -1 else limit
+
+
+def _front_matter(source: str, where: str) -> tuple[dict[str, str], int]:
+    """Return the fields and where the text begins."""
+    lines = source.split("\n")
+    if lines[0].strip() != "---":
+        raise _wrong(f"{where}, line 1", "no front matter", "begin the file with a line of ---")
+    fields: dict[str, str] = {}
+    place = len(lines[0]) + 1
+    for number, line in enumerate(lines[1:], start=2):
+        place += len(line) + 1
+        if line.strip() == "---":
+            return fields, min(place, len(source))
+        name, colon, value = line.partition(":")
+        name = name.strip()
+        if not colon:
+            raise _wrong(f"{where}, line {number}", "no colon", "write `name: value`, and --- after the last")
+        if name not in _REQUIRED + _OPTIONAL:
+            near = difflib.get_close_matches(name, _REQUIRED + _OPTIONAL, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_REQUIRED + _OPTIONAL)}"
+            raise _wrong(f"{where}, line {number}", f"unknown field {name[:40]!r}", hint)
+        if name in fields:
+            raise _wrong(f"{where}, line {number}", f"field {name} twice", "keep one of them")
+        fields[name] = value.strip()
+    raise _wrong(where, "the front matter does not end", "close it with a line of ---")
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(";") if part.strip())
+
+
+def _wrong(where: str, what: str, todo: str) -> Refused:
+    return Refused("VM-1503", what=what, where=where, todo=todo)

@@ -1,0 +1,230 @@
+"""One suite on the search in memory and the one in PostgreSQL: they rank alike, so that tests in memory mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+import pytest
+
+from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.postgres import PgSearch, load_into
+from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.clock import SystemClock
+from vigimesh.domain.knowledge.chunks import Document, parse
+from vigimesh.domain.knowledge.shipped import shipped_documents
+from vigimesh.errors import Refused, Transient
+from vigimesh.ports import Search
+
+SHIPPED = shipped_documents()
+NEW_DTP = """---
+id: vaccine/dtp
+version: {version}
+title: DTP, new
+kind: reference
+aliases: DTP
+---
+# DTP, new
+
+## Listed reactions
+
+Common: Hiccups.
+"""
+QUESTIONS = [
+    "DTP (NO BRAND NAME) Pyrexia",
+    "DTP + HIB (BRAND) Injection site pain",
+    "HIB + HEP B (BRAND) Pyrexia",
+    "HEP B (BRAND) Not a reaction",
+    "POLIO VIRUS, ORAL (BRAND) Crying",
+    "Torvexil 10 mg Oedema peripheral",
+    "torvexilate",
+    "Unknown product Rash",
+    "Protocol amendment: new dose of Torvexil and another visit schedule",
+    "quality complaint: the pen did not work, particles in a vial",
+    "Weekly literature search, day 0 of an abstract",
+    "it's a 'quoted' | question & <-> !x:* \\ with \x00 signs",
+    "\u00dcberempfindlichkeit \u0130stanbul \ud800 1e5 3.14 10mg",
+    "",
+    "word " * 200,
+]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A knowledge base under test."""
+
+    load: Callable[[Iterable[Document]], tuple[Document, ...]]
+    fresh: Callable[[], Search]
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
+def base(request: pytest.FixtureRequest) -> Iterator[Base]:
+    if request.param == "memory":
+        held = MemorySearch()
+        yield Base(load=held.load, fresh=lambda: held)
+        return
+    with fresh_database(request.getfixturevalue("stack").urls.postgres) as uri:
+        migrate(uri)
+        opened: list[PgSearch] = []
+
+        def fresh() -> Search:
+            opened.append(PgSearch(uri))
+            return opened[-1]
+
+        yield Base(load=lambda documents: load_into(uri, documents), fresh=fresh)
+        for search in opened:
+            search.close()
+
+
+class fresh_database:  # noqa: N801  reads as a verb in `with`
+    """A database of its own on the session's server, dropped at the end."""
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.name = "search_parity"
+
+    def __enter__(self) -> str:
+        with psycopg.connect(self.server, autocommit=True) as own:
+            own.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
+            own.execute(f"CREATE DATABASE {self.name}")
+        parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(self.server)
+        return psycopg.conninfo.make_conninfo(**{**parts, "dbname": self.name})
+
+    def __exit__(self, *_: object) -> None:
+        with psycopg.connect(self.server, autocommit=True) as own:
+            own.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+
+def places(search: Search, questions: Sequence[str], limit: int = 3) -> list[list[tuple[str, str, int]]]:
+    return [[(p.document_id, p.version, p.start) for p in found] for found in search.search(questions, limit)]
+
+
+def test_it_answers_as_the_twin_in_memory_does(base: Base) -> None:
+    base.load(SHIPPED)
+    twin = MemorySearch()
+    twin.load(SHIPPED)
+    for limit in (1, 3, 50):
+        for mine, other in zip(
+            base.fresh().search(QUESTIONS, limit), twin.search(QUESTIONS, limit), strict=True
+        ):
+            assert mine == other
+
+
+def test_every_product_and_term_ranks_alike(base: Base) -> None:
+    base.load(SHIPPED)
+    twin = MemorySearch()
+    twin.load(SHIPPED)
+    names = [name for one in SHIPPED for name in (*one.names, *one.aliases)]
+    asked = [
+        f"{name} {term}"
+        for name in names
+        for term in ("Rash", "Injection site mass", "Pain", "Reading this list")
+    ]
+    assert list(base.fresh().search(asked, 3)) == list(twin.search(asked, 3))
+
+
+def test_what_is_known_of_one_product_is_never_shown_for_another(base: Base) -> None:
+    base.load(SHIPPED)
+    for question, found in zip(QUESTIONS, base.fresh().search(QUESTIONS, 50), strict=True):
+        rooms = {p.document_id.split("/")[0] for p in found}
+        assert all(p.question == question for p in found)
+        assert rooms <= {"guidance"} or len({p.document_id for p in found if p.document_id[:2] != "gu"}) == 1
+
+
+def test_answers_come_in_the_order_of_the_questions_and_repeats_are_equal(base: Base) -> None:
+    base.load(SHIPPED)
+    search = base.fresh()
+    asked = ["DTP Rash", "Torvexil Rash", "DTP Rash", "", "DTP Rash"]
+    first = places(search, asked)
+    assert [bool(found) for found in first] == [True, True, True, False, True]
+    assert first[0] == first[2] == first[4] != first[1]
+    assert places(search, asked) == first
+    assert places(search, []) == []
+
+
+def test_the_same_documents_again_change_nothing(base: Base) -> None:
+    assert len(base.load(SHIPPED)) == len(SHIPPED)
+    before = places(base.fresh(), QUESTIONS)
+    assert base.load(SHIPPED) == ()
+    assert places(base.fresh(), QUESTIONS) == before
+
+
+def test_a_changed_text_under_the_same_version_is_refused_and_nothing_of_it_stays(base: Base) -> None:
+    base.load(SHIPPED)
+    changed = parse(NEW_DTP.format(version="1.0"), "dtp.md")
+    extra = parse(
+        NEW_DTP.format(version="1.0").replace("vaccine/dtp", "vaccine/new").replace("DTP", "NEWVAX"), "new.md"
+    )
+    with pytest.raises(Refused, match="VM-1502"):
+        base.load([extra, changed])
+    assert places(base.fresh(), ["NEWVAX Hiccups"]) == [[]]
+
+
+def test_the_newest_version_answers_whatever_the_order_of_loading(base: Base) -> None:
+    base.load([parse(NEW_DTP.format(version="1.10"), "dtp.md")])
+    base.load([parse(NEW_DTP.format(version="1.9").replace("Hiccups", "Sneezing"), "dtp.md")])
+    base.load(SHIPPED)
+    (found,) = base.fresh().search(["DTP Hiccups"], 3)
+    assert {p.version for p in found} == {"1.10"}
+    assert "Hiccups" in found[0].text
+
+
+def test_an_empty_base_is_not_an_answer(base: Base) -> None:
+    with pytest.raises(Transient, match="VM-1501"):
+        base.fresh().search(["DTP Rash"], 3)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 51])
+def test_a_limit_has_bounds(base: Base, limit: int) -> None:
+    base.load(SHIPPED)
+    with pytest.raises(ValueError, match="limit"):
+        base.fresh().search(["DTP Rash"], limit)
+
+
+class Hand:
+    """A clock whose hand is moved by the test."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+        self.now = SystemClock().now
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+
+@pytest.mark.real
+def test_a_new_version_answers_after_a_second_at_most(stack: Any) -> None:
+    with fresh_database(stack.urls.postgres) as uri:
+        migrate(uri)
+        load_into(uri, SHIPPED)
+        clock = Hand()
+        search = PgSearch(uri, clock=clock)
+        assert places(search, ["DTP Rash"])[0][0][1] == "1.0"
+        load_into(uri, [parse(NEW_DTP.format(version="2.0"), "dtp.md")])
+        clock.at_s = 0.5
+        assert places(search, ["DTP Rash"])[0][0][1] == "1.0"
+        clock.at_s = 1.0
+        assert places(search, ["DTP Rash"])[0][0][1] == "2.0"
+        search.close()
+
+
+@pytest.mark.real
+def test_what_is_remembered_has_a_bound(stack: Any) -> None:
+    with fresh_database(stack.urls.postgres) as uri:
+        migrate(uri)
+        load_into(uri, SHIPPED)
+        search = PgSearch(uri, remember=3)
+        asked = [f"DTP Rash {n}" for n in range(10)]
+        assert places(search, asked) == places(search, asked)
+        assert len(getattr(search, "_memo")) == 3  # noqa: B009  its size shows in no answer
+        search.close()
+
+
+def test_a_server_that_is_away_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigimesh.adapters.postgres_schema.POOL_WAIT_S", 0.2)
+    search = PgSearch("host=127.0.0.1 port=1 dbname=x")
+    with pytest.raises(Transient, match="VM-1501"):
+        search.search(["DTP Rash"], 3)
+    search.close()

@@ -1,0 +1,110 @@
+"""The shipped documents: complete, honest about what they are, and fit for looking a reaction up word for word."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.domain.knowledge.chunks import Document, chunks
+from vigimesh.domain.knowledge.questions import Scope, understand
+from vigimesh.domain.knowledge.shipped import shipped_documents
+
+DOCUMENTS = shipped_documents()
+REFERENCES = [one for one in DOCUMENTS if one.kind == "reference"]
+#: Words of a listing that are no reaction terms.
+FRAME = re.compile(r"^(Where it was given|In general, [a-z ]+|Common [^:]*|Uncommon [^:]*): ")
+
+
+def listed(document: Document) -> list[str]:
+    """Return the terms under the heading of listed reactions."""
+    lines = [line for chunk in chunks(document) if chunk.listed for line in chunk.text.splitlines() if line]
+    terms = []
+    for line in lines:
+        frame = FRAME.match(line)
+        assert frame, line
+        terms += [term.strip() for term in line[frame.end() :].rstrip(".").split(",")]
+    return [term for term in terms if term[:1].isupper()]
+
+
+def test_there_are_products_vaccines_and_guidance() -> None:
+    rooms = Counter(one.id.split("/")[0] for one in DOCUMENTS)
+    assert rooms["product"] == 8
+    assert rooms["vaccine"] >= 10
+    assert rooms["guidance"] == 3
+
+
+def test_ids_names_and_aliases_are_unique() -> None:
+    assert len({one.id for one in DOCUMENTS}) == len(DOCUMENTS)
+    names = Counter(name.casefold() for one in DOCUMENTS for name in {*one.names, *one.aliases})
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: one.id)
+def test_each_says_that_it_is_for_demonstration(document: Document) -> None:
+    assert "demonstrations and tests" in chunks(document)[0].text
+    assert document.text.startswith(f"# {document.title}\n")
+
+
+@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
+def test_a_reference_lists_its_reactions_in_one_passage(document: Document) -> None:
+    terms = listed(document)
+    assert len(terms) >= 9
+    assert len(terms) == len(set(terms))
+    assert sum(chunk.listed for chunk in chunks(document)) == 1
+
+
+@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
+def test_a_term_stands_nowhere_in_a_reference_but_in_its_list(document: Document) -> None:
+    """Else a verbatim look-up would call a reaction listed that the list does not have."""
+    vocabulary = {term.casefold() for one in REFERENCES for term in listed(one)}
+    own = {term.casefold() for term in listed(document)}
+    prose = " ".join(chunk.text for chunk in chunks(document) if not chunk.listed).casefold()
+    strays = [term for term in vocabulary - own if re.search(rf"\b{re.escape(term)}\b", prose)]
+    assert strays == []
+
+
+@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
+def test_each_listed_reaction_is_found_first_under_each_name(document: Document) -> None:
+    search = MemorySearch()
+    search.load(DOCUMENTS)
+    asked = [(name, term) for name in (*document.names, *document.aliases) for term in listed(document)]
+    answers = search.search([f"{name} {term}" for name, term in asked], 3)
+    for (name, term), passages in zip(asked, answers, strict=True):
+        assert {p.document_id for p in passages} == {document.id}, (name, term)
+        assert passages[0].section.endswith("Listed reactions")
+        assert term in passages[0].text
+
+
+def test_no_serious_outcome_is_listed() -> None:
+    """A listed reaction lowers a grade from 2 to 1 only: none that is serious by itself may look ordinary here."""
+    never = {
+        "Death",
+        "Sudden infant death syndrome",
+        "Anaphylactic shock",
+        "Cardiac arrest",
+        "Sepsis",
+        "Encephalitis",
+    }
+    assert {term for one in REFERENCES for term in listed(one)} & never == set()
+
+
+@pytest.mark.data
+def test_real_vaccine_names_find_their_reference(real_data: Path) -> None:
+    scope = Scope.of((one.id, one.names, one.aliases) for one in DOCUMENTS)
+    found: Counter[bool] = Counter()
+    wrong = []
+    kinds = {"DTP": "dtp", "MMR": "measles-mumps-rubella", "OPV": "poliomyelitis-oral", "HEP": "hepatitis-b", "TD": "tetanus-diphtheria", "HIBV": "haemophilus-b", "DTPHIB": "dtp", "DTAP": "dtap"}  # fmt: skip
+    with gzip.open(real_data / "vaers" / "1995VAERSVAX.csv.gz", "rt", encoding="latin-1") as lines:
+        for row in csv.DictReader(lines):
+            only = understand(f"{row['VAX_NAME']} Pyrexia", scope).only
+            found[bool(only)] += 1
+            if row["VAX_TYPE"] in kinds and only != f"vaccine/{kinds[row['VAX_TYPE']]}":
+                wrong.append((row["VAX_NAME"], only))
+    assert wrong == []
+    assert found[True] / found.total() > 0.9
