@@ -1,1 +1,1 @@
-"""vigimesh.retriever."""
+"""The retriever: looks up for each case what its plan asks."""

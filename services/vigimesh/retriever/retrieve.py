@@ -1,0 +1,115 @@
+"""The retriever's verb: the plan's questions become passages, each measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vigimesh.domain.knowledge.chunks import CHUNK_CHARACTERS
+from vigimesh.domain.knowledge.questions import key as question_key
+from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, Passage, RetrievalMeasured, UsageRecorded
+from vigimesh.events.topics import lane_topic, topic
+from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
+
+#: Questions of one pass (Plan.questions says the same).
+MAX_QUESTIONS = 8
+#: Passages asked for per question: the list of reactions, what it says on reading it, what to ask.
+PASSAGES_PER_QUESTION = 3
+#: Passages handed on per pass: with 1,200 characters each they stay below 16 KiB of the event.
+MAX_PASSAGES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retriever:
+    """Asks every question of a plan once and hands the passages on, best of each question first."""
+
+    def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
+        """Return one search per question that has no answer yet."""
+        wanted = (_need(question) for question in _questions(case.event))
+        return tuple(need for need in wanted if need.name not in answers)
+
+    def decide(self, case: Input, answers: Answers) -> Outcome:
+        """Return the case with its passages, a measurement per question and one usage record."""
+        event: CasePlanned = case.event
+        questions = _questions(event)
+        found = {question: _passages(answers[_need(question).name]) for question in questions}
+        passages = _gathered(tuple(found.values()))
+        emits = [
+            _emit(event, lane_topic("execute", event.route.lane), event.case.case_id,
+                  EvidenceRetrieved(case=event.case, route=event.route, plan=event.plan, passages=passages)),
+            *(
+                _emit(event, topic("retrieval.telemetry"), question_key(question), _measured(event, question, found[question]))
+                for question in questions
+            ),
+        ]  # fmt: skip
+        if questions:
+            emits.append(_emit(event, topic("usage"), event.case.case_id, _usage(event, len(questions))))
+        return Done(
+            events=tuple(emits), why=_why(event, found, passages), pass_number=event.route.pass_number
+        )
+
+
+def _questions(event: CasePlanned) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(event.plan.questions))[:MAX_QUESTIONS]
+
+
+def _need(question: str) -> Need:
+    return Need(kind="search", key=question, limit=PASSAGES_PER_QUESTION)
+
+
+def _passages(answer: Sequence[Mapping[str, Any]]) -> tuple[Passage, ...]:
+    return tuple(_bounded(Passage(**row)) for row in answer[:PASSAGES_PER_QUESTION])
+
+
+def _bounded(passage: Passage) -> Passage:
+    """Cut a passage that an index holds in longer pieces than ours."""
+    if len(passage.text) <= CHUNK_CHARACTERS:
+        return passage
+    return replace(passage, text=passage.text[:CHUNK_CHARACTERS], end=passage.start + CHUNK_CHARACTERS)
+
+
+def _gathered(found: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
+    """Return the best of each question, then the second best, ..., each place once, at most `MAX_PASSAGES`."""
+    gathered: dict[tuple[str, str, int], Passage] = {}
+    for rank in range(PASSAGES_PER_QUESTION):
+        for passages in found:
+            if rank < len(passages):
+                passage = passages[rank]
+                gathered.setdefault((passage.document_id, passage.version, passage.start), passage)
+    return tuple(gathered.values())[:MAX_PASSAGES]
+
+
+def _measured(event: CasePlanned, question: str, passages: tuple[Passage, ...]) -> RetrievalMeasured:
+    return RetrievalMeasured(
+        question_key=question_key(question), case_id=event.case.case_id, message_id=event.case.message_id,
+        workflow=event.route.workflow, lane=event.route.lane, cache_level="search", hits=len(passages),
+        wanted=PASSAGES_PER_QUESTION, grounded=bool(passages),
+        passages=tuple(f"{p.document_id}@{p.version}#{p.start}-{p.end}" for p in passages),
+    )  # fmt: skip
+
+
+def _usage(event: CasePlanned, questions: int) -> UsageRecorded:
+    return UsageRecorded(
+        case_id=event.case.case_id, message_id=event.case.message_id, workflow=event.route.workflow,
+        lane=event.route.lane, stage="retriever", kind="retrieval", name="full_text", tier="tools",
+        quantity=questions, unit="questions", pass_number=event.route.pass_number,
+    )  # fmt: skip
+
+
+def _emit(event: CasePlanned, to: str, key: str, out: object) -> Emit:
+    return Emit(
+        topic=to, key=key, event=out, messageid=event.case.message_id, workflow=event.route.workflow,
+        lane=event.route.lane,
+    )  # fmt: skip
+
+
+def _why(event: CasePlanned, found: Mapping[str, tuple[Passage, ...]], passages: tuple[Passage, ...]) -> str:
+    if not found:
+        return "the plan asks nothing"
+    grounded = sum(bool(answer) for answer in found.values())
+    documents = sorted({f"{p.document_id}@{p.version}" for p in passages})
+    dropped = len(set(event.plan.questions)) - len(found)
+    more = f"; {dropped} questions beyond {MAX_QUESTIONS} were not asked" if dropped else ""
+    sources = f" from {', '.join(documents)}" if documents else ""
+    return f"{grounded} of {len(found)} questions found something: {len(passages)} passages{sources}{more}"
