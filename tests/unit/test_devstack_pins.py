@@ -105,6 +105,19 @@ def test_a_download_that_differs_is_refused_and_leaves_nothing_in_the_store(tmp_
     assert [path.name for path in tmp_path.iterdir()] == []
 
 
+def test_what_has_come_is_kept_when_another_file_fails(tmp_path: Path) -> None:
+    first, second = pin_of(), pin_of(b"another", artifact="other")
+
+    def only_the_first(pin: Pin, folder: Path, count: Callable[[int], None]) -> Path:
+        if pin == second:
+            raise ConnectionError("no route to host")
+        return giving(GOOD)(pin, folder, count)
+
+    with pytest.raises(Transient, match="example:other"):
+        obtain([first, second], tmp_path, progress=Silent(), download=only_the_first)
+    assert missing_bytes([first, second], tmp_path) == second.size_bytes
+
+
 def test_a_cut_download_is_tried_again(tmp_path: Path) -> None:
     pin, calls = pin_of(), list[str]()
 

@@ -29,8 +29,8 @@ Data = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
-#: Exit status of `status` and `down` when nothing runs.
-NOT_RUNNING = 3
+#: Exit status of `status` when nothing answers: the command line's own for a broker that is away.
+NOT_RUNNING = 4
 
 
 @app.command("up")
@@ -53,7 +53,7 @@ def up_command(
 
 @app.command("status")
 def status_command(data: Data = None, as_json: AsJson = False) -> None:
-    """Show the stack that runs and answers; exit status 3 when there is none."""
+    """Show the stack that runs and answers; exit status 4 when there is none."""
     from vigimesh.app.devstack import status
 
     stack = status(_folder(data))
@@ -67,14 +67,12 @@ def status_command(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command("down")
 def down_command(data: Data = None, as_json: AsJson = False) -> None:
-    """Stop the stack and return when every process is gone; exit status 3 when there was none."""
+    """Stop the stack and return when every process is gone; its data is kept."""
     from vigimesh.app.devstack import down
 
     stopped = down(_folder(data))
     text = "the stack is stopped; its data is kept" if stopped else f"no stack runs in {_folder(data)}"
     _tell(text, {"stopped": stopped}, as_json)
-    if not stopped:
-        raise typer.Exit(NOT_RUNNING)
 
 
 def _folder(data: Path | None) -> Path:

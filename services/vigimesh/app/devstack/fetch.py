@@ -70,12 +70,12 @@ def _download_all(missing: Sequence[Pin], store: Path, progress: Progress, downl
         ):
             jobs = [pool.submit(_download_one, pin, scratch, count, download) for pin in missing]
             try:
-                fetched = [job.result() for job in jobs]
+                for pin, job in zip(missing, jobs, strict=True):
+                    # Into the store one by one: what has come need not come again if another file fails.
+                    job.result().replace(store / pin.filename)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-        for pin, path in zip(missing, fetched, strict=True):
-            path.replace(store / pin.filename)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vigimesh.app.devstack.state import Owned
+from vigimesh.errors import Transient
+
+#: Seconds to wait for another start that downloads: 200 MB on a slow line.
+STORE_WAIT_S = 600.0
+STORE_LOOK_S = 0.1
 
 #: Bytes of the lock's content: a process number and a time.
 CONTENT_MAX_BYTES = 200
@@ -24,6 +32,31 @@ def try_lock(data_dir: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+@contextmanager
+def store_lock(store: Path) -> Iterator[None]:
+    """Hold the store of downloads alone, so that two first starts do not write into it at once.
+
+    Raises `Transient` (VM-1211) when another process holds it for longer than a download takes.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + STORE_WAIT_S
+    with (store / "store.lock").open("ab") as held:
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Transient(
+                        "VM-1211",
+                        what=f"another process has held the downloads for {STORE_WAIT_S:.0f} s",
+                        where=str(store),
+                        todo="wait for the other start to end, or end it, then start again",
+                    ) from None
+            time.sleep(STORE_LOOK_S)
+        yield
 
 
 def sign_lock(descriptor: int, owner: Owned) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vigimesh.app.devstack.archive import unpacked
 from vigimesh.app.devstack.fetch import obtain
+from vigimesh.app.devstack.lock import store_lock
 from vigimesh.app.devstack.pins import ARCHIVE_PACKAGING, load_lock
 from vigimesh.app.devstack.progress import Progress
 from vigimesh.errors import Misconfigured
@@ -34,14 +35,16 @@ def find_parts(store: Path, *, progress: Progress) -> Parts:
     pinned one, `Transient` (VM-1203) when it cannot be downloaded.
     """
     java, postgres_bin, valkey_server = java_program(), postgres_programs(), valkey_program()
-    paths = obtain(load_lock(), store, progress=progress)
-    archive = next(pin for pin in paths if pin.packaging == ARCHIVE_PACKAGING)
+    with store_lock(store):
+        paths = obtain(load_lock(), store, progress=progress)
+        archive = next(pin for pin in paths if pin.packaging == ARCHIVE_PACKAGING)
+        registry_dir = unpacked(paths[archive], archive.sha256, store)
     jars = {pin: path for pin, path in paths.items() if pin is not archive}
     broker = next(pin for pin in jars if pin.artifact == "kafka_2.13")
     return Parts(
         java=java,
         classpath=tuple(jars.values()),
-        registry_dir=unpacked(paths[archive], archive.sha256, store),
+        registry_dir=registry_dir,
         postgres_bin=postgres_bin,
         valkey_server=valkey_server,
         versions={
