@@ -58,7 +58,11 @@ QUIET_DOCUMENT = Triage(valid=True, serious="no", grade=0)
 def received(case: Case) -> Input:
     """Return the router's input."""
     return Input(
-        topic="vigimesh.case.received.normal", event=CaseReceived(case=case), event_id="e", key=case.case_id, at=AT
+        topic="vigimesh.case.received.normal",
+        event=CaseReceived(case=case),
+        event_id="e",
+        key=case.case_id,
+        at=AT,
     )
 
 
@@ -100,7 +104,11 @@ def supervised(
     """Return what the supervisor makes of an event."""
     verb = supervisor or Supervisor(SIGNED)
     given = Input(
-        topic=f"vigimesh.supervise.{event.route.lane}", event=event, event_id="e", key=event.case.case_id, at=AT
+        topic=f"vigimesh.supervise.{event.route.lane}",
+        event=event,
+        event_id="e",
+        key=event.case.case_id,
+        at=AT,
     )
     answers = {
         f"head:{event.case.case_id}": None if head is None else msgspec.to_builtins(head),

@@ -52,10 +52,11 @@ class Router:
         chosen = self.cards.choose(Readings(Known(case=version)))
         card = chosen.card
         # 2.
-        runs = clock(version, provisional_seriousness(version), True, "not_checked", case.at)
+        signs = serious_signs(version)
+        runs = clock(version, provisional_seriousness(version, signs), True, "not_checked", case.at)
         # 3.
         known = Known(case=version, clock=runs, at=case.at)
-        lane = _lane(known, card, chosen.failed)
+        lane = _lane(known, card, signs, chosen.failed)
         # 4.
         route = Route(
             workflow=card.name,
@@ -78,13 +79,13 @@ class Router:
         return Done(events=(emit,), why=f"{card.name}, {lane.lane}: rule {lane.rule}: {lane.reason}")
 
 
-def provisional_seriousness(case: Case) -> str:
-    """Return yes, no or unknown from structured fields alone.
+def provisional_seriousness(case: Case, signs: tuple[str, ...]) -> str:
+    """Return yes, no or unknown from structured fields alone; `signs` are the case's `serious_signs`.
 
     Only a closed form of criteria without a tick, or a reporter's "not serious" (E.i.3.1 = 1, 2) on every reaction,
     says no; the text is read later and may raise it.
     """
-    if serious_signs(case):
+    if signs:
         return "yes"
     if case.criteria_form == "form":
         return "no"
@@ -92,8 +93,7 @@ def provisional_seriousness(case: Case) -> str:
     return "no" if said and all(one in ("1", "2") for one in said) else "unknown"
 
 
-def _lane(known: Known, card: Card, failed: tuple[str, ...]) -> _Lane:
-    signs = serious_signs(known.case)
+def _lane(known: Known, card: Card, signs: tuple[str, ...], failed: tuple[str, ...]) -> _Lane:
     values = _values(known, signs)
     try:
         read = Readings(known)

@@ -7,8 +7,8 @@ Mind that `size("é")` counts bytes in this implementation, not characters.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,6 +20,9 @@ from vigimesh.errors import Misconfigured, Refused
 MAX_LENGTH = 2_000
 #: Comprehensions (`exists`, `all`, ...) in one expression. Nested ones multiply, and a fact's list has at most 64.
 MAX_COMPREHENSIONS = 3
+
+#: Answers kept per rule. Facts are mostly words of closed sets, so that few combinations come again and again.
+MAX_KEPT = 1_024
 
 #: What a rule may call besides operators. No function reads a clock, so that every rule replays.
 FUNCTIONS = frozenset(
@@ -53,13 +56,18 @@ Reader = Callable[[str], Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A compiled rule. `names` are the facts it reads; `constant` is its value when it reads none."""
+    """A compiled rule. `names` are the facts it reads; `constant` is its value when it reads none.
+
+    `kept` holds its answers by the values it read: an answer depends on nothing else. It is None for a rule that reads
+    facts whose values hardly come again.
+    """
 
     source: str
     where: str
     names: tuple[str, ...]
     program: Any
     constant: bool | None = None
+    kept: dict[tuple[Any, ...], bool] | None = field(default=None, compare=False, repr=False)
 
     def holds(self, read: Reader) -> bool:
         """Return whether the rule is true of the facts that `read` gives by name.
@@ -69,8 +77,20 @@ class Rule:
         """
         if self.constant is not None:
             return self.constant
+        values = tuple([read(name) for name in self.names])
+        if self.kept is None:
+            return self._evaluate(values)
+        answer = self.kept.get(values)
+        if answer is None:
+            answer = self._evaluate(values)
+            if len(self.kept) >= MAX_KEPT:
+                self.kept.clear()
+            self.kept[values] = answer
+        return answer
+
+    def _evaluate(self, values: tuple[Any, ...]) -> bool:
         try:
-            answer = self.program.execute({name: read(name) for name in self.names})
+            answer = self.program.execute(dict(zip(self.names, values, strict=True)))
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as failure:
             raise self._failed(type(failure).__name__) from failure
         if answer is True or answer is False:
@@ -86,8 +106,10 @@ class Rule:
         )
 
 
-def compile_rule(source: str, where: str, samples: Facts) -> Rule:
-    """Compile `source`; `samples` holds every fact the rule may name, each with a value of its type.
+def compile_rule(source: str, where: str, samples: Facts, rare: Collection[str] = ()) -> Rule:
+    """Compile `source`; `samples` holds every fact the rule may name, each with a value of its type (lists as tuples).
+
+    `rare` are the facts whose values hardly come again, so that answers to them are not kept.
 
     Raises `Misconfigured` VM-1104, naming `where`, when the rule is too long, does not parse, names a fact or function
     that is not known (with the nearest known one), or does not fit the facts' types.
@@ -108,15 +130,14 @@ def compile_rule(source: str, where: str, samples: Facts) -> Rule:
     called = {name for name in program.functions() if name[0].isalpha()}
     _check_known("function", called, FUNCTIONS, where)
     names = tuple(name for name in program.variables() if name in samples)
-    rule = Rule(source=source, where=where, names=names, program=program)
+    kept: dict[tuple[Any, ...], bool] | None = None if set(names) & set(rare) else {}
+    rule = Rule(source=source, where=where, names=names, program=program, kept=kept)
     constant = _trial(rule, samples)
-    if names:
-        return rule
-    return Rule(source=source, where=where, names=(), program=program, constant=constant)
+    return rule if names else replace(rule, constant=constant)
 
 
 def _trial(rule: Rule, samples: Facts) -> bool:
-    empty = {name: [] if isinstance(value, list) else value for name, value in samples.items()}
+    empty = {name: () if isinstance(value, tuple) else value for name, value in samples.items()}
     try:
         rule.holds(empty.__getitem__)
         return rule.holds(samples.__getitem__)

@@ -45,15 +45,19 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One fact: what it means, a sample of its type, and how it is read."""
+    """One fact: what it means, a sample of its type, and how it is read; lists are tuples.
+
+    `rare` marks free text and measures: their values hardly come again.
+    """
 
     meaning: str
     sample: Any
     read: Callable[[Known], Any]
+    rare: bool = False
 
 
-def _distinct(values: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if value))[:MAX_ITEMS]
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([value for value in values if value]))[:MAX_ITEMS]
 
 
 def serious_signs(case: Case) -> tuple[str, ...]:
@@ -119,20 +123,20 @@ CASE_FACTS: dict[str, Fact] = {
     "document_kind": Fact(meaning="see Case.document_kind", sample="icsr", read=lambda k: k.case.document_kind),
     "tenant": Fact(meaning="whose case it is", sample="default", read=lambda k: k.case.tenant),
     "source_format": Fact(meaning="e2b_r3, vaers, jsonl, ...", sample="vaers", read=lambda k: k.case.source_format),
-    "sender": Fact(meaning="message sender", sample="", read=lambda k: k.case.sender),
-    "receiver": Fact(meaning="message receiver", sample="", read=lambda k: k.case.receiver),
+    "sender": Fact(meaning="message sender", sample="", rare=True, read=lambda k: k.case.sender),
+    "receiver": Fact(meaning="message receiver", sample="", rare=True, read=lambda k: k.case.receiver),
     "report_type": Fact(meaning="C.1.3 as a word", sample="study", read=lambda k: k.case.report_type),
-    "study_id": Fact(meaning="study number or empty", sample="", read=lambda k: k.case.study_id),
+    "study_id": Fact(meaning="study number or empty", sample="", rare=True, read=lambda k: k.case.study_id),
     "study_type": Fact(meaning="C.5.4 as a word or empty", sample="", read=lambda k: k.case.study_type),
     "study": Fact(meaning="whether it comes from a study", sample=False, read=lambda k: is_study(k.case)),
     "country": Fact(meaning="ISO 3166-1 alpha-2 or empty", sample="DE", read=lambda k: k.case.country),
-    "title": Fact(meaning="title of a document, lower case", sample="", read=lambda k: k.case.title.lower()),
+    "title": Fact(meaning="title of a document, lower case", sample="", rare=True, read=lambda k: k.case.title.lower()),
     "urgent": Fact(meaning="hint of the upstream system", sample=False, read=lambda k: k.case.urgent),
     "amendment": Fact(meaning="none, amendment, nullification", sample="none", read=lambda k: k.case.amendment),
     "expedited": Fact(meaning="true, false or empty (C.1.7)", sample="", read=lambda k: k.case.expedited),
     "expedited_kind": Fact(meaning="FDA.C.1.7.1", sample="1", read=lambda k: k.case.expedited_kind),
-    "media_type": Fact(meaning="media type of the source", sample="", read=lambda k: k.case.media_type),
-    "size_bytes": Fact(meaning="size of the source", sample=1, read=lambda k: k.case.size_bytes),
+    "media_type": Fact(meaning="media type of the source", sample="", rare=True, read=lambda k: k.case.media_type),
+    "size_bytes": Fact(meaning="size of the source", sample=1, rare=True, read=lambda k: k.case.size_bytes),
     "attachments": Fact(meaning="how many attachments", sample=0, read=lambda k: len(k.case.attachments)),
     "criteria_form": Fact(meaning="open, form or none", sample="form", read=lambda k: k.case.criteria_form),
     "serious_flag": Fact(
@@ -140,28 +144,28 @@ CASE_FACTS: dict[str, Fact] = {
         read=lambda k: bool(serious_signs(k.case)),
     ),
     "serious_signs": Fact(
-        meaning="criteria ticked, and highlighted, fatal_outcome, died_on", sample=["death"],
-        read=lambda k: list(serious_signs(k.case)),
+        meaning="criteria ticked, and highlighted, fatal_outcome, died_on", sample=("death",),
+        read=lambda k: serious_signs(k.case),
     ),
     "outcomes": Fact(
-        meaning="outcomes of the reactions", sample=["unknown"],
+        meaning="outcomes of the reactions", sample=("unknown",),
         read=lambda k: _distinct(r.outcome for r in k.case.reactions),
     ),
     "product_names": Fact(
-        meaning="names of the products, lower case", sample=["x"],
-        read=lambda k: _distinct(p.name.lower() for p in k.case.products),
+        meaning="names of the products, lower case", sample=("x",),
+        rare=True, read=lambda k: _distinct(p.name.lower() for p in k.case.products),
     ),
     "suspect_kinds": Fact(
-        meaning="kinds of the suspect products", sample=["vaccine"],
+        meaning="kinds of the suspect products", sample=("vaccine",),
         read=lambda k: _distinct(suspects(k.case)),
     ),
     "suspects": Fact(meaning="how many suspect products", sample=1, read=lambda k: len(suspects(k.case))),
     "reactions": Fact(meaning="how many reactions", sample=1, read=lambda k: len(k.case.reactions)),
     "stated_situations": Fact(
-        meaning="special situations the source states", sample=["overdose"],
+        meaning="special situations the source states", sample=("overdose",),
         read=lambda k: _distinct(stated_situations(k.case)),
     ),
-    "age_years": Fact(meaning="age at onset, -1.0 when not known", sample=1.5, read=_age),
+    "age_years": Fact(meaning="age at onset, -1.0 when not known", sample=1.5, rare=True, read=_age),
     "paediatric": Fact(meaning="below eighteen", sample=False, read=lambda k: is_paediatric(k.case)),
     "pregnant": Fact(meaning="yes, no, not_stated", sample="no", read=lambda k: k.case.patient.pregnant),
     "blinded": Fact(
@@ -201,33 +205,37 @@ TRIAGE_FACTS: dict[str, Fact] = {
     "pass_number": Fact(meaning="which pass this is", sample=1, read=lambda k: _route(k).pass_number),
     "valid": Fact(meaning="all four minimum criteria met", sample=True, read=lambda k: _triage(k).valid),
     "missing": Fact(
-        meaning="minimum criteria missing", sample=["patient"],
+        meaning="minimum criteria missing", sample=("patient",),
         read=lambda k: _distinct(_triage(k).missing),
     ),
     "serious": Fact(meaning="yes, no or unknown", sample="no", read=lambda k: _triage(k).serious),
     "grade": Fact(meaning="0 to 5, see Triage.grade", sample=1, read=lambda k: _triage(k).grade),
     "listed": Fact(meaning="yes, no or not_checked", sample="yes", read=lambda k: _triage(k).listed),
     "situations": Fact(
-        meaning="special situations found", sample=["overdose"],
+        meaning="special situations found", sample=("overdose",),
         read=lambda k: _distinct(_triage(k).situations),
     ),
     "flags": Fact(
-        meaning="what keeps it from a machine", sample=["study"],
+        meaning="what keeps it from a machine", sample=("study",),
         read=lambda k: _distinct(_triage(k).flags),
     ),
     "tier": Fact(
         meaning="the tier that ran", sample="tools",
         read=lambda k: k.plan.tier if k.plan else "",
     ),
-    "tiers": Fact(meaning="tiers available now", sample=["tools"], read=lambda k: list(k.tiers)),
+    "tiers": Fact(meaning="tiers available now", sample=("tools",), read=lambda k: k.tiers),
     "passages": Fact(meaning="passages found", sample=0, read=lambda k: k.passages),
-    "cost_micro": Fact(meaning="cost of this version so far", sample=0, read=lambda k: k.cost_micro),
+    "cost_micro": Fact(meaning="cost of this version so far", sample=0, rare=True, read=lambda k: k.cost_micro),
 }  # fmt: skip
 
 #: Which facts a rule of each part of a card may name.
 MATCH = CASE_FACTS
 LANE = CASE_FACTS | CLOCK_FACTS
 POLICY = CASE_FACTS | CLOCK_FACTS | TRIAGE_FACTS
+
+
+#: Facts whose values hardly come again.
+RARE = frozenset(name for name, fact in POLICY.items() if fact.rare)
 
 
 def samples(facts: Mapping[str, Fact]) -> dict[str, Any]:

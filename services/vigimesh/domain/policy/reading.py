@@ -93,7 +93,7 @@ def card_of(raw: Raw, file: str) -> c.Card:
         owner=top.text("owner"),
         description=top.text("description"),
         priority=top.whole("priority", 0, 1_000),
-        match=compile_rule(top.text("match"), f"{file}: match", facts.samples(facts.MATCH)),
+        match=compile_rule(top.text("match"), f"{file}: match", facts.samples(facts.MATCH), facts.RARE),
         lanes=_lanes(top),
         steps=top.choices("steps", STEPS, least=1),
         tiers=top.choices("tiers", TIERS, least=1),
@@ -148,7 +148,7 @@ def _lanes(top: Table) -> tuple[c.LaneRule, ...]:
     rules = tuple(
         c.LaneRule(
             name=row.word("name"),
-            when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known),
+            when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known, facts.RARE),
             lane=row.choice("lane", LANES),
             reason=row.text("reason"),
         )
@@ -171,7 +171,7 @@ def _policy(top: Table) -> tuple[c.PolicyRule, ...]:
         rules.append(
             c.PolicyRule(
                 name=row.word("name"),
-                when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known),
+                when=compile_rule(row.text("when"), f"{top.file}: {row.name('when')}", known, facts.RARE),
                 then=then,
                 reason=row.text("reason"),
                 question=row.text("question") if row.has("question") else "",
@@ -184,7 +184,7 @@ def _escalation(top: Table) -> c.Escalation:
     table = top.table("escalation", ("when", "steps", "max_passes"))
     where = f"{top.file}: {table.name('when')}"
     return c.Escalation(
-        when=compile_rule(table.text("when"), where, facts.samples(facts.POLICY)),
+        when=compile_rule(table.text("when"), where, facts.samples(facts.POLICY), facts.RARE),
         steps=table.choices("steps", STEPS),
         max_passes=table.whole("max_passes", 1, MAX_PASSES),
     )

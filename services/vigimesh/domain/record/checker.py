@@ -69,11 +69,24 @@ class Check:
         return self.accepted == sum(int(getattr(self, place)) for place in PLACES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where one accepted unit is. `key` is the record key it was accepted under; lane and workflow may be empty."""
+
+    key: str
+    place: str
+    lane: str
+    workflow: str
+    accepted_at: datetime
+    triage_s: float | None
+
+
 @dataclass(slots=True)
 class _Unit:
     """What is known of one unit."""
 
     accepted_at: datetime | None = None
+    key: str = ""
     outcomes: list[Row] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     inputs: list[Row] = field(default_factory=list)
@@ -163,6 +176,20 @@ def check(
     )
 
 
+def placed(rows: Iterable[Row]) -> dict[str, Placed]:
+    """Return where each accepted unit is, by its id, in the order of acceptance; `rows` as for `check`."""
+    units, _ = _units(tuple(rows))
+    found = {
+        name: Placed(
+            key=unit.key, place=unit.place(_Taken()), lane=unit.lane, workflow=unit.workflow,
+            accepted_at=unit.accepted_at, triage_s=unit.triage_s()[1],
+        )
+        for name, unit in units.items()
+        if unit.accepted_at is not None
+    }  # fmt: skip
+    return dict(sorted(found.items(), key=lambda item: item[1].accepted_at))
+
+
 def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
     """Return the units by id, and the unit of every event id."""
     dead = {row.key: row for row in _newest(rows, _DEAD)}
@@ -193,6 +220,7 @@ def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
     if row.topic in _INPUTS:
         unit.inputs.append(row)
     if row.topic in _DOOR_TOPICS:
+        unit.key = row.key
         unit.accepted_at = row.at if unit.accepted_at is None else min(unit.accepted_at, row.at)
     elif row.topic in _SUPERVISE:
         unit.statements.append(Statement(at=row.at, lane=row.headers.lane))

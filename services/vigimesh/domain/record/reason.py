@@ -16,6 +16,8 @@ from vigimesh.events.classes import Clock, Finding, Triage
 
 #: Things named in one sentence at most; the rest is counted. The event holds them all.
 MAX_NAMED = 8
+#: Places named of one finding at most.
+MAX_PLACES = 4
 #: Characters of one name that came with the case or from a tool.
 MAX_NAME = 60
 #: Characters of a whole reason: a screenful.
@@ -72,7 +74,7 @@ def _triaged(triage: Triage, findings: Sequence[Finding]) -> str:
 
 
 def _finding(finding: Finding) -> str:
-    places = list(dict.fromkeys(filter(None, map(_place, finding.quotes))))
+    places = list(dict.fromkeys(filter(None, map(_place, finding.quotes[:MAX_PLACES]))))
     at = f" at {_named(places)}" if places else ""
     result = finding.result if _WORD.fullmatch(finding.result) else _plain(finding.result)
     return f"{finding.step} says {result}{at}"

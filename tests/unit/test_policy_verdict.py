@@ -1,0 +1,127 @@
+"""What happens to a triaged case: rules in order, escalation only for something new, the safe side when a rule fails."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from unit.policy_making import ADULT, AT, CALM, SIGNED, executed, route_of
+from vigimesh.domain.policy import facts
+from vigimesh.domain.policy.cards import Card, Verdict
+from vigimesh.domain.policy.cel import Rule, compile_rule
+from vigimesh.domain.policy.facts import Known
+from vigimesh.domain.policy.tiers import dearer, tier_for, usable
+from vigimesh.domain.policy.verdict import judge
+from vigimesh.events.classes import Plan, Triage
+
+CARD = SIGNED.fallback
+
+
+def rule(source: str) -> Rule:
+    return compile_rule(source, "card.toml: x", facts.samples(facts.POLICY))
+
+
+def card(
+    policy: dict[str, Verdict], *, when: str = "false", steps: tuple[str, ...] = (), passes: int = 3
+) -> Card:
+    """Return the fallback card with policy rules (`when: then`, in order) and an escalation."""
+    rules = tuple(
+        dataclasses.replace(
+            CARD.policy[0], name=f"rule_{place}", when=rule(source), then=then,
+            question="" if then == "accept" else "What now?",
+        )
+        for place, (source, then) in enumerate(policy.items())
+    )  # fmt: skip
+    escalation = dataclasses.replace(CARD.escalation, when=rule(when), steps=steps, max_passes=passes)
+    return dataclasses.replace(CARD, policy=rules, escalation=escalation, steps=("clock",))
+
+
+def known(
+    triage: Triage = CALM, *, number: int = 1, tiers: tuple[str, ...] = ("tools",), **plan: Any
+) -> Known:
+    event = executed(triage=triage, route=route_of("triage", pass_number=number))
+    planned = Plan(**{"tier": "tools", "steps": ("clock",), **plan})
+    return Known(
+        case=ADULT, clock=triage.clock, at=AT, route=event.route, plan=planned, triage=triage, tiers=tiers
+    )
+
+
+def test_the_first_rule_that_holds_decides() -> None:
+    found = judge(
+        known(), card({"grade > 1": "review", "grade == 1": "accept", "true": "review"}), hold=False
+    )
+    assert (found.then, found.rule) == ("accept", "rule_1")
+
+
+def test_no_rule_or_a_failing_rule_is_for_a_person() -> None:
+    assert judge(known(), card({"grade > 1": "accept"}), hold=False).rule == "no_rule"
+    failed = judge(known(number=2), card({"1 / (2 - pass_number) > 5": "accept"}), hold=False)
+    assert (failed.then, failed.rule) == ("review", "rule_failed")
+    assert "VM-1105" in failed.reason
+    unsure = judge(known(number=2), card({"true": "accept"}, when="1 / (2 - pass_number) > 5"), hold=False)
+    assert (unsure.then, unsure.rule) == ("review", "rule_failed")
+
+
+@pytest.mark.parametrize(
+    ("tiers", "number", "plan", "steps", "passes", "then"),
+    [
+        (("tools",), 1, {}, (), 3, "review"),  # nothing new
+        (("tools", "small"), 1, {}, (), 3, "escalate"),  # a dearer tier
+        (("tools", "small"), 2, {"tier": "small"}, (), 3, "review"),  # used already
+        (("tools", "small", "large"), 2, {"tier": "small"}, (), 3, "escalate"),
+        (("tools", "small", "large"), 3, {"tier": "small"}, (), 3, "review"),  # passes used up
+        (("tools",), 1, {}, ("dates",), 2, "escalate"),  # a further step
+        (("tools",), 2, {"steps": ("clock", "dates")}, ("dates",), 3, "review"),  # run already
+        (("tools",), 1, {}, ("dates",), 1, "review"),
+        (("tools", "person"), 1, {}, (), 3, "review"),
+    ],
+)
+def test_escalation_needs_something_new(
+    tiers: tuple[str, ...], number: int, plan: dict[str, Any], steps: tuple[str, ...], passes: int, then: str
+) -> None:
+    by_rule = card({"true": "accept"}, when="grade == 1", steps=steps, passes=passes)
+    by_policy = card({"true": "escalate"}, steps=steps, passes=passes)
+    for which in (by_rule, by_policy):
+        found = judge(known(number=number, tiers=tiers, **plan), which, hold=False)
+        assert found.then == then
+        assert found.question if then == "review" else "the next pass brings" in found.reason
+
+
+@pytest.mark.parametrize("missing", [("patient",), ("reporter", "product")])
+def test_a_non_valid_case_is_chased(missing: tuple[str, ...]) -> None:
+    triage = dataclasses.replace(CALM, valid=False, missing=missing)
+    found = judge(known(triage, tiers=("tools", "small")), card({"true": "accept"}, when="true"), hold=False)
+    assert (found.then, found.rule) == ("review", "non_valid")
+    for name in missing:
+        assert name in found.question
+    dead = judge(known(dataclasses.replace(triage, flags=("death",))), card({"true": "accept"}), hold=False)
+    assert dead.rule == "non_valid_death"
+    assert "at once" in dead.question
+
+
+@pytest.mark.parametrize(
+    ("number", "permitted", "available", "tier"),
+    [
+        (1, ("tools", "small", "large"), ("tools",), "tools"),
+        (2, ("tools", "small", "large"), ("tools",), "tools"),
+        (2, ("tools", "small", "large"), ("large", "tools"), "large"),
+        (3, ("large", "small", "tools"), ("tools", "small", "large"), "large"),
+        (9, ("tools", "small"), ("tools", "small", "large"), "small"),
+        (1, ("large",), ("tools",), "person"),
+        (1, ("tools", "person"), ("person",), "person"),
+        (1, (), ("tools",), "person"),
+    ],
+)
+def test_the_tier_of_a_pass(
+    number: int, permitted: tuple[str, ...], available: tuple[str, ...], tier: str
+) -> None:
+    assert tier_for(number, permitted, available) == tier
+
+
+def test_the_dearer_tier_is_one_that_is_permitted_and_there() -> None:
+    assert dearer("tools", ("tools", "large"), ("tools", "small", "large")) == "large"
+    assert dearer("large", ("tools", "large"), ("tools", "large")) == ""
+    assert dearer("person", ("tools",), ("tools",)) == ""
+    assert usable(("person", "large", "tools"), ("tools", "large", "person")) == ("tools", "large")
