@@ -29,9 +29,10 @@ from vigimesh.errors import Misconfigured
 
 ROOT = Path(__file__).resolve().parents[2]
 
+REGISTRY = "http://127.0.0.1:8081/apis/ccompat/v7"
 URLS = StackUrls(
     kafka="127.0.0.1:9092",
-    registry="http://127.0.0.1:8081/apis/ccompat/v7",
+    registry=REGISTRY,
     postgres="postgresql://postgres@/vigimesh?host=%2Fsockets",
     redis="unix:///sockets/valkey.sock",
     objects="file:///data/objects",
