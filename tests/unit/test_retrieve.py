@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Transient
-from vigimesh.events.case import Case
+from vigimesh.events.case import Case, Product
 from vigimesh.events.classes import (
     CasePlanned,
     EvidenceRetrieved,
@@ -119,6 +120,17 @@ def test_the_best_of_every_question_comes_before_any_second() -> None:
 def test_a_passage_that_answers_two_questions_is_handed_on_once() -> None:
     passages = evidence(decided(planned("a", "b"), {"a": [row("x")], "b": [row("x"), row("y")]})).passages
     assert [p.document_id for p in passages] == ["x", "y"]
+
+
+def test_two_products_that_share_a_document_each_get_its_list() -> None:
+    """Listedness reads off a passage's question of which product it speaks: one copy alone leaves the other unchecked."""
+    asked = ("DTP (A) Rash", "DTP (A) Pain", "DTP + HIB (B) Rash")
+    case = planned(*asked)
+    products = (Product(name="DTP (A)"), Product(name="DTP + HIB (B)"), Product(name="DTP"))
+    event = replace(case.event, case=replace(case.event.case, products=products))
+    rows = {question: [{**row("vaccine/dtp"), "question": question}] for question in asked}
+    passages = evidence(decided(replace(case, event=event), rows)).passages
+    assert [p.question for p in passages] == ["DTP (A) Rash", "DTP + HIB (B) Rash"]
 
 
 def test_a_long_passage_is_cut_with_its_place() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from vigimesh.domain.knowledge.chunks import CHUNK_CHARACTERS
 from vigimesh.domain.knowledge.questions import key as question_key
+from vigimesh.domain.knowledge.questions import normal
+from vigimesh.events.case import Case
 from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, Passage, RetrievalMeasured, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
@@ -34,7 +36,7 @@ class Retriever:
         event: CasePlanned = case.event
         questions = _questions(event)
         found = {question: _passages(answers[_need(question).name]) for question in questions}
-        passages = _gathered(tuple(found.values()))
+        passages = _gathered(event.case, found)
         emits = [
             _emit(event, lane_topic("execute", event.route.lane), event.case.case_id,
                   EvidenceRetrieved(case=event.case, route=event.route, plan=event.plan, passages=passages)),
@@ -69,15 +71,32 @@ def _bounded(passage: Passage) -> Passage:
     return replace(passage, text=passage.text[:CHUNK_CHARACTERS], end=passage.start + CHUNK_CHARACTERS)
 
 
-def _gathered(found: Sequence[tuple[Passage, ...]]) -> tuple[Passage, ...]:
-    """Return the best of each question, then the second best, ..., each place once, at most `MAX_PASSAGES`."""
-    gathered: dict[tuple[str, str, int], Passage] = {}
+def _gathered(case: Case, found: Mapping[str, tuple[Passage, ...]]) -> tuple[Passage, ...]:
+    """Return the best of each question, then the second best, ..., at most `MAX_PASSAGES`.
+
+    A place comes once for each product asked about: a reader tells by a passage's question of which product it speaks,
+    and two products of a case may share one document.
+    """
+    products = _names(case)
+    gathered: dict[tuple[str, str, int, str], Passage] = {}
     for rank in range(PASSAGES_PER_QUESTION):
-        for passages in found:
+        for question, passages in found.items():
             if rank < len(passages):
                 passage = passages[rank]
-                gathered.setdefault((passage.document_id, passage.version, passage.start), passage)
+                place = (passage.document_id, passage.version, passage.start, _product_of(question, products))
+                gathered.setdefault(place, passage)
     return tuple(gathered.values())[:MAX_PASSAGES]
+
+
+def _names(case: Case) -> tuple[str, ...]:
+    """Return the names of the case's products, longest first, as questions begin with them."""
+    names = {normal(name) for product in case.products for name in (product.name, product.substance)}
+    return tuple(sorted(names - {""}, key=lambda name: (-len(name), name)))
+
+
+def _product_of(question: str, names: Sequence[str]) -> str:
+    text = normal(question)
+    return next((name for name in names if text == name or text.startswith(f"{name} ")), "")
 
 
 def _measured(event: CasePlanned, question: str, passages: tuple[Passage, ...]) -> RetrievalMeasured:
