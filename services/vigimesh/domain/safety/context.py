@@ -77,11 +77,11 @@ _IF_BEFORE = re.compile(
 )
 _IF = re.compile(r"\bif\b")
 _COULD = re.compile(r"\b(?:could|would|should|can|shall)(?: have|'ve| easily| well| also| even| eventually| be| been"
-                    r"| lead to| cause| result in| require| need| prove| become| had){0,4} $")  # fmt: skip
+                    r"| lead to| led to| caused?| result in| resulted in| required?| need| needed| proved?| become| had| a| the){0,5} $")  # fmt: skip
 _FEARED = re.compile(
     r"\b(?:risks?|fear|fears|feared|fearful|afraid|scared|worried|in case|warn\w{0,5}|prevent\w{0,5}|avoid\w{0,5}"
-    r"|potential|potentially|chance|threat|feeling|sense|impending|thought (?:he|she|they|i|pt)(?: was| were| would| might)?)"
-    r"(?: of| about| for| that| from| to| he| she| pt| they| would| will| be| a| an| the| going| have| impending"
+    r"|potential|potentially|chance|threat|feeling|sense|impending|(?:felt|feels) like|thought (?:he|she|they|i|pt)(?: was| were| would| might)?)"
+    r"(?: of| about| for| that| from| to| he| she| pt| they| was| would| will| be| a| an| the| going| have| impending"
     r"| possible| further| severe| any| her| his| child| baby){0,5} $"
 )
 _MAYBE = re.compile(
@@ -96,7 +96,7 @@ _MAYBE = re.compile(
 _FAMILY = (
     r"(?:grand(?:mother|father|parents?|ma|pa)|mother|father|mom|mum|dad|parents?|sisters?|brothers?|siblings?|twin"
     r"|aunt|uncle|cousins?|nieces?|nephews?|relatives?|family members?|neighbou?rs?|friends?|roommate|classmates?"
-    r"|husband|wife|spouse|another (?:patient|pt|child|infant|person|subject)|other (?:patients?|pts|children|infants"
+    r"|husband|wife|spouse|animals?|cat|dog|puppy|kitten|rac{1,2}oon|bat|another (?:patient|pt|child|infant|person|subject)|other (?:patients?|pts|children|infants"
     r"|subjects|people|family))"
 )
 _SUBJECT_BEFORE = re.compile(
@@ -136,11 +136,12 @@ def polarity(low: str, start: int, end: int, *, verb: bool) -> Polarity:
     `verb` says that the word is a whole statement ("died", "hospitalised"), which a list of denied nouns does not
     reach over a comma; a noun ("seizures") it does.
     """
-    before = _clause_before(low, start)
+    sentence = _sentence_before(low, start)
+    before = _clause(sentence)
     after = low[end : end + AFTER]
     if _UNKNOWN.search(before) or _UNKNOWN_AFTER.match(after):
         return "ambiguous"
-    feared = _feared(before)
+    feared = _feared(sentence, before)
     if feared is not None:
         return feared
     denied = _denied(before, after, verb=verb)
@@ -152,24 +153,28 @@ def polarity(low: str, start: int, end: int, *, verb: bool) -> Polarity:
     past = _past(before, after, verb=verb)
     if past is not None:
         return past
-    return "ambiguous" if _MAYBE.search(before) else "stated"
+    if _MAYBE.search(before) or low.endswith(("?", "? "), 0, start):
+        return "ambiguous"
+    return "stated"
 
 
-def _clause_before(low: str, start: int) -> str:
-    """Return what stands before the word in its clause, white space made single."""
+def _sentence_before(low: str, start: int) -> str:
+    """Return what stands before the word in its sentence, white space made single."""
     window = low[max(0, start - BEFORE) : start]
-    cut = 0
-    for pattern in (_SENTENCE_END, _CONTRAST):
-        for found in pattern.finditer(window):
-            cut = max(cut, found.end())
-    clause = " ".join(window[cut:].split())
-    return f"{clause} " if clause and window[-1:].isspace() else clause
+    cut = max((found.end() for found in _SENTENCE_END.finditer(window)), default=0)
+    sentence = " ".join(window[cut:].split())
+    return f"{sentence} " if sentence and window[-1:].isspace() else sentence
 
 
-def _feared(before: str) -> Polarity | None:
-    if _IF_BEFORE.search(before) or _COULD.search(before) or _FEARED.search(before):
+def _clause(sentence: str) -> str:
+    """Return the last clause: what stands before "but" or ", was" does not reach over it."""
+    return sentence[max((found.end() for found in _CONTRAST.finditer(sentence)), default=0) :].lstrip()
+
+
+def _feared(sentence: str, clause: str) -> Polarity | None:
+    if _IF_BEFORE.search(sentence) or _COULD.search(sentence) or _FEARED.search(sentence):
         return "hypothetical"
-    return "ambiguous" if _IF.search(before) else None
+    return "ambiguous" if _IF.search(clause) else None
 
 
 def _denied(before: str, after: str, *, verb: bool) -> Polarity | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
@@ -85,25 +85,28 @@ def _interval(text: str, found: re.Match[str]) -> PartialDate:
     year, month, day = int(found["year"]), found["month"], found["day"]
     first = datetime(year, int(month or 1), int(day or 1), tzinfo=UTC)
     if day is None:
-        after = first.replace(year=year + 1) if month is None else (first + timedelta(days=31)).replace(day=1)
-        return PartialDate(
-            text=text,
-            precision="year" if month is None else "month",
-            first=first,
-            last=after - timedelta(seconds=1),
-        )
+        precision: Precision = "year" if month is None else "month"
+        return PartialDate(text=text, precision=precision, first=first, last=_last_moment(first, precision))
     if found["hour"] is None:
         last = first + timedelta(days=1, seconds=-1)
         return PartialDate(text=text, precision="day", first=first, last=last)
     first = first.replace(
         hour=int(found["hour"]), minute=int(found["minute"] or 0), second=int(found["second"] or 0)
     )
-    precision: Precision = "second" if found["second"] else "minute" if found["minute"] else "hour"
+    precision = "second" if found["second"] else "minute" if found["minute"] else "hour"
     seconds = {"second": 0, "minute": 59, "hour": 3_599}[precision]
     last = first + timedelta(seconds=seconds)
     return PartialDate(
         text=text, precision=precision, first=first, last=last, zone_minutes=_zone_minutes(found["zone"])
     )
+
+
+def _last_moment(first: datetime, precision: Precision) -> datetime:
+    month = 12 if precision == "year" else first.month
+    if (first.year, month) == (MAXYEAR, 12):
+        return first.replace(month=12, day=31, hour=23, minute=59, second=59)
+    after = first.replace(year=first.year + month // 12, month=month % 12 + 1)
+    return after - timedelta(seconds=1)
 
 
 def _zone_minutes(zone: str | None) -> int | None:
@@ -251,8 +254,3 @@ def _onset_before_dose(case: Case) -> list[DateFinding]:
             fields = (f"reactions[{place}].onset_on={reaction.onset_on}", f"started_on={doses[0]}")
             found.append(DateFinding(name="onset_before_dose", detail=detail, fields=fields))
     return found
-
-
-def at_zone(moment: datetime, given: PartialDate) -> datetime:
-    """Return `moment` on the clock of the source of `given`; UTC when that gave no zone."""
-    return moment.astimezone(timezone(timedelta(minutes=given.zone_minutes or 0)))

@@ -42,7 +42,7 @@ def _rows(criterion: str, text: str, **kind: bool) -> tuple[Term, ...]:
 
 
 def _compiled(line: str) -> re.Pattern[str]:
-    loose = line.replace("[ -]", r"[\s-]").replace(" ?", r"\s{0,3}").replace(" ", BLANK)
+    loose = line.replace("[ -]", r"[\s-]{1,3}").replace(" ?", r"\s{0,3}").replace(" ", BLANK)
     return re.compile(loose + r"(?![a-z])")
 
 
@@ -100,12 +100,12 @@ TERMS: tuple[Term, ...] = (
         intubation
         turned blue and limp""", verb=True, unsure=True),
     *_rows("death", r"""
-        died(?! down)
+        (?:died|die|dies|dying)(?! (?:down|off|away|out))
         passed away
         deceased
         succumbed
         found dead
-        pronounced(?: dead)?
+        pronounced (?:dead|(?:at|@) [0-9]{1,2}[a-z]{0,6})
         dead (?:on arrival|in (?:bed|crib|cot|his|her|the)|at (?:home|scene))
         (?:is|was|were) dead
         brain[ -]dead
@@ -133,16 +133,14 @@ TERMS: tuple[Term, ...] = (
         hospitali[sz]ed
         re-?hospitali[sz]ed
         hosp(?:'d|d|ed)
-        admitted (?:to|into|in)(?: the| a| an| our| local| childrens| children's| community| county| university| general){0,3} (?:hosp(?:ital)?|ward|floor|inpatient|pediatric|paediatric|medical|icu|picu|peds|intensive)"""
-        + _ER + r"""
-        admitted(?! (?:that|to (?:the |an? )?(?:er|e\.r|ed|emergency|feeling|having|taking|using|being|drinking|study|school)|having|taking))
+        admitted(?! (?:that|having|taking|to (?:the |an? )?(?:(?:hosp|hospital) )?(?:er|e\.r|ed|emergency|feeling|having|taking|using|being|drinking|study|school)(?![a-z])))
         hosp\.? (?:x ?[0-9]{1,2}[a-z]{0,6}|for|with|w/|[0-9]{1,2}[a-z]{0,6}|due|over ?night|stay|adm|from|on [0-9]|since)
         (?:is|was|been|still|remains|remained|stayed|kept|currently|placed|put|days|spent) in(?: the)? hosp(?:ital)?"""
         + _ER + r"""
         in(?: the)? hosp(?:ital)? (?:for [0-9]{1,2}|for [a-z]{1,8}|x ?[0-9]{1,2}[a-z]{0,6}|[0-9]{1,2}[a-z]{0,6}|over ?night|several days|two|three)
         discharged from(?: the)? hosp(?:ital)?"""
         + _ER + r"""
-        adm(?:it)?\.? (?:to|into) (?!(?:the |an? )?(?:er|ed|emergency)[^a-z])
+        adm(?:it)?\.? (?:to|into)(?! (?:the |an? )?(?:er|ed|emergency)(?![a-z]))
         (?:pt|patient|child|infant|baby|was|were|been|is) hosp(?!ital)\.?"""
         + _ER, verb=True),
     *_rows("hospitalisation", r"""
