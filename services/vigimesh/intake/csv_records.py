@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from vigimesh.intake.values import MESSAGE_BYTES
 
@@ -28,7 +28,7 @@ class Record:
     too_large: bool = False
 
 
-def records(stream: BinaryIO, encoding: str) -> Iterator[Record]:
+def records(stream: io.BufferedIOBase, encoding: str) -> Iterator[Record]:
     """Yield the records of a CSV stream; blank lines are passed over. Raises what reading the stream raises.
 
     A quoted field may hold line breaks. When a quote is never closed, the record is given up at its own line and
@@ -65,7 +65,7 @@ def _bad(line: int, start: int, end: int, raw: bytes, fault: str) -> Record:
 
 
 def _longer(
-    stream: BinaryIO, waiting: list[bytes], held: list[bytes], encoding: str
+    stream: io.BufferedIOBase, waiting: list[bytes], held: list[bytes], encoding: str
 ) -> tuple[list[str] | str, list[bytes]]:
     """Take lines until the open quote is closed; else give the first line up and leave the others to be read again."""
     size, quotes, tries = len(held[0]), held[0].count(b'"'), 0
@@ -106,7 +106,7 @@ def _fields(raw: bytes, encoding: str) -> list[str] | str | None:
         return f"not readable as CSV: {error}"
 
 
-def _skip_line(stream: BinaryIO) -> int:
+def _skip_line(stream: io.BufferedIOBase) -> int:
     """Pass over the rest of a line and return its bytes."""
     passed = 0
     while part := stream.readline(1024 * 1024):

@@ -7,8 +7,9 @@ keeps libxml2's own limits (10 MB a text, 256 levels).
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from lxml import etree
 
@@ -24,13 +25,23 @@ from vigimesh.intake.e2b_prolog import (
     read_prolog,
 )
 from vigimesh.intake.e2b_split import Piece, Splitter
-from vigimesh.intake.plain import READ_ERRORS, encoding_of, is_packed, open_plain
-from vigimesh.intake.values import MESSAGE_BYTES, Accepted, FilePart, Item, Origin, Refusal, Skipped
+from vigimesh.intake.plain import READ_ERRORS, encoding_of, head_of, is_packed, open_plain
+from vigimesh.intake.values import (
+    CHUNK_BYTES,
+    MESSAGE_BYTES,
+    Accepted,
+    FilePart,
+    Item,
+    Origin,
+    Refusal,
+    Skipped,
+)
 
 #: Line ends fed to the parser of the envelope in place of an ICSR, so that its line numbers hold.
 _LINES_FED = 1_000_000
 #: Root elements of messages that people send here by mistake.
 _NOT_READ = {"ichicsr": "an E2B(R2) message", ICSR: "an ICSR without its batch"}
+_PLACE = re.compile(r" *, line \d+, column \d+.*$")
 #: Characters of a parser's message that are repeated.
 _MESSAGE_CHARS = 200
 
@@ -53,7 +64,7 @@ def read_e2b(origin: Origin) -> Iterator[Item]:
         yield _unreadable(origin, "", error, None)
 
 
-def _read(origin: Origin, prolog: Prolog, stream: BinaryIO) -> Iterator[Item]:
+def _read(origin: Origin, prolog: Prolog, stream: io.BufferedIOBase) -> Iterator[Item]:
     envelope = _Envelope(prolog)
     splitter = Splitter(stream=stream, outside=envelope.feed)
     try:
@@ -66,12 +77,8 @@ def _read(origin: Origin, prolog: Prolog, stream: BinaryIO) -> Iterator[Item]:
     yield from envelope.findings(origin, splitter.number)
 
 
-def _prolog(origin: Origin, stream: BinaryIO) -> Prolog | Refusal | Skipped:
-    head = b""
-    while len(head) < PROLOG_BYTES and (chunk := stream.read(PROLOG_BYTES - len(head))):
-        head += chunk
-        if len(head) >= PROLOG_BYTES:
-            break
+def _prolog(origin: Origin, stream: io.BufferedIOBase) -> Prolog | Refusal | Skipped:
+    head = head_of(stream, PROLOG_BYTES)
     prolog = read_prolog(head, _shown(origin), whole=len(head) < PROLOG_BYTES)
     if isinstance(prolog, BadProlog):
         return origin.refuse(prolog.code, f"line {prolog.line}", prolog.what, prolog.todo)
@@ -112,8 +119,11 @@ def _message(origin: Origin, prolog: Prolog, piece: Piece) -> Accepted | Refusal
         icsr = _parse(prolog, piece.data)
     except etree.XMLSyntaxError as error:
         line = piece.line + max(error.lineno or 1, 1) - 1
-        code = "VM-1407" if "huge" in str(error.msg) else "VM-1405"
-        what = f"the ICSR is not well-formed XML: {str(error.msg)[:_MESSAGE_CHARS]}"
+        message = _message_of(error)
+        limit = "limit" in message.lower() or "huge" in message.lower()
+        code = "VM-1407" if limit else "VM-1405"
+        what = f"the ICSR is over a limit of the XML parser (10 MB a text, 256 levels): {message}"
+        what = what if limit else f"the ICSR is not well-formed XML: {message}"
         return origin.refuse(code, f"ICSR {piece.number}, line {line}", what,
                              "correct the XML and send this ICSR again; the others of the batch were read", kept)  # fmt: skip
     if icsr is None:
@@ -124,6 +134,11 @@ def _message(origin: Origin, prolog: Prolog, piece: Piece) -> Accepted | Refusal
         return origin.refuse("VM-1408", place, "the ICSR has neither C.1.1 nor C.1.8.1: nothing names the case",
                              "give the sender's safety report unique identifier (C.1.1)", kept)  # fmt: skip
     return read
+
+
+def _message_of(error: etree.XMLSyntaxError) -> str:
+    """Return what the parser says, without its own line, which counts from the ICSR."""
+    return _PLACE.sub("", str(error.msg).replace("\n", " "))[:_MESSAGE_CHARS].strip()
 
 
 def _options(prolog: Prolog) -> dict[str, object]:
@@ -142,7 +157,8 @@ def _parse(prolog: Prolog, data: bytes) -> etree._Element | None:
     parser = etree.XMLParser(**_options(prolog))  # type: ignore[arg-type]  # one place for the options of both parsers
     tag = b" ".join(prolog.tag.split())
     parser.feed(tag)
-    parser.feed(data)
+    for start in range(0, len(data), CHUNK_BYTES):
+        parser.feed(data[start : start + CHUNK_BYTES])
     parser.feed(b"</" + tag[1:].split()[0].rstrip(b">") + b">")
     root = parser.close()
     found = root.find(f"{{{NAMESPACE}}}{ICSR}")
@@ -184,8 +200,7 @@ class _Envelope:
 
     def stand_for(self, piece: Piece) -> None:
         """Put an empty element where an ICSR stands."""
-        lines = 0 if piece.data is None else lines_in(piece.data)
-        self.feed(f"<{ICSR}/>".encode() + b"\n" * min(lines, _LINES_FED))
+        self.feed(f"<{ICSR}/>".encode() + b"\n" * min(piece.lines, _LINES_FED))
 
     def findings(self, origin: Origin, count: int) -> Iterator[Refusal]:
         """Yield what is wrong with the batch itself, its ICSRs apart."""
@@ -208,7 +223,7 @@ class _Envelope:
             )
 
     def _fail(self, error: etree.XMLSyntaxError) -> None:
-        self._fault = str(error.msg)[:_MESSAGE_CHARS]
+        self._fault = _message_of(error)
         self._line = error.lineno or 1
 
 

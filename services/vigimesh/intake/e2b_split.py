@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from vigimesh.intake.e2b_prolog import lines_in
 from vigimesh.intake.values import CHUNK_BYTES, MESSAGE_BYTES
 
-#: Bytes kept when more must be read, so that a token cut in two is seen whole: prefix of 32, name, brackets.
-_TAIL_BYTES = 80
 _TOKEN = re.compile(rb"<(?:!--|!\[CDATA\[|\?|(/?)(?:[A-Za-z_][\w.-]{0,31}:)?PORR_IN049016UV(?=[\s/>]))")
+#: Everything up to the next of these tokens that can be passed over at once: the same walk, inside one match. A `<` is
+#: passed only with 80 bytes behind it (prefix of 32, name, brackets), so that no token cut in two is taken for another tag.
+_RUN = re.compile(
+    rb"(?s:[^<]++|<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>"
+    rb"|<(?!!--|!\[CDATA\[|\?|/?(?:[A-Za-z_][\w.-]{0,31}:)?PORR_IN049016UV[\s/>])(?=.{80}))*+"
+)
 #: What ends a comment, a CDATA section, a processing instruction: nothing inside them is a tag.
 _ENDS = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One ICSR of a batch: its number from 1, first line, place in the plain file, and bytes.
+    """One ICSR of a batch: its number from 1, first line, line ends inside, place in the plain file, and bytes.
 
     `data` is None when there are more than `MESSAGE_BYTES`; `fault` says why it is not whole, else it is empty.
     """
 
     number: int
     line: int
+    lines: int
     start: int
     end: int
     data: bytes | None
@@ -40,7 +45,7 @@ class Splitter:
     well-formed batch it is exactly where a parser would see the elements; in a broken one it finds the next whole ICSR.
     """
 
-    stream: BinaryIO
+    stream: io.BufferedIOBase
     outside: Callable[[bytes], None]
     line: int = 1
     number: int = 0
@@ -86,14 +91,18 @@ class Splitter:
         """The ICSR that is open now, for one who must stop here: its bytes stay in the file."""
         if not self._open:
             return None
-        return Piece(number=self.number, line=self._start_line, start=self._start, end=self._base, data=None)
+        return Piece(
+            number=self.number, line=self._start_line, lines=0, start=self._start, end=self._base, data=None
+        )
 
     def _next(self) -> re.Match[bytes] | None:
         while True:
+            run = _RUN.match(self._buffer, self._scan)
+            self._scan = run.end() if run else self._scan
             token = _TOKEN.search(self._buffer, self._scan)
             if token is not None:
+                self._scan = token.start()
                 return token
-            self._scan = max(self._scan, len(self._buffer) - _TAIL_BYTES)
             if not self._more():
                 return None
 
@@ -108,7 +117,7 @@ class Splitter:
 
     def _more(self) -> bool:
         self._take(self._scan)
-        chunk = self.stream.read(CHUNK_BYTES)
+        chunk = self.stream.read1(CHUNK_BYTES)
         self._buffer += chunk
         return bool(chunk)
 
@@ -148,6 +157,7 @@ class Splitter:
         return Piece(
             number=self.number,
             line=self._start_line,
+            lines=self.line - self._start_line,
             start=self._start,
             end=self._base,
             data=data,

@@ -29,6 +29,8 @@ _YEARS = {
     "h": 1 / 8766.0,
 }
 
+_CODE = f"{{{NAMESPACE}}}code"
+
 
 @cache
 def path(text: str) -> str:
@@ -112,7 +114,9 @@ def years(value: str, unit: str) -> float | None:
 
 def code_of(element: etree._Element | None, code_path: str = "code") -> tuple[str, str]:
     """Return (code, code system) of an observation or its like."""
-    found = first(element, code_path)
+    found = (
+        first(element, code_path) if code_path != "code" else None if element is None else element.find(_CODE)
+    )
     return ("", "") if found is None else (found.get("code") or "", found.get("codeSystem") or "")
 
 

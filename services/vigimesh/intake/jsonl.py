@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import io
 import re
 import types
 import typing
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -93,7 +94,7 @@ def read_jsonl(origin: Origin) -> Iterator[Item]:
         yield _broken(origin, line, error)
 
 
-def _skip_line(stream: BinaryIO) -> int:
+def _skip_line(stream: io.BufferedIOBase) -> int:
     passed = 0
     while part := stream.readline(1024 * 1024):
         passed += len(part)

@@ -8,7 +8,6 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from vigimesh.intake.values import CHUNK_BYTES, PART_BYTES, FilePart, Refusal
 
@@ -49,7 +48,7 @@ def encoding_of(head: bytes) -> tuple[str, int]:
 class _Transcoded(io.RawIOBase):
     """A stream in UTF-8 over one in another encoding; a wrong byte is a `UnicodeDecodeError` when reached."""
 
-    def __init__(self, source: BinaryIO, encoding: str) -> None:
+    def __init__(self, source: io.BufferedIOBase, encoding: str) -> None:
         self._source = source
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._ready = b""
@@ -73,10 +72,10 @@ class _Transcoded(io.RawIOBase):
         super().close()
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedIOBase:
     """Open a file in its plain form; reading may raise any of `READ_ERRORS`."""
     packed = is_packed(path)
-    raw: BinaryIO = cast("BinaryIO", gzip.GzipFile(path, "rb")) if packed else path.open("rb")
+    raw: io.BufferedIOBase = gzip.GzipFile(path, "rb") if packed else path.open("rb")
     try:
         raw.seek(0)
         encoding, mark = encoding_of(raw.read(8))
@@ -87,6 +86,18 @@ def open_plain(path: Path) -> BinaryIO:
     if encoding.startswith(("utf-16", "utf-32")):
         return io.BufferedReader(_Transcoded(raw, encoding), CHUNK_BYTES)
     return raw
+
+
+def head_of(stream: io.BufferedIOBase, size: int) -> bytes:
+    """Return the first bytes of a stream, at most `size`; what can be read before a damage, if anything can."""
+    head = b""
+    try:
+        while len(head) < size and (chunk := stream.read1(size - len(head))):
+            head += chunk
+    except READ_ERRORS:
+        if not head:
+            raise
+    return head
 
 
 def is_packed(path: Path) -> bool:
@@ -110,7 +121,7 @@ def parts(refusal: Refusal) -> Iterator[bytes]:
         yield from _range(file, part)
 
 
-def _range(file: BinaryIO, part: FilePart) -> Iterator[bytes]:
+def _range(file: io.BufferedIOBase, part: FilePart) -> Iterator[bytes]:
     try:
         skip = part.start
         while skip and (passed := file.read(min(skip, CHUNK_BYTES))):

@@ -13,7 +13,7 @@ from vigimesh.errors import Misconfigured, Refused
 from vigimesh.intake.csv_records import records
 from vigimesh.intake.e2b import read_e2b
 from vigimesh.intake.jsonl import read_jsonl
-from vigimesh.intake.plain import READ_ERRORS, encoding_of, open_plain, parts
+from vigimesh.intake.plain import READ_ERRORS, encoding_of, head_of, open_plain, parts
 from vigimesh.intake.vaers import read_vaers, sibling, table_of
 from vigimesh.intake.values import Accepted, FilePart, Item, Origin, Refusal, Remark, Skipped
 
@@ -113,7 +113,7 @@ def _file(origin: Origin) -> Iterator[Item]:
         with origin.path.open("rb") as file:
             raw = file.read(8)
         with open_plain(origin.path) as stream:
-            head = stream.read(_SNIFFED_BYTES)
+            head = head_of(stream, _SNIFFED_BYTES)
     except READ_ERRORS as error:
         reason = (
             error.strerror if isinstance(error, OSError) and error.errno is not None else "damaged or cut off"
