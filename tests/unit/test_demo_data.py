@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from passage import Passage
+from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.app.case_history import audit_facts
 from vigimesh.app.demo import DEMO_DAY, poison_record, write_demo
 from vigimesh.app.demo.builder import PRODUCTS, Calendar
 from vigimesh.app.demo.e2b_cases import batch_cases
@@ -19,9 +22,11 @@ from vigimesh.app.demo.line_cases import calls, documents
 from vigimesh.app.demo.vaers_cases import REPORTS
 from vigimesh.app.demo.writing import BATCH_FILE, CALLS_FILE, DOCUMENTS_FILE, _OneId
 from vigimesh.domain.knowledge.shipped import shipped_documents
+from vigimesh.domain.record.checker import check
 from vigimesh.errors import Refused
 from vigimesh.events.case import Case
 from vigimesh.events.codec import Codec
+from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted, Refusal
 
@@ -159,6 +164,28 @@ def test_products_and_listed_terms_are_those_of_the_knowledge_base(folder: Path)
     ]
     assert listed.count(True) >= 12
     assert listed.count(False) >= 8
+
+
+def test_the_verbs_bring_every_case_to_one_place(folder: Path) -> None:
+    """All outcomes but parked, in at least four workflows; nothing lost, doubled or torn; the sums hold."""
+    codec = Codec(schemas=MemorySchemas())
+    passage = Passage(codec)
+    items = [accept(item) for item in read_path(folder, tenant="default") if isinstance(item, Accepted)]
+    passage.accept(item.event for item in items if isinstance(item, Admitted))
+    passage.put(*poison_record(codec.schema_id("vigimesh.case.received.normal")))
+    passage.run()
+    result = check(passage.rows, audits=audit_facts(passage.rows, codec))
+    assert result.accepted == write_demo(folder).accepted + 1
+    assert result.balanced
+    assert (result.dead_lettered, result.in_flight, result.parked) == (1, 0, 0)
+    assert (result.lost, result.duplicated, result.torn, result.unaccounted) == (0, 0, 0, 0)
+    assert result.decided >= 20
+    assert result.in_review >= 20
+    assert len({workflow for _, workflow, _ in result.table if workflow}) >= 4
+    assert {lane for lane, _, _ in result.table} >= {"hot", "warm", "cold"}
+    decided = (row for row in passage.rows if row.topic == "vigimesh.case.decided")
+    words = {codec.decode(row.topic, row.value or b"").decision for row in decided}
+    assert words == {"auto_accepted", "superseded", "nullified"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Nothing here joins a group or commits: reading the history never moves a worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -47,26 +47,30 @@ _EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Part = tuple[str, int]
+#: Bootstrap servers, or the settings of every client where a cluster asks for more than an address.
+Broker = str | Mapping[str, Any]
 #: By topic and partition: the first offset kept, and the offset after the last committed record.
 Bounds = Mapping[Part, tuple[int, int]]
 
 
 def scan(
-    bootstrap: str,
+    bootstrap: Broker,
     topics: Sequence[str],
     *,
     from_offsets: Mapping[Part, int] | None = None,
+    only: Collection[Part] | None = None,
     clock: Clock | None = None,
 ) -> Iterator[Row]:
     """Yield every committed record of `topics` up to the end as of the call; in offset order per partition.
 
-    `from_offsets` names where to begin (offsets before the log start are moved to it). Aborted records and
-    transaction markers are left out. Raises `Transient` VM-1301 when the broker is away, VM-1701 when nothing came
+    `from_offsets` names where to begin (offsets before the log start are moved to it), `only` the partitions to read.
+    Aborted records and transaction markers are left out. Raises `Transient` VM-1301 when the broker is away, VM-1701 when nothing came
     for `IDLE_S`; `Misconfigured` VM-1702 for a topic that is not there.
     """
     wanted = {
         part: (max(first, (from_offsets or {}).get(part, first)), end)
         for part, (first, end) in bounds(bootstrap, topics).items()
+        if only is None or part in only
     }
     ends = {part: end for part, (first, end) in wanted.items() if first < end}
     if not ends:
@@ -79,7 +83,7 @@ def scan(
         consumer.close()
 
 
-def bounds(bootstrap: str, topics: Sequence[str]) -> Bounds:
+def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
     """Return first and last offset of each partition as a reader of committed records sees them.
 
     Raises `Transient` VM-1301 when the broker is away; `Misconfigured` VM-1702 for a topic that is not there.
@@ -90,7 +94,7 @@ def bounds(bootstrap: str, topics: Sequence[str]) -> Bounds:
         missing = sorted(name for name in topics if name not in known)
         if missing:
             raise Misconfigured(
-                "VM-1702", what=f"topic {missing[0]} is not there", where=bootstrap,
+                "VM-1702", what=f"topic {missing[0]} is not there", where=_where(bootstrap),
                 todo="run `vigimesh topics apply`, or name the stack that holds the cases",
             )  # fmt: skip
         parts = [TopicPartition(name, p) for name in topics for p in sorted(known[name].partitions)]
@@ -104,10 +108,10 @@ def bounds(bootstrap: str, topics: Sequence[str]) -> Bounds:
             )
         }
     except KafkaException as error:
-        raise _away(bootstrap, error) from error
+        raise _away(_where(bootstrap), error) from error
 
 
-def committed_offsets(bootstrap: str) -> dict[Part, int]:
+def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
     """Return the next offset that the group of each stage will read, by topic and partition.
 
     Raises `Transient` VM-1301 when the broker is away.
@@ -122,7 +126,7 @@ def committed_offsets(bootstrap: str) -> dict[Part, int]:
                     if tp.offset >= 0:
                         found[(tp.topic, tp.partition)] = tp.offset
     except KafkaException as error:
-        raise _away(bootstrap, error) from error
+        raise _away(_where(bootstrap), error) from error
     return found
 
 
@@ -183,7 +187,7 @@ def _row(message: Any) -> Row:
     )
 
 
-def _consumer(bootstrap: str) -> Any:
+def _consumer(bootstrap: Broker) -> Any:
     """Return a consumer that commits nothing and reads only what is committed."""
     return Consumer(
         {
@@ -202,9 +206,15 @@ def _consumer(bootstrap: str) -> Any:
     )
 
 
-def _settings(bootstrap: str) -> dict[str, str | int | float | bool]:
+def _settings(broker: Broker) -> dict[str, Any]:
     """Return what every client here has in common; errors come back as values, so the client logs nothing."""
-    return {"bootstrap.servers": bootstrap, "socket.connection.setup.timeout.ms": 10_000, "log_level": 0}
+    given = {"bootstrap.servers": broker} if isinstance(broker, str) else dict(broker)
+    return {"socket.connection.setup.timeout.ms": 10_000, "log_level": 0, **given}
+
+
+def _where(broker: Broker) -> str:
+    """Return the address, and nothing that may be secret."""
+    return broker if isinstance(broker, str) else str(broker.get("bootstrap.servers", ""))
 
 
 def _away(where: str, error: KafkaException) -> Transient:

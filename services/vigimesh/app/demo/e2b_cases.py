@@ -188,7 +188,7 @@ def _special(calendar: Calendar) -> tuple[Told, ...]:
 
 
 def _versions(calendar: Calendar) -> tuple[Case, ...]:
-    """Follow-up, an older version that comes late, nullification, conflict, and the same message twice."""
+    """Follow-up, an older version that comes late, nullification (a version after it too), conflict, a repeat."""
     told = Told(
         number=40, country="DE", patient=adult(66, "male"), ago=8, products=(product("Torvexil"),),
         reactions=(reaction("Oedema peripheral", highlighted="2", outcome="not_recovered"),),
@@ -204,6 +204,10 @@ def _versions(calendar: Calendar) -> tuple[Case, ...]:
     wrong = _written(replace(told, number=42, narrative="Rash on both arms.", country="NO"), calendar)
     withdrawn = _later(wrong, calendar, 1, "Entered for the wrong product; see the sender's letter.",
                        amendment="nullification", most_recent_on=wrong.most_recent_on)  # fmt: skip
+    too_late = replace(
+        wrong, created_on=calendar.moment(12, 8), most_recent_on=calendar.day(12),
+        first_received_on=calendar.day(12), narrative="Rash on one arm.",
+    )  # fmt: skip
     stated = _written(
         replace(told, number=43, narrative="Fatigue since the tablets.", country="FI"), calendar
     )
@@ -211,7 +215,7 @@ def _versions(calendar: Calendar) -> tuple[Case, ...]:
     sent = _written(
         replace(told, number=44, narrative="Nausea after the evening meal.", country="DK"), calendar
     )
-    return (first, followed, newer, late, wrong, withdrawn, stated, contested, sent, sent)
+    return (first, followed, newer, late, wrong, withdrawn, too_late, stated, contested, sent, sent)
 
 
 def _later(before: Case, calendar: Calendar, ago: int, narrative: str, **more: object) -> Case:

@@ -62,7 +62,7 @@ def documents(calendar: Calendar) -> tuple[Case, ...]:
         case(
             kind="document", document_kind=kind, sender="ARCHIVE", receiver=RECEIVER,
             report_id=f"DOC-{calendar.today.year}-{number:03d}", created_on=calendar.day(len(DOCUMENTS) - number + 1),
-            most_recent_on=calendar.day(len(DOCUMENTS) - number + 1), first_received_on=calendar.day(1),
+            most_recent_on=calendar.day(len(DOCUMENTS) - number + 1), first_received_on=calendar.day(len(DOCUMENTS) - number + 1),
             title=title, country="DE", narrative=text, study_id="SOL-301" if title.startswith("SOL-301") else "",
             urgent="urgent safety measure" in title,
         )

@@ -1,0 +1,162 @@
+"""`vigimesh case`: which cases there are, what became of one, and how long each step took.
+
+Reads the topics; joins no group and moves nothing. Narratives are personal data: shown only with `--narrative`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vigimesh.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vigimesh.app.case_history import Listed, Source
+
+app = typer.Typer(name="case", help="What became of a case: list, show, trace.", no_args_is_help=True)
+
+_Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
+    ),
+]
+_Kafka = Annotated[
+    str, typer.Option("--kafka", metavar="HOST:PORT", help="Bootstrap servers, in place of a stack.")
+]
+_Registry = Annotated[
+    str, typer.Option("--registry", metavar="URL", help="Schema registry that goes with --kafka.")
+]
+_Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
+]
+_Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="Case id, report id, or the first 6 or more digits of a message id."),
+]
+_Lane = Annotated[str, typer.Option("--lane", help="Only this lane: hot, warm or cold.")]
+_Workflow = Annotated[str, typer.Option("--workflow", help="Only this workflow card.")]
+_Outcome = Annotated[
+    str,
+    typer.Option(
+        "--outcome",
+        help="Only what is there: decided, in_review, parked, dead_lettered, in_flight; or a decision's word.",
+    ),
+]
+_Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most N, the newest; 0 for all.")]
+
+
+@app.command("list")
+def list_command(  # noqa: PLR0913  typer wants one parameter for each option
+    data: _Data = None,
+    kafka: _Kafka = "",
+    registry: _Registry = "",
+    lane: _Lane = "",
+    workflow: _Workflow = "",
+    outcome: _Outcome = "",
+    limit: _Limit = 50,
+    as_json: _Json = False,
+) -> None:
+    """List accepted messages, the newest first: where each is, its lane, grade and reason."""
+    from vigimesh.app.case_history import list_cases
+
+    every = list_cases(_source(data, kafka, registry))
+    found = [line for line in every if _wanted(line, lane, workflow, outcome)]
+    shown = found[:limit] if limit else found
+    if as_json:
+        _print_json(
+            {"cases": [line.plain() for line in shown], "matching": len(found), "accepted": len(every)}
+        )
+        return
+    from vigimesh.app.case_view import show_list
+
+    show_list(_console(), shown, len(found) - len(shown))
+
+
+@app.command()
+def show(
+    given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False,
+    narrative: Annotated[bool, typer.Option("--narrative", help="Show narratives and quotes: personal data.")] = False,
+) -> None:  # fmt: skip
+    """Show a case's history event by event: time, stage, lane, tier, cost, evidence, decision, reason."""
+    from vigimesh.app.case_history import history
+
+    case_id, steps = history(_source(data, kafka, registry), given, narrative=narrative)
+    if as_json:
+        _print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
+        return
+    from vigimesh.app.case_view import show_history
+
+    show_history(_console(), case_id, steps)
+
+
+@app.command()
+def trace(
+    given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False
+) -> None:
+    """Show the way of each message of a case: trace id, spans, and the time between appends."""
+    from vigimesh.app.case_history import traces
+
+    case_id, found = traces(_source(data, kafka, registry), given)
+    if as_json:
+        _print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
+        return
+    from vigimesh.app.case_view import show_traces
+
+    show_traces(_console(), case_id, found)
+
+
+def _wanted(line: Listed, lane: str, workflow: str, outcome: str) -> bool:
+    """Return whether a line passes the filters; an empty filter lets everything pass."""
+    return (
+        lane in ("", line.lane)
+        and workflow in ("", line.workflow)
+        and outcome in ("", line.place, line.decision or line.place)
+    )
+
+
+def _source(data: Path | None, kafka: str, registry: str) -> Source:
+    """Return where to read: the addresses given, else the settings' or the running stack's.
+
+    Raises `Misconfigured` VM-1705 when nothing names a broker and a registry.
+    """
+    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.case_history import Source
+    from vigimesh.app.config_cli import located
+    from vigimesh.events.codec import Codec
+
+    options: dict[str, Any] = {}
+    credentials: dict[str, Any] = {}
+    if not (kafka and registry):
+        settings = located(os.environ, data).settings
+        kafka, registry = kafka or settings.kafka.bootstrap, registry or settings.registry.url
+        options = dict(settings.kafka.options)
+        if settings.registry.user:
+            credentials["basic.auth.user.info"] = f"{settings.registry.user}:{settings.registry.password}"
+    if not (kafka and registry):
+        raise Misconfigured(
+            "VM-1705", what="nothing says where the cases are", where="--data, --kafka, --registry",
+            todo="start a stack with `vigimesh dev` or `vigimesh stack up`, or name a cluster and its registry",
+        )  # fmt: skip
+    return Source(
+        broker={**options, "bootstrap.servers": kafka},
+        codec=Codec(schemas=RegistrySchemas({"url": registry, **credentials})),
+    )
+
+
+def _console() -> Console:
+    """Return the console; what is piped into a file is not wrapped at 80 columns."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=200, soft_wrap=True)
+
+
+def _print_json(body: dict[str, Any]) -> None:
+    typer.echo(json.dumps(body, ensure_ascii=False))
