@@ -130,3 +130,10 @@ def test_a_secret_in_an_address_is_not_shown() -> None:
     with pytest.raises(Misconfigured) as caught:
         ObjectStore("ftp://user:secret@host/x?key=secret")
     assert "secret" not in str(caught.value)
+
+
+def test_an_object_has_a_largest_size(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vigimesh.adapters.objects.MAX_BYTES", 10)
+    assert store.objects.put(b"0123456789")
+    with pytest.raises(Refused, match="VM-1605"):
+        store.objects.put(b"0123456789a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vigimesh.adapters.objects import check_bytes, check_name, missing
+from vigimesh.adapters.objects import check_bytes, check_name, check_size, missing
 from vigimesh.errors import Transient
 from vigimesh.events.ids import digest as digest_of
 
@@ -21,7 +21,8 @@ class MemoryObjects:
     held: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, data: bytes) -> str:
-        """Store `data` once and return its digest; raises `Transient` VM-1603 when full."""
+        """Store `data` once and return its digest; raises `Transient` VM-1603 when full, `Refused` VM-1605 when too large."""
+        check_size(data, _WHERE)
         name = digest_of(data)
         if name not in self.held:
             if sum(map(len, self.held.values())) + len(data) > self.capacity_bytes:

@@ -59,11 +59,7 @@ class ObjectStore:
         Raises `Transient` VM-1603 when the store is away or full, `Misconfigured` VM-1604 when it refuses,
         `Refused` VM-1605 for more than `MAX_BYTES`.
         """
-        if len(data) > MAX_BYTES:
-            raise Refused(
-                "VM-1605", what=f"object of {len(data)} bytes, at most {MAX_BYTES}", where=self._url,
-                todo="split the file into several messages",
-            )  # fmt: skip
+        check_size(data, self._url)
         name = digest(data)
         with self._named_errors():
             try:
@@ -100,6 +96,15 @@ class ObjectStore:
                 "VM-1603", what=f"the object store is away or full: {_first_line(error)}", where=self._url,
                 todo="check the address, the network and the free space",
             ) from error  # fmt: skip
+
+
+def check_size(data: bytes, where: str) -> None:
+    """Raise `Refused` VM-1605 for more than `MAX_BYTES`."""
+    if len(data) > MAX_BYTES:
+        raise Refused(
+            "VM-1605", what=f"object of {len(data)} bytes, at most {MAX_BYTES}", where=where,
+            todo="split the file into several messages",
+        )  # fmt: skip
 
 
 def check_name(name: str, where: str) -> None:

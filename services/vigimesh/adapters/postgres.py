@@ -1,4 +1,9 @@
-"""The knowledge base in PostgreSQL: documents in, passages out by full text, a whole batch in one round trip."""
+"""The knowledge base in PostgreSQL: documents in, passages out by full text, a whole batch in one round trip.
+
+Words are cut by `domain/knowledge/questions` and written as tsvector and tsquery literals, so that the server's parser and
+dictionaries have no say and the twin in memory finds the same. `ts_rank`, not `ts_rank_cd`: with words joined by OR the
+latter counts occurrences, so that a passage that repeats one word would beat one that has all of them.
+"""
 
 from __future__ import annotations
 

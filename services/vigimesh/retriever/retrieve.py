@@ -38,13 +38,13 @@ class Retriever:
         found = {question: _passages(answers[_need(question).name]) for question in questions}
         passages = _gathered(event.case, found)
         emits = [
-            _emit(event, lane_topic("execute", event.route.lane), event.case.case_id,
-                  EvidenceRetrieved(case=event.case, route=event.route, plan=event.plan, passages=passages)),
-            *(
-                _emit(event, topic("retrieval.telemetry"), question_key(question), _measured(event, question, found[question]))
-                for question in questions
-            ),
-        ]  # fmt: skip
+            _emit(
+                event, lane_topic("execute", event.route.lane), event.case.case_id, _evidence(event, passages)
+            )
+        ]
+        for question, answer in found.items():
+            key = question_key(question)
+            emits.append(_emit(event, topic("retrieval.telemetry"), key, _measured(event, key, answer)))
         if questions:
             emits.append(_emit(event, topic("usage"), event.case.case_id, _usage(event, len(questions))))
         return Done(
@@ -99,9 +99,13 @@ def _product_of(question: str, names: Sequence[str]) -> str:
     return next((name for name in names if text == name or text.startswith(f"{name} ")), "")
 
 
-def _measured(event: CasePlanned, question: str, passages: tuple[Passage, ...]) -> RetrievalMeasured:
+def _evidence(event: CasePlanned, passages: tuple[Passage, ...]) -> EvidenceRetrieved:
+    return EvidenceRetrieved(case=event.case, route=event.route, plan=event.plan, passages=passages)
+
+
+def _measured(event: CasePlanned, key: str, passages: tuple[Passage, ...]) -> RetrievalMeasured:
     return RetrievalMeasured(
-        question_key=question_key(question), case_id=event.case.case_id, message_id=event.case.message_id,
+        question_key=key, case_id=event.case.case_id, message_id=event.case.message_id,
         workflow=event.route.workflow, lane=event.route.lane, cache_level="search", hits=len(passages),
         wanted=PASSAGES_PER_QUESTION, grounded=bool(passages),
         passages=tuple(f"{p.document_id}@{p.version}#{p.start}-{p.end}" for p in passages),
