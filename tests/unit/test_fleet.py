@@ -24,7 +24,7 @@ from vigimesh.app.devstack.state import Owned, StackUrls
 from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.app.settings import Settings, read_settings
 from vigimesh.clock import Deadline, SystemClock
-from vigimesh.errors import Misconfigured, Transient
+from vigimesh.errors import Broken, Misconfigured, Transient
 
 #: Seconds a test waits for what takes milliseconds on an idle machine.
 PATIENCE_S = 20.0
@@ -219,6 +219,12 @@ def test_wrong_settings_are_not_waited_for(tmp_path: Path) -> None:
         running(Fleet({"router": program(tmp_path, MISCONFIGURED)})) as fleet,
         pytest.raises(Misconfigured, match="VM-1102 X must be set"),
     ):
+        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+
+
+def test_one_that_ends_again_and_again_is_not_waited_for(tmp_path: Path) -> None:
+    fleet = Fleet({"router": program(tmp_path, ENDS)}, pace=Pace(first_s=0.0))
+    with running(fleet), pytest.raises(Broken, match=r"again and again .*: could not go on"):
         fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
 
 

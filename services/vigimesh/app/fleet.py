@@ -36,7 +36,10 @@ LOOPBACK = "127.0.0.1"
 #: Seconds for one answer of a worker's health endpoint, which does no work.
 PROBE_S = 2.0
 
-#: Seconds beyond the drain deadline for a process to be gone, and for a killed one; only the kernel can be slower.
+#: Deaths in a row (some 8 s of pauses) of a worker that is waited for, after which its cause is told instead.
+DEATHS_UNREADY_MAX = 5
+
+#: Seconds for a killed process to be gone; only the kernel can be slower.
 GONE_S = 5.0
 
 #: Bytes of a worker's log above which it becomes `STAGE.log.1` at the next start, in the place of the one before: two
@@ -175,8 +178,9 @@ class Fleet:
     def wait_ready(self, deadline: Deadline) -> None:
         """Return when every worker says that it is ready.
 
-        Raises `Misconfigured` (VM-1707) as soon as one ends for its settings, `Transient` (VM-1707) at the deadline, with
-        the last line of its log; `Broken` (VM-1707) when the fleet was stopped meanwhile.
+        Raises VM-1707 with the last line of the worker's log: `Misconfigured` as soon as one ends for its settings,
+        `Broken` after `DEATHS_UNREADY_MAX` ends in a row or when the fleet is stopped meanwhile, `Transient` at the
+        deadline.
         """
         waiting = list(self._berths)
         while waiting:
@@ -297,8 +301,10 @@ class Fleet:
             berth.program.port_file.unlink(missing_ok=True)
 
     def _refuse_hopeless(self, stage: str) -> None:
-        """Raise when a worker ended because of its settings: starting it again cannot help."""
+        """Raise when starting a worker again does not help: it ended for its settings, or too often."""
         berth = self._berths[stage]
+        if berth.deaths >= DEATHS_UNREADY_MAX:
+            raise Broken(**self._not_ready(stage, "ends again and again"))
         if berth.last_status == MISCONFIGURED:
             raise Misconfigured(**self._not_ready(stage, "ended for its settings"))
 
