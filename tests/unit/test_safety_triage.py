@@ -178,6 +178,11 @@ def test_a_denied_situation_is_none(text: str) -> None:
     assert triage(case(narrative=text)).situations == ()
 
 
+def test_beyond_the_bound_a_situation_is_unclear_and_not_lost() -> None:
+    found = triage(case(narrative="not pregnant. " * 2_001 + "She was pregnant."))
+    assert "ambiguous_situation" in found.flags
+
+
 def test_situations_of_products_are_taken_over() -> None:
     products = (Product(name="A", situations=("overdose", "batch_in_spec")),)
     assert triage(case(products=products)).situations == ("overdose",)

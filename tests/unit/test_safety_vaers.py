@@ -28,12 +28,12 @@ def test_text_alone_finds_much_of_what_is_ticked_and_raises_little_else(real_dat
     found = sum(bool(stated(read_text(row["SYMPTOM_TEXT"]))) for row in ticked)
     raised = sum(bool(stated(read_text(row["SYMPTOM_TEXT"]))) for row in plain)
     print(f"ticked {len(ticked)}, found by text {found}; not ticked {len(plain)}, text says serious {raised}")
-    assert found > 0.5 * len(ticked)
+    assert found > 0.55 * len(ticked)
     assert raised < 0.08 * len(plain)
     died = [row for row in rows if row["DIED"] == "Y"]
     told = sum("death" in stated(read_text(row["SYMPTOM_TEXT"])) for row in died)
     print(f"died {len(died)}, the text says so {told}")
-    assert told > 0.75 * len(died)
+    assert told > 0.65 * len(died)
 
 
 @pytest.mark.data

@@ -36,6 +36,7 @@ _NEGATION = re.compile(
 _PSEUDO = re.compile(
     r"no (?:longer|doubt|improvement|change|response|relief|effect|treatment|medication|meds|other cause|known cause"
     r"|apparent cause|explanation|reason|one knows)\b"
+    r"|(?:without|w/o) (?:warning|delay|success|improvement|effect|relief|apparent cause|provocation|treatment)\b"
     r"|(?:not|n't) (?:only|just|until|recover\w*|resolv\w*|improv\w*|respond\w*|resum\w*|regain\w*|surviv\w*|stop\w*"
     r"|control\w*|prevent\w*|well|better|feeling)\b"
 )

@@ -54,16 +54,28 @@ _OLD_STOCK = (
 _ER = r"(?! (?:er|e\.r|ed|emergency|a&e|clinic|outpatient|lab|nurse|pharmacy|employee|worker|personnel|staff|visitor|setting|policy|chart|records?))"
 
 TERMS: tuple[Term, ...] = (
-    # Life-threatening first where the words overlap: "near death" is no death.
+    # Of words that overlap the first row wins: a failed resuscitation is a death, "near death" is none.
+    *_rows("death", r"""
+        (?:unable to|could not|couldn't) (?:be )?(?:resus[a-z]{0,10}|revive[d]?)
+        resus[a-z]{0,10} (?:efforts? |attempts? |attempted )?(?:was |were )?(?:unsuccessful|failed|without success|w/o success)
+        (?:unsuccessful|failed) (?:resus[a-z]{0,10}|cpr)
+        (?:cpr|attempts to revive|efforts to resus[a-z]{0,10})(?: attempts?)?(?: pt)? (?:was |were )?(?:unsuccessful|failed|without success|w/o success)""", verb=True),
     *_rows("life_threatening", r"""
         near[ -]death
         anaphylactic (?:shock|collapse)
         anaphylactoid shock
         cardiac arrests?
-        cardio-?(?:pulmonary|respiratory) arrests?
+        cardio(?:[ -])?(?:pulm(?:onary)?|resp(?:iratory)?) arrests?
         cardiac and respiratory arrests?
-        respiratory (?:arrests?|failure)
+        resp(?:iratory)? (?:arrests?|failure)
         heart stopped
+        no (?:heart ?beat|pulse)
+        w/o (?:heart ?beat|pulse)
+        asystol(?:e|ic)
+        pulseless
+        lifeless
+        respirator
+        (?:required|requiring|needed|on) ventilation
         status epilepticus
         cardiogenic shock
         septic shock
@@ -109,8 +121,7 @@ TERMS: tuple[Term, ...] = (
         dead (?:on arrival|in (?:bed|crib|cot|his|her|the)|at (?:home|scene))
         (?:is|was|were) dead
         brain[ -]dead
-        did not survive
-        didn't survive
+        (?:did not|didn't) (?:eventually )?survive
         expired""" + _OLD_STOCK, verb=True),
     *_rows("death", r"""
         deaths?
@@ -244,6 +255,7 @@ TERMS: tuple[Term, ...] = (
         (?:liver|hepatic|renal|kidney|multi-?organ) failure
         hepatic necrosis
         pancreatitis
+        disseminated intravascular coagulation
         rhabdomyolysis
         intussusception
         kawasaki'?s?

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import islice
 
 from vigimesh.domain.safety.context import Polarity, polarity
 from vigimesh.domain.safety.text_seriousness import QUOTE_CHARACTERS, lowered
@@ -19,7 +18,7 @@ ADULT_YEARS = 18.0
 CHILD_GROUPS = frozenset({"foetus", "neonate", "infant", "child", "adolescent"})
 #: What G.k.10.r says that is no special situation: the batch was tested and was in order.
 _ORDINARY = frozenset({"batch_in_spec"})
-#: Words judged in one text; more of them say nothing new.
+#: Words judged in one text; the next one is unclear, so that a person reads on.
 MAX_JUDGED = 2_000
 _MARGIN = 30
 
@@ -86,12 +85,17 @@ def _from_fields(case: Case) -> list[Situation]:
 def _from_text(text: str) -> list[Situation]:
     low = lowered(text)
     found: dict[tuple[str, Polarity], Situation] = {}
-    for match in islice(_ANY.finditer(low), MAX_JUDGED):
+    for place, match in enumerate(_ANY.finditer(low)):
         name = match.lastgroup or ""
-        meant = _meant(low, match, name)
+        if (name, "stated") in found:
+            continue
+        over = place >= MAX_JUDGED
+        meant = "ambiguous" if over else _meant(low, match, name)
         quote = text[max(0, match.start() - _MARGIN) : match.end() + _MARGIN][:QUOTE_CHARACTERS]
-        place = f"{match.start()}-{match.end()}:{quote}"
-        found.setdefault((name, meant), Situation(name=name, polarity=meant, place=place))
+        where = f"{match.start()}-{match.end()}:{quote}"
+        found.setdefault((name, meant), Situation(name=name, polarity=meant, place=where))
+        if over:
+            break
     return list(found.values())
 
 

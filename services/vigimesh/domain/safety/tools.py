@@ -97,9 +97,8 @@ class Findings:
     @cached_property
     def legal_clock(self) -> Clock:
         """The legal clock after the findings."""
-        fatal = (
-            True if self.graded.grade == 5 or "life_threatening" in " ".join(self.graded.reasons) else None
-        )
+        # The fields' own criteria are among the reasons; what is only unclear counts too: the shorter clock.
+        fatal = self.graded.grade == 5 or "life_threatening" in " ".join(self.graded.reasons)
         criteria, graded = self.criteria, self.graded
         return clock(self.case, graded.serious, criteria.valid, self.listed.result, self.at, fatal=fatal)
 
