@@ -117,6 +117,19 @@ def test_children_are_accepted_where_the_signature_allows_them(
         assert found.rule == "floor.paediatric"
 
 
+def test_the_vaccine_card_as_it_ships_accepts_a_child_and_the_others_do_not() -> None:
+    event = executed(replaced(ADULT, patient=CHILD), replaced(CALM, flags=("paediatric",)))
+    assert isinstance(conclusion(supervised(event)), CaseDecided)
+    elsewhere = conclusion(supervised(replaced(event, route=route_of("triage"))))
+    assert (type(elsewhere), elsewhere.rule) == (ReviewRequested, "floor.paediatric")
+
+
+def test_a_protocol_belongs_to_a_study_and_is_no_case_of_it() -> None:
+    protocol = replaced(DOCUMENT, document_kind="protocol_amendment", study_id="S-1")
+    event = executed(protocol, QUIET_DOCUMENT, route=route_of("clinical_ops"))
+    assert isinstance(conclusion(supervised(event)), CaseDecided)
+
+
 def test_a_forged_allowance_lifts_nothing_else() -> None:
     assert VACCINES is not None
     assert VACCINES.auto_accept is not None

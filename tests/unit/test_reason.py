@@ -23,7 +23,7 @@ FINDING = Finding(
 def grounds(**changes: Any) -> Grounds:
     first = Grounds(
         outcome="Accepted by machine", rule="routine", why="valid and not serious", card=SIGNED.fallback,
-        triage=dataclasses.replace(CALM, clock=CLOCK), tier="tools", pass_number=1, findings=(FINDING,), passages=2,
+        triage=dataclasses.replace(CALM, clock=CLOCK), tier="tools", pass_number=1, accepted=True, findings=(FINDING,), passages=2,
         cost_micro=1_200_050,
     )  # fmt: skip
     return dataclasses.replace(first, **changes)
@@ -51,7 +51,8 @@ def test_what_stands_in_the_way_is_named() -> None:
     touched = (Breach(name="grade", words="grade 5 is above 2"), Breach(name="hold", words="held"))
     said = reason_of_record(grounds(floor=touched, outcome="For a person"))
     assert "keeps it from a machine: grade 5 is above 2; held." in said
-    assert "Auto-accept is off" in reason_of_record(grounds(card=UNSIGNED.fallback))
+    assert "floor is touched." in reason_of_record(grounds(accepted=False))
+    assert "floor is touched." in reason_of_record(grounds(card=UNSIGNED.fallback))
     assert "floor" not in reason_of_record(grounds(floor=None))
     missing = dataclasses.replace(CALM, valid=False, missing=("patient",), flags=("a", "b"))
     assert "not valid (missing patient)" in reason_of_record(grounds(triage=missing))

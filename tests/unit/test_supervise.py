@@ -176,6 +176,13 @@ def test_what_is_remembered_is_bounded() -> None:
     assert place("new", ("0003", "z"), head).standing == "overtaken"
 
 
+def test_the_newest_version_stays_known_when_it_is_remembered_no_more() -> None:
+    seen = SeenMessage(message_id="old", version=V1, outcome="decided")
+    head = HeadMoved(case_id="c", newest=V3, newest_message_id="newest", seen=(seen,))
+    found = place("other", V3, head)
+    assert (found.standing, found.against) == ("conflict", "newest")
+
+
 def escalating(**changes: Any) -> ToolsExecuted:
     told_of = dataclasses.replace(QUIET_DOCUMENT, grade=3, serious="unknown", flags=("event_in_document",))
     event = executed(DOCUMENT, told_of, route=route_of("literature_scan", **changes))

@@ -283,6 +283,7 @@ def _reason(view: _View, outcome: str, judgement: Judgement) -> str:
             triage=event.triage,
             tier=event.plan.tier,
             pass_number=event.route.pass_number,
+            accepted=judgement.then == "accept",
             findings=event.findings,
             floor=None if judgement.rule in _NOT_JUDGED else judgement.floor,
             passages=len(event.passages),

@@ -46,7 +46,8 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
     try:
         # 2.
         if card.escalation.when.holds(read):
-            return _escalate(known, card, "escalation", "the escalation rule of the card holds", breaches)
+            reason = f"the escalation rule of the card holds ({card.escalation.when.source})"
+            return _escalate(known, card, "escalation", reason, breaches)
         # 3.
         rule = next((rule for rule in card.policy if rule.when.holds(read)), None)
     except Refused as failure:

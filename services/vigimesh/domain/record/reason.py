@@ -19,7 +19,7 @@ MAX_NAMED = 8
 #: Places named of one finding at most.
 MAX_PLACES = 4
 #: Characters of one name that came with the case or from a tool.
-MAX_NAME = 60
+MAX_NAME = 100
 #: Characters of a whole reason: a screenful.
 MAX_REASON = 4_000
 
@@ -33,7 +33,8 @@ _MICRO = 1_000_000
 class Grounds:
     """What a decision rests on. `outcome` is a clause (`Accepted by machine`), `why` says what the rule says.
 
-    `floor` is what touched the policy floor, or None when the decision follows from the versions alone.
+    `accepted` says that a machine accepts; `floor` is what touched the policy floor, or None when the decision follows
+    from the versions alone.
     """
 
     outcome: str
@@ -43,6 +44,7 @@ class Grounds:
     triage: Triage
     tier: str
     pass_number: int
+    accepted: bool = False
     findings: Sequence[Finding] = ()
     floor: Sequence[Breach] | None = ()
     passages: int = 0
@@ -57,7 +59,7 @@ def reason_of_record(grounds: Grounds) -> str:
             f"{grounds.why}."
         ),
         _triaged(grounds.triage, grounds.findings),
-        _floor(grounds.floor, grounds.card),
+        _floor(grounds),
         _spent(grounds),
         clock_words(grounds.triage.clock),
     ]
@@ -89,16 +91,15 @@ def _place(quote: str) -> str:
     return f"text {place.group(1)}-{place.group(2)}" if place else ""
 
 
-def _floor(breaches: Sequence[Breach] | None, card: Card) -> str:
-    if breaches is None:
+def _floor(grounds: Grounds) -> str:
+    if grounds.floor is None:
         return ""
-    if breaches:
-        return (
-            f"The policy floor keeps it from a machine: {'; '.join(b.words for b in breaches[:MAX_NAMED])}."
-        )
-    signature = card.auto_accept
-    if signature is None:
-        return "Auto-accept is off: the card is not signed."
+    if grounds.floor:
+        words = "; ".join(breach.words for breach in grounds.floor[:MAX_NAMED])
+        return f"The policy floor keeps it from a machine: {words}."
+    signature = grounds.card.auto_accept
+    if not grounds.accepted or signature is None:
+        return "No point of the policy floor is touched."
     allows = f", allowing {_named(signature.allows)}" if signature.allows else ""
     day = signature.signed_at.date().isoformat()
     return f"No point of the policy floor is touched; the card is signed since {day} for {signature.use}{allows}."
