@@ -44,9 +44,9 @@ def with_doctype(doctype: str, text: str = "&x;") -> str:
 def test_a_document_type_is_refused_before_parsing(tmp_path: Path, doctype: str, encoding: str) -> None:
     declared = "UTF-16" if "16" in encoding else "UTF-32" if "32" in encoding else "UTF-8"
     content = with_doctype(doctype).replace("UTF-8", declared).encode(encoding)
-    began = time.perf_counter()
+    began = time.process_time()
     items = read(write(tmp_path / "x.xml", content))
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert [r.code for r in refused(items)] == ["VM-1406"]
     assert len(items) == 1
     assert b"".join(parts(refused(items)[0])) == content
@@ -199,7 +199,9 @@ def test_between_8_and_16_mib_the_verb_refuses_the_narrative_and_keeps_the_bytes
 
 def test_a_text_over_libxml2s_own_limit_breaks_only_its_icsr(tmp_path: Path) -> None:
     two = icsr("D", text="x" * 6_000_000, event="<a>" + "y" * 6_000_000 + "</a>")
-    items = read(write(tmp_path / "x.xml", batch(icsr("A"), icsr("B", text="x" * 11_000_000), icsr("C"), two)))
+    items = read(
+        write(tmp_path / "x.xml", batch(icsr("A"), icsr("B", text="x" * 11_000_000), icsr("C"), two))
+    )
     assert [i.case.report_id for i in accepted(items)] == ["A", "C", "D"]
     assert [(r.code, r.place) for r in refused(items)] == [("VM-1407", "ICSR 2, line 24")]
 

@@ -123,19 +123,16 @@ def _line(origin: Origin, line: int, raw: bytes) -> Accepted | Refusal:
     try:
         given = _DECODER.decode(raw)
     except msgspec.ValidationError as error:
+        if str(error).startswith("Expected `object`") and "$" not in str(error):
+            return _no_object(origin, place, str(error), raw)
         what, todo = _explain(str(error))
         return origin.refuse("VM-1414", place, what, todo, raw)
     except UnicodeDecodeError:
         return origin.refuse("VM-1404", place, "the line is not UTF-8", "save the file in UTF-8", raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        utf8 = "utf-8" in str(error).lower()
-        what = (
-            "the line is not UTF-8" if utf8 else f"the line is not a JSON object: {str(error)[:_SHOWN_CHARS]}"
-        )
-        todo = (
-            "save the file in UTF-8" if utf8 else "write one JSON object a line, without line breaks inside"
-        )
-        return origin.refuse("VM-1404" if utf8 else "VM-1413", place, what, todo, raw)
+        if "utf-8" in str(error).lower():
+            return origin.refuse("VM-1404", place, "the line is not UTF-8", "save the file in UTF-8", raw)
+        return _no_object(origin, place, str(error), raw)
     if not (given.report_id or given.worldwide_id):
         return origin.refuse("VM-1408", place, "neither report_id nor worldwide_id is given: nothing names the case",
                              "give report_id, the sender's own number of the report or document", raw)  # fmt: skip
@@ -146,12 +143,19 @@ def _line(origin: Origin, line: int, raw: bytes) -> Accepted | Refusal:
                              "write the file's bytes in base64", raw)  # fmt: skip
 
 
+def _no_object(origin: Origin, place: str, message: str, raw: bytes) -> Refusal:
+    what = f"the line is not a JSON object: {message[:_SHOWN_CHARS]}"
+    return origin.refuse(
+        "VM-1413", place, what, "write one JSON object a line, without line breaks inside", raw
+    )
+
+
 def _explain(message: str) -> tuple[str, str]:
     """Turn a validation error into what is wrong and what to do, with the nearest known field or word."""
     found = _PLACE.search(message)
     place = found[1] if found else ""
     at = f" in {place}" if place else ""
-    cls = _CLASS_AT.get(re.sub(r"\[.*", "", place).split(".")[0] if place else "", Case)
+    cls = _CLASS_AT.get(place.split("[")[0].split(".")[0], Case)
     unknown = _UNKNOWN.search(message)
     if unknown:
         name = unknown[1][:_SHOWN_CHARS]
@@ -164,7 +168,7 @@ def _explain(message: str) -> tuple[str, str]:
         )
     wrong = _WRONG_WORD.search(message)
     if wrong:
-        allowed = words.WORDS.get(f"{cls.__name__}.{re.sub(r'.*[.]|[[].*', '', _last(place))}", ())
+        allowed = words.WORDS.get(f"{cls.__name__}.{_last(place)}", ())
         near = words.nearest(wrong[1], allowed)
         listed = ", ".join(word or '""' for word in allowed)
         return f"{wrong[1][:_SHOWN_CHARS]!r} is not allowed{at}{near}", f"use one of: {listed}"
@@ -175,7 +179,7 @@ def _explain(message: str) -> tuple[str, str]:
 
 def _last(place: str) -> str:
     """Return the field that a place such as `products[...].role` or `criteria[...]` names."""
-    return place.rsplit(".", 1)[-1]
+    return place.rsplit(".", 1)[-1].split("[")[0]
 
 
 def _accepted(origin: Origin, line: int, raw: bytes, given: Any) -> Accepted:
