@@ -21,6 +21,7 @@ from vigimesh.app.demo.e2b_writer import hl7_time
 from vigimesh.app.demo.line_cases import calls, documents
 from vigimesh.app.demo.vaers_cases import REPORTS
 from vigimesh.app.demo.writing import BATCH_FILE, CALLS_FILE, DOCUMENTS_FILE, _OneId
+from vigimesh.app.reckoning import RECKONED, reckon
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.record.checker import check
 from vigimesh.errors import Refused
@@ -174,7 +175,14 @@ def test_the_verbs_bring_every_case_to_one_place(folder: Path) -> None:
     passage.accept(item.event for item in items if isinstance(item, Admitted))
     passage.put(*poison_record(codec.schema_id("vigimesh.case.received.normal")))
     passage.run()
+    reckoning = reckon(passage.rows, codec)
     result = check(passage.rows, audits=audit_facts(passage.rows, codec))
+    assert reckoning.check == result
+    assert sum(reckoning.decisions.values()) == result.accepted
+    assert sum(group.cases for group in reckoning.waiting) == result.in_review
+    assert reckoning.waiting[0].first_due_at is not None
+    assert set(reckoning.spend_micro) >= {"triage", "vaccine_triage", "clinical_ops"}
+    assert {row.topic for row in passage.rows} <= set(RECKONED)
     assert result.accepted == write_demo(folder).accepted + 1
     assert result.balanced
     assert (result.dead_lettered, result.in_flight, result.parked) == (1, 0, 0)

@@ -59,14 +59,14 @@ def show_history(console: Console, case_id: str, steps: Sequence[Step]) -> None:
             + f" +{after:.3f} s  [{style}]{escape(step.title)}[/]{lane}{tier}{cost}"
             + f"  [dim]{step.stage}, {place}, message {step.message_id[:8] or '-'}[/]"
         )
-        if step.event in _ASIDE and step.event != "AuditRecorded":
-            continue
         for name, value in step.details.items():
+            if step.event in _ASIDE and name != "why":
+                continue
             if isinstance(value, str):
                 branch.add(f"{name}: {escape(value)}")
             elif len(value) == 1:
                 branch.add(f"{name}: {escape(value[0])}")
-            elif step.event not in _ASIDE:
+            else:
                 inner = branch.add(f"{name}:")
                 for one in value:
                     inner.add(escape(one))

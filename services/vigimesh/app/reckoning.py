@@ -1,0 +1,135 @@
+"""What a run ends with: totals, losses, spend and what waits for a person, from one pass over the topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from sys import intern
+
+from vigimesh.app.case_history import audit_facts, named
+from vigimesh.domain.record.checker import Check, Committed, check
+from vigimesh.domain.record.rows import AuditFact, Row
+from vigimesh.domain.record.spend import spend_by_workflow
+from vigimesh.events.classes import CaseDecided, ReviewRequested, UsageRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import Envelope
+from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
+
+_DECIDED, _REVIEW, _USAGE = topic("case.decided"), topic("case.review"), topic("usage")
+
+#: Every topic that doors and stages write events of cases to: what `reckon` must be given.
+RECKONED = (
+    *(topic(f"case.received.{door}") for door in DOORS),
+    *(lane_topic(step, lane) for step in ("plan", "retrieve", "execute", "supervise") for lane in LANES),
+    _DECIDED, _REVIEW, _USAGE,
+    *(topic(name) for name in ("case.head", "parked", "deadletter", "audit", "retrieval.telemetry")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Cases that wait for a person for the same reason: how many, and when the first is due."""
+
+    workflow: str
+    lane: str
+    question: str
+    cases: int
+    first_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoning:
+    """The end of a run. `decisions` counts by lane, workflow and decision (its word, else the place)."""
+
+    check: Check
+    spend_micro: Mapping[str, int]
+    decisions: Mapping[tuple[str, str, str], int]
+    waiting: tuple[Waiting, ...]
+
+    @property
+    def cases_per_second(self) -> float | None:
+        """Return accepted ÷ (last outcome - first append); `None` when nothing was concluded in a measurable time."""
+        first, last = self.check.first_append_at, self.check.last_outcome_at
+        took_s = (last - first).total_seconds() if first and last else 0.0
+        return self.check.accepted / took_s if took_s > 0 else None
+
+
+@dataclass
+class _Kept:
+    """What is taken out of the records on the way, so that none has to be kept whole."""
+
+    facts: list[AuditFact] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=dict)
+    #: Message -> word of its newest decision.
+    words: dict[str, str] = field(default_factory=dict)
+    #: Message -> workflow, lane, question, due.
+    asked: dict[str, tuple[str, str, str, datetime | None]] = field(default_factory=dict)
+
+
+def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = None) -> Reckoning:
+    """Return the reckoning of the records of `RECKONED`, as `scan` yields them.
+
+    `committed` are the groups' positions: with them a case whose records were all taken counts as lost, not as in
+    flight. Raises `Refused` for a record of ours that cannot be decoded (a received one is nobody's fault here).
+    """
+    kept = _Kept()
+    slim = list(_slim(named(rows, codec), codec, kept))
+    found = check(slim, audits=kept.facts, committed=committed)
+    decisions = {key: count for key, count in found.table.items() if key[2] != "decided"}
+    for row in {row.headers.messageid: row for row in slim if row.topic == _DECIDED}.values():
+        key = (row.headers.lane, row.headers.workflow, kept.words[row.headers.messageid])
+        decisions[key] = decisions.get(key, 0) + 1
+    return Reckoning(
+        check=found, spend_micro=dict(sorted(kept.usage.items())), decisions=dict(sorted(decisions.items())),
+        waiting=_waiting(kept),
+    )  # fmt: skip
+
+
+def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:
+    """Yield the rows with only what the checker reads, taking out of their values what the run's end needs."""
+    for row in rows:
+        if row.value is not None:
+            _take(row, codec, kept)
+        head = row.headers
+        yield Row(
+            intern(row.topic), row.partition, row.offset, row.at, row.key,
+            Envelope(
+                id=head.id, source="", type="", time=row.at, subject="", messageid=head.messageid,
+                workflow=intern(head.workflow), lane=intern(head.lane),
+            ),
+            None if row.value is None else b"",
+        )  # fmt: skip
+
+
+def _take(row: Row, codec: Codec, kept: _Kept) -> None:
+    """Keep what a record says beyond its headers."""
+    kept.facts.extend(audit_facts((row,), codec))
+    if row.topic not in (_USAGE, _DECIDED, _REVIEW):
+        return
+    event: UsageRecorded | CaseDecided | ReviewRequested = codec.decode(row.topic, row.value or b"")
+    if isinstance(event, UsageRecorded):
+        for workflow, micro in spend_by_workflow((event,)).items():
+            kept.usage[workflow] = kept.usage.get(workflow, 0) + micro
+    elif isinstance(event, CaseDecided):
+        kept.words[event.message_id] = event.decision
+        kept.asked.pop(event.message_id, None)
+    elif event.message_id not in kept.words:
+        kept.asked[event.message_id] = (event.workflow, event.lane, event.question, event.due_at)
+
+
+def _waiting(kept: _Kept) -> tuple[Waiting, ...]:
+    """Return what waits for a person, the earliest due first, what has no due date last."""
+    groups: dict[tuple[str, str, str], list[datetime | None]] = {}
+    for workflow, lane, question, due in kept.asked.values():
+        groups.setdefault((workflow, lane, question), []).append(due)
+    found = [
+        Waiting(
+            workflow=workflow, lane=lane, question=question, cases=len(dues),
+            first_due_at=min((due for due in dues if due), default=None),
+        )
+        for (workflow, lane, question), dues in groups.items()
+    ]  # fmt: skip
+    return tuple(
+        sorted(found, key=lambda one: (one.first_due_at is None, one.first_due_at or 0, one.workflow))
+    )
