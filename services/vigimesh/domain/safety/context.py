@@ -69,7 +69,7 @@ _UNKNOWN = re.compile(
 )
 _UNKNOWN_AFTER = re.compile(
     r"^ ?\?|^\s{0,2}[:=-]{1,2}\s{0,2}(?:unknown|unk|\?)|^ ?-?(?:like)\b"
-    r"|^ (?:was |were |is |status )?(?:unknown|uncertain|questionable|not confirmed|unconfirmed|suspected|not ruled out"
+    r"|^ (?:was |were |is |status )?(?:unknown|uncertain|questionable|not confirmed|unconfirmed|suspected(?! to)|not ruled out"
     r"|could not be ruled out|cannot be ruled out)\b"
 )
 _IF_BEFORE = re.compile(
@@ -95,7 +95,7 @@ _MAYBE = re.compile(
     r"|by|with|about|to|like|bacterial|focal|new|onset)[ .]){0,5}(?:(?!and)[a-z]{2,12} )?$"
 )
 _FAMILY = (
-    r"(?:grand(?:mother|father|parents?|ma|pa)|mother|father|mom|mum|dad|parents?|sisters?|brothers?|siblings?|twin"
+    r"(?:grand(?:mother|father|parents?|ma|pa)|mother|father|mom|mum|dad|parents?|sisters?|brothers?|siblings?"
     r"|aunt|uncle|cousins?|nieces?|nephews?|relatives?|family members?|neighbou?rs?|friends?|roommate|classmates?"
     r"|husband|wife|spouse|animals?|cat|dog|puppy|kitten|rac{1,2}oon|bat|another (?:patient|pt|child|infant|person|subject)|other (?:patients?|pts|children|infants"
     r"|subjects|people|family))"
@@ -118,8 +118,13 @@ _PATIENT = re.compile(
 _LEADS_OUT = re.compile(
     r"\b(?:per|by|to|from|told|called|with|w/|for|said|and|via|informed|asked|notified|since|when|as)\b"
 )
+#: Told of a history, then of what happened: the cue does not reach over such a verb.
+_HAPPENED = re.compile(
+    r"\b(?:who|presented|presenting|developed|exhibited|experienced|suffered|underwent|received|began|was|were|had"
+    r"|became|exp|devel)\b"
+)
 _HISTORY = re.compile(
-    r"\b(?:history|hx|pmh|pmhx|medical hx)\b(?! of present)(?: of|:| includes?| significant for| positive for)?|\bh/o\b"
+    r"(?<!case )\b(?:history|hx|pmh|pmhx|medical hx)\b(?! of present)(?: of|:| includes?| significant for| positive for)?|\bh/o\b"
 )
 _PREVIOUS = re.compile(
     r"\b(?:previous|prior|past|known|pre-?existing|earlier|longstanding|previously|formerly)"
@@ -216,7 +221,10 @@ def _denied_in_list(gap: str, unknown: list[str], after: str, *, verb: bool) -> 
 
 def _other_subject(before: str, after: str, window: str) -> Polarity | None:
     """Judge "mother died": somebody else only where a patient is named apart, else the mother may be the patient."""
-    if _FAMILY_HISTORY.search(before) or _SUBJECT_AFTER.match(after):
+    inherited = _FAMILY_HISTORY.search(before)
+    if inherited is not None and _HAPPENED.search(before, inherited.end()) is None:
+        return "other_subject"
+    if _SUBJECT_AFTER.match(after):
         return "other_subject"
     found = _SUBJECT_BEFORE.search(before)
     if found is None or _LEADS_OUT.search(found["lead"]):
@@ -232,6 +240,6 @@ def _past(before: str, after: str, *, verb: bool) -> Polarity | None:
     if not cues:
         return None
     gap = before[cues[-1].end() :]
-    if verb and "," in gap:
+    if _HAPPENED.search(gap) or (verb and any(word not in _TRANSPARENT for word in _WORD.findall(gap))):
         return None
     return "history" if len(gap) <= NEAR_HISTORY else "ambiguous"

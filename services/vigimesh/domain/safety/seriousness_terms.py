@@ -78,7 +78,9 @@ TERMS: tuple[Term, ...] = (
         (?:required|requiring|needed|on) ventilation
         status epilepticus
         cardiogenic shock
-        septic shock
+        (?:septic|hypotensive|toxic) shock
+        acute respiratory distress syndrome
+        ards
         hypovol(?:a)?emic shock
         circulatory collapse
         life support
@@ -251,7 +253,7 @@ TERMS: tuple[Term, ...] = (
         pulmonary embol[a-z]{1,4}
         (?:deep vein |venous |arterial )thrombosis
         thrombosis
-        (?:intra-?cranial|cerebral|subdural|subarachnoid|gastrointestinal|gi|retinal) (?:h(?:a)?emorrhage|bleed[a-z]{0,4})
+        (?:intra-?cranial|intra-?cerebral|cerebral|pulmonary|alveolar|retroperitoneal|subdural|subarachnoid|gastrointestinal|gi|retinal) (?:h(?:a)?emorrhage|bleed[a-z]{0,4})
         (?:liver|hepatic|renal|kidney|multi-?organ) failure
         hepatic necrosis
         pancreatitis
@@ -311,7 +313,7 @@ STOCK_BEFORE = re.compile(
 
 
 def _openings(pattern: str) -> tuple[str, ...]:
-    """Write a pattern that begins with a group as several that begin with a letter each."""
+    """Write a pattern that begins with a group, which holds no other group, as several that begin with a letter."""
     if not pattern.startswith("("):
         return (pattern,)
     close = pattern.index(")")
