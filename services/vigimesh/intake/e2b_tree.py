@@ -29,8 +29,6 @@ _YEARS = {
     "h": 1 / 8766.0,
 }
 
-_CODE = f"{{{NAMESPACE}}}code"
-
 
 @cache
 def path(text: str) -> str:
@@ -40,12 +38,18 @@ def path(text: str) -> str:
 
 def first(element: etree._Element | None, text: str) -> etree._Element | None:
     """Return the first element at a path, or None."""
-    return None if element is None else element.find(path(text))
+    if element is None:
+        return None
+    tag = path(text)
+    return element.find(tag) if "/" in text else next(element.iterchildren(tag), None)
 
 
 def each(element: etree._Element | None, text: str) -> Iterator[etree._Element]:
     """Yield the elements at a path."""
-    return iter(()) if element is None else element.iterfind(path(text))
+    if element is None:
+        return iter(())
+    tag = path(text)
+    return element.iterfind(tag) if "/" in text else element.iterchildren(tag)
 
 
 def attribute(element: etree._Element | None, name: str) -> str:
@@ -114,9 +118,7 @@ def years(value: str, unit: str) -> float | None:
 
 def code_of(element: etree._Element | None, code_path: str = "code") -> tuple[str, str]:
     """Return (code, code system) of an observation or its like."""
-    found = (
-        first(element, code_path) if code_path != "code" else None if element is None else element.find(_CODE)
-    )
+    found = first(element, code_path)
     return ("", "") if found is None else (found.get("code") or "", found.get("codeSystem") or "")
 
 
