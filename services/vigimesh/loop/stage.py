@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,7 +26,7 @@ class Verb(Protocol):
 
 #: Fetches the answers of all needs of one kind of a whole batch at once, in their order. A plain value per need.
 #: Raises `Transient` when the source is away (the batch is tried again), `Refused` when a need can never be met.
-Fetcher = Callable[[Sequence[Need]], Sequence[Any]]
+Fetcher = Callable[[Sequence[Need]], Awaitable[Sequence[Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""Every metric, span and attribute name, once: name, unit, labels, meaning, who alarms on it.
+
+Messaging names follow OpenTelemetry's semantic conventions 1.41; ours begin with `vigimesh`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. `name` is the OpenTelemetry name; Prometheus shows it with `_` for `.` and the unit behind."""
+
+    name: str
+    kind: Literal["counter", "histogram", "gauge"]
+    unit: str
+    labels: tuple[str, ...]
+    meaning: str
+    alarm: str = ""
+
+
+CONSUMED = Metric(
+    name="messaging.client.consumed.messages", kind="counter", unit="{message}", labels=("stage", "lane", "topic"),
+    meaning="records taken from a topic",
+)  # fmt: skip
+SENT = Metric(
+    name="messaging.client.sent.messages", kind="counter", unit="{message}", labels=("stage", "lane", "topic"),
+    meaning="records written in committed transactions",
+)  # fmt: skip
+PROCESS_DURATION = Metric(
+    name="messaging.process.duration", kind="histogram", unit="s", labels=("stage", "lane"),
+    meaning="from the poll that returned a batch to the end of its transaction",
+)  # fmt: skip
+COMMIT_DURATION = Metric(
+    name="vigimesh.commit.duration", kind="histogram", unit="s", labels=("stage", "lane"),
+    meaning="one transaction, from begin to acknowledged commit", alarm="SRE: p99 above half the transaction time-out",
+)  # fmt: skip
+OUTCOMES = Metric(
+    name="vigimesh.outcomes", kind="counter", unit="{record}", labels=("stage", "lane", "outcome"),
+    meaning="records by outcome: done, retried, parked, rejected",
+)  # fmt: skip
+DEAD_LETTERS = Metric(
+    name="vigimesh.dead_letters", kind="counter", unit="{record}", labels=("stage", "lane", "code"),
+    meaning="records given up, by error code", alarm="SRE: any",
+)  # fmt: skip
+DOUBTS = Metric(
+    name="vigimesh.transactions.in_doubt", kind="counter", unit="{transaction}", labels=("stage", "lane"),
+    meaning="transactions whose end was not trusted: producer replaced, offsets read again",
+    alarm="SRE: more than one a minute",
+)  # fmt: skip
+OWNED_PARTITIONS = Metric(
+    name="vigimesh.partitions.owned", kind="gauge", unit="{partition}", labels=("stage", "lane"),
+    meaning="partitions this worker works on now",
+)  # fmt: skip
+
+METRICS: tuple[Metric, ...] = (
+    CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
+)  # fmt: skip
+
+#: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.
+SYSTEM = "messaging.system"
+OPERATION_NAME = "messaging.operation.name"
+OPERATION_TYPE = "messaging.operation.type"
+DESTINATION = "messaging.destination.name"
+PARTITION = "messaging.destination.partition.id"
+GROUP = "messaging.consumer.group.name"
+OFFSET = "messaging.kafka.offset"
+CONVERSATION = "messaging.message.conversation_id"
+ERROR_TYPE = "error.type"
+OUTCOME = "vigimesh.outcome"
+LANE = "vigimesh.lane"
