@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -63,6 +64,8 @@ class RegistrySchemas:
         except (TypeError, ValueError) as error:
             raise Misconfigured("VM-1102", what=f"the registry client does not take its settings: {error}",
                                 where="registry settings", todo="correct the setting named") from error  # fmt: skip
+        # Whoever drops this drops the client's connections with it, in order.
+        self.close = weakref.finalize(self, self._client.close)
         self._where = str(settings["url"]).rpartition("@")[2]
         self._ids: dict[str, int] = {}
         self._schemas: dict[int | uuid.UUID, Schema] = {}

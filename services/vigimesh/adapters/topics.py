@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 # Documented names of the package, which its types do not export.
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
 from vigimesh.clock import Deadline
 from vigimesh.errors import Misconfigured, Transient, VigimeshError
@@ -26,10 +25,8 @@ COMPACTED_SEGMENT_BYTES = 64 * 1024 * 1024
 TOMBSTONE_MS = 7 * 24 * 3600 * 1000
 #: A record of a compacted topic is cleaned within a day, so that parked and redriven events do not linger.
 COMPACTION_LAG_MS = 24 * 3600 * 1000
-#: Seconds for a request to the cluster: the first try, doubled at each further one up to the second. On a new cluster the
-#: first question about a group is lost while the broker makes its offsets topic (measured): a short one, asked again,
-#: beats a long one.
-REQUEST_FIRST_S, REQUEST_MAX_S = 0.5, 8.0
+#: Seconds for one request to the cluster, which answers in milliseconds; what fails is asked again until the deadline.
+REQUEST_S = 5.0
 #: Seconds between two tries of a request that may pass by itself.
 PAUSE_S = 0.05
 
@@ -176,8 +173,8 @@ class _Cluster:
     """The admin client; every question is asked again until the deadline, since a new cluster loses some."""
 
     def __init__(self, connection: Mapping[str, Any], deadline: Deadline) -> None:
-        base = {"log_level": 0, "retry.backoff.ms": 20, "retry.backoff.max.ms": 200}
-        self._client = AdminClient({**base, **connection})
+        self._base = {"log_level": 0, "retry.backoff.ms": 20, "retry.backoff.max.ms": 200, **connection}
+        self._client = AdminClient(self._base)
         self._where = str(connection.get("bootstrap.servers", ""))
         self._deadline = deadline
 
@@ -209,66 +206,59 @@ class _Cluster:
         known = [topic.name for topic in TOPICS if topic.name in meta]
         partitions = {name: len(meta[name].partitions) for name in known}
         replicas = {name: min(len(p.replicas) for p in meta[name].partitions.values()) for name in known}
-        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in known]
-        answers = self._ask(
-            lambda s: {r.name: f for r, f in self._client.describe_configs(asked, request_timeout=s).items()}
-        ) if known else {}  # fmt: skip
-        settings = {name: {k: str(v.value) for k, v in entries.items()} for name, entries in answers.items()}
         return Found(
-            partitions=partitions, replicas=replicas, settings=settings, offsets=self._committed(partitions)
+            partitions=partitions,
+            replicas=replicas,
+            settings=self._settings(known),
+            offsets=self._committed(partitions),
         )
 
     def initialise(self, found: Found) -> tuple[str, ...]:
         """Commit each partition's log start for groups that have no offset there (0 on a new topic)."""
-        missing = {group: spots - found.offsets[group] for group, spots in _group_spots(found.partitions)}
-        wanted = sorted({spot for spots in missing.values() for spot in spots})
-        if not wanted:
-            return ()
-        earliest = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the package has no type there
-        asked = {TopicPartition(*spot): earliest for spot in wanted}
-        starts = self._ask(
-            lambda s: {
-                (p.topic, p.partition): f
-                for p, f in self._client.list_offsets(asked, request_timeout=s).items()
-            }
-        )
-        plan = [
-            ConsumerGroupTopicPartitions(
-                group, [TopicPartition(*spot, starts[spot].offset) for spot in sorted(spots)]
-            )
-            for group, spots in missing.items()
-            if spots
-        ]
-        self._ask(lambda s: self._each_group(plan, self._client.alter_consumer_group_offsets, s))
-        return tuple(one.group_id for one in plan)
+        lacking = {
+            group: sorted(spots - found.offsets[group]) for group, spots in _group_spots(found.partitions)
+        }
+        made = tuple(group for group, spots in lacking.items() if spots)
+        for group in made:
+            self._as_group(group, _commit_starts, lacking[group])
+        return made
 
     def _committed(self, partitions: Mapping[str, int]) -> dict[str, frozenset[Spot]]:
-        spots = {group: wanted for group, wanted in _group_spots(partitions) if wanted}
-        asked = [
-            ConsumerGroupTopicPartitions(g, [TopicPartition(*s) for s in sorted(w)]) for g, w in spots.items()
-        ]
-        answers = self._ask(lambda s: self._each_group(asked, self._client.list_consumer_group_offsets, s))
-        found = {
-            group: frozenset((tp.topic, tp.partition) for tp in answer.topic_partitions if tp.offset >= 0)
-            for group, answer in answers.items()
+        return {
+            group: self._as_group(group, _spots_committed, sorted(spots)) if spots else frozenset()
+            for group, spots in _group_spots(partitions)
         }
-        return {group: found.get(group, frozenset()) for group, _ in groups()}
 
-    def _each_group(
-        self,
-        asked: Iterable[ConsumerGroupTopicPartitions],
-        call: Callable[..., Mapping[str, Future[Any]]],
-        seconds: float,
-    ) -> dict[str, Future[Any]]:
-        # The client takes one group a call; the calls run beside each other.
-        return {one.group_id: call([one], request_timeout=seconds)[one.group_id] for one in asked}
+    def _as_group(
+        self, group: str, call: Callable[[Consumer, Sequence[Spot]], T], spots: Sequence[Spot]
+    ) -> T:
+        """Ask about a group by a consumer that never joins it, until it answers.
+
+        The admin client's own question (`list_consumer_group_offsets` of confluent-kafka 2.16.0) kills the process
+        with a memory error while a new cluster makes its offsets topic (measured: 6 of 6 starts).
+        """
+        consumer = Consumer({**self._base, "group.id": group, "enable.auto.commit": False})
+        answers: list[T] = []
+
+        def answered() -> bool:
+            try:
+                answers.append(call(consumer, spots))
+            except KafkaException as error:
+                self._raise_unless_passing(error, group)
+            return bool(answers)
+
+        try:
+            self._until(answered, f"nothing about group {group}")
+        finally:
+            consumer.close()
+        return answers[0]
 
     def _metadata(self) -> Mapping[str, Any]:
         found: list[Mapping[str, Any]] = []
 
         def answered() -> bool:
             try:
-                found.append(self._client.list_topics(timeout=min(REQUEST_MAX_S, self._left())).topics)
+                found.append(self._client.list_topics(timeout=min(REQUEST_S, self._left())).topics)
             except KafkaException as error:
                 self._raise_unless_passing(error, "the list of topics")
             return bool(found)
@@ -276,23 +266,21 @@ class _Cluster:
         self._until(answered, "no answer")
         return found[0]
 
-    def _ask(self, call: Callable[[float], Mapping[Any, Future[T]]]) -> dict[Any, T]:
-        """Put a question until every part of it is answered; a part answered once stays answered."""
-        found: dict[Any, T] = {}
-        seconds = REQUEST_FIRST_S / 2
+    def _settings(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        found: dict[str, dict[str, str]] = {}
 
         def answered() -> bool:
-            nonlocal seconds
-            seconds = min(REQUEST_MAX_S, seconds * 2)
-            futures = call(seconds)
-            for name, future in futures.items():
+            for resource, future in self._client.describe_configs(asked, request_timeout=REQUEST_S).items():
                 try:
-                    found[name] = future.result(seconds + 1)
+                    entries = future.result(REQUEST_S + 1)
+                    found[resource.name] = {name: str(entry.value) for name, entry in entries.items()}
                 except (KafkaException, TimeoutError) as error:
-                    self._raise_unless_passing(error, str(name))
-            return found.keys() >= futures.keys()
+                    self._raise_unless_passing(error, str(resource.name))
+            return found.keys() >= set(names)
 
-        self._until(answered, "no whole answer")
+        if names:
+            self._until(answered, "no settings of the topics")
         return found
 
     def _until(self, condition: Callable[[], bool], failure: str) -> None:
@@ -319,6 +307,28 @@ class _Cluster:
 
     def _left(self) -> float:
         return max(0.1, self._deadline.left_s())
+
+
+def _spots_committed(consumer: Consumer, spots: Sequence[Spot]) -> frozenset[Spot]:
+    answer = _without_errors(consumer.committed([TopicPartition(*spot) for spot in spots], timeout=REQUEST_S))
+    return frozenset((part.topic, part.partition) for part in answer if part.offset >= 0)
+
+
+def _commit_starts(consumer: Consumer, spots: Sequence[Spot]) -> bool:
+    starts = []
+    for name, number in spots:
+        low, _ = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=REQUEST_S)
+        starts.append(TopicPartition(name, number, low))
+    _without_errors(consumer.commit(offsets=starts, asynchronous=False))
+    return True
+
+
+def _without_errors(answer: Any) -> list[TopicPartition]:
+    parts: list[TopicPartition] = list(answer or [])
+    for part in parts:
+        if part.error is not None:
+            raise KafkaException(part.error)
+    return parts
 
 
 def _code(error: BaseException) -> int:
