@@ -20,6 +20,8 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka.schema_registry import Schema as RegistrySchema
+from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from vigimesh.adapters import topics
 from vigimesh.adapters.registry import RegistrySchemas
@@ -27,9 +29,11 @@ from vigimesh.app.devstack import Stack, up
 from vigimesh.app.samples import sample
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events import ids
+from vigimesh.events.avro import schema_of
 from vigimesh.events.classes import CaseReceived
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, from_headers, to_headers
+from vigimesh.events.evolution import breaches
 from vigimesh.events.topics import TOPICS
 from waiting import until
 
@@ -300,3 +304,20 @@ def test_ids_stay_the_same_for_every_client_and_every_registration(own_stack: St
         subject: ("registered", number) for subject, number in given.items()
     }
     assert given[f"{URGENT}-value"] == given[f"{NORMAL}-value"]
+
+
+@pytest.mark.parametrize(("field", "fits"), [({}, False), ({"default": ""}, True)])
+def test_the_registry_and_our_rules_agree_on_a_new_field(
+    own_stack: Stack, field: dict[str, str], fits: bool
+) -> None:
+    newer = json.loads(json.dumps(schema_of(CaseReceived)))
+    newer["fields"].append({"name": "more", "type": "string", "doc": "new", **field})
+    client = SchemaRegistryClient({"url": own_stack.urls.registry})
+    try:
+        answer = client.test_compatibility_all_versions(
+            f"{NORMAL}-value", RegistrySchema(json.dumps(newer), "AVRO")
+        )
+    finally:
+        client.close()
+    assert answer is fits
+    assert (breaches(schema_of(CaseReceived), newer) == ()) is fits

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-import httpx2
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -160,7 +159,9 @@ class RegistrySchemas:
             return call()
         except SchemaRegistryError as error:
             raise self._meaning(error, about) from error
-        except (httpx2.HTTPError, OSError) as error:
+        except Exception as error:
+            if not _in_transport(error):
+                raise
             raise Transient("VM-1301", what=f"the schema registry cannot be reached: {type(error).__name__}",
                             where=self._where, todo="check its address and that it is up: `vigimesh stack status`") from error  # fmt: skip
 
@@ -200,3 +201,10 @@ class RegistrySchemas:
 
 def _registry_schema(topic: Topic) -> RegistrySchema:
     return RegistrySchema(json.dumps(schema_of(topic.event)), "AVRO")
+
+
+def _in_transport(error: Exception) -> bool:
+    """Tell an error of the HTTP library, which is the client's own choice and no dependency of ours, or of the system."""
+    return isinstance(error, OSError) or any(
+        kind.__module__.startswith("httpx") for kind in type(error).__mro__
+    )
