@@ -71,6 +71,8 @@ def hold_mesh(data_dir: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise _held(data_dir) from None
+        # Of a holder that was killed.
+        _state_file(data_dir).unlink(missing_ok=True)
         try:
             yield
         finally:
