@@ -29,8 +29,6 @@ from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.worker import Worker
 
-from waiting import until_async
-
 INPUT = topic("case.received.normal")
 URGENT = topic("case.received.urgent")
 #: Output of the stage under test: any case-keyed topic of the same class would do.
@@ -241,7 +239,7 @@ class KafkaWorld(World):
     def _reader(self, group: str) -> ck.Consumer:
         return ck.Consumer(
             {**self.base, "group.id": group, "isolation.level": "read_committed", "enable.auto.commit": False,
-             "enable.partition.eof": True}
+             "enable.partition.eof": True, "fetch.wait.max.ms": 10}
         )  # fmt: skip
 
     def append(self, write: Write, partition: int | None = None) -> None:
@@ -282,6 +280,7 @@ class KafkaWorld(World):
         return self.found[name]
 
     def close(self) -> None:
+        del self.plain
         for reader in self.readers.values():
             reader.close()
 
@@ -299,7 +298,10 @@ async def work(*workers: Worker, until: Callable[[], bool]) -> None:
     stop = threading.Event()
     tasks = [asyncio.ensure_future(run(worker, stop)) for worker in workers]
     try:
-        await until_async(lambda: until() or any(t.done() for t in tasks), within_s=WAIT_S, what="the condition of the test")
+        deadline = Deadline.after(SystemClock(), WAIT_S)
+        # In a thread: looking at a topic takes a while, and the workers go on meanwhile.
+        while not await asyncio.to_thread(until) and not any(task.done() for task in tasks):
+            assert not deadline.passed(), f"the test's condition did not come within {WAIT_S:g} s"
     finally:
         stop.set()
         ended = await asyncio.gather(*tasks, return_exceptions=True)

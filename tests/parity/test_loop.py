@@ -286,12 +286,9 @@ def test_a_second_process_with_the_same_name_fences_the_first(world: World) -> N
         def over() -> bool:
             if world.handed_on() and not taken:
                 taken.append("over")
-                asyncio.ensure_future(take())
+                asyncio.run(second.renew())
+                world.send(2)
             return False
-
-        async def take() -> None:
-            await second.renew()
-            world.send(2)
 
         with pytest.raises(Fenced):
             await work(first, until=over)

@@ -255,8 +255,10 @@ class KafkaProducer:
         await self._end(lambda: self._live().commit_transaction(CALL_S))
 
     async def abort(self) -> None:
-        """See `loop.broker.Producer`."""
-        await self._end(lambda: self._live().abort_transaction(CALL_S))
+        """See `loop.broker.Producer`. The producer is not used again: what it had in flight may break its sequence."""
+        producer = self._live()
+        self._producer = None
+        await self._end(lambda: producer.abort_transaction(CALL_S))
 
     async def close(self) -> None:
         """See `loop.broker.Producer`."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.registry import Registry
-from vigimesh.app.settings import Settings
-from vigimesh.clock import Clock
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.card_files import load_cards
+from vigimesh.app.mesh import registry_options
+from vigimesh.app.settings import DEMO_CARDS, SHIPPED_CARDS, Settings
+from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.events import topics
 from vigimesh.events.codec import Codec
@@ -21,7 +25,7 @@ from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import Worker
 from vigimesh.planner import worker as planner
-from vigimesh.ports import Objects
+from vigimesh.ports import Objects, Search
 from vigimesh.retriever import worker as retriever
 from vigimesh.router import worker as router
 from vigimesh.supervisor import worker as supervisor
@@ -30,14 +34,46 @@ from vigimesh.tool_executor import worker as tool_executor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the workers of one process share."""
+    """What the workers of one process share. `search` is connected by whoever asks first."""
 
     settings: Settings
     cards: Cards
     codec: Codec
     objects: Objects
+    search: Callable[[], Search]
     telemetry: Telemetry
     clock: Clock
+
+
+def parts_of(stage: str, settings: Settings) -> Parts:
+    """Build what the workers of a process share.
+
+    Raises `Misconfigured` when a card or setting is wrong, `Transient` when the registry is away.
+    """
+    clock = SystemClock()
+    schemas = RegistrySchemas(registry_options(settings))
+    return Parts(
+        settings=settings, cards=cards_of(settings), codec=Codec(schemas), objects=ObjectStore(settings.objects.url),
+        search=cache(lambda: PgSearch(settings.postgres.dsn, clock=clock)),
+        telemetry=_telemetry(stage, settings), clock=clock,
+    )  # fmt: skip
+
+
+def cards_of(settings: Settings) -> Cards:
+    """Return the cards in force by the settings; raises `Misconfigured` when one is wrong."""
+    named = settings.mesh.cards
+    if named in (SHIPPED_CARDS, DEMO_CARDS):
+        return load_cards(None, signed_for_demo=named == DEMO_CARDS)
+    return load_cards(Path(named))
+
+
+def _telemetry(stage: str, settings: Settings) -> Telemetry:
+    endpoint = settings.telemetry.otlp_endpoint
+    if not endpoint:
+        return OtelTelemetry(stage, instance=settings.worker.instance)
+    from vigimesh.adapters.otlp import spans_to  # heavy, and only needed with a collector
+
+    return OtelTelemetry(stage, instance=settings.worker.instance, spans_to=spans_to(endpoint))
 
 
 def tiers(settings: Settings) -> tuple[str, ...]:
@@ -80,7 +116,7 @@ def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
         case "planner", str():
             return planner.stage(parts.cards, there, lane)
         case "retriever", str():
-            return retriever.stage(PgSearch(parts.settings.postgres.dsn), lane)
+            return retriever.stage(parts.search(), lane)
         case "tool-executor", str():
             return tool_executor.stage(parts.objects, lane)
         case "supervisor", None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import threading
@@ -33,7 +32,7 @@ def serve(stage: str, lane: str | None, settings: Settings) -> int:
         settings.worker.health_host, settings.worker.health_port, [w.health for w in workers], parts.telemetry.exposition
     )
     server.start()
-    _tell_port(server.port)
+    _tell_port(settings.worker.port_file, server.port)
     threads = [
         threading.Thread(target=_guard(worker, stop, failures), name=worker.group) for worker in workers
     ]
@@ -62,9 +61,8 @@ def _guard(worker: Worker, stop: threading.Event, failures: list[str]) -> Callab
     return work
 
 
-def _tell_port(port: int) -> None:
+def _tell_port(where: str, port: int) -> None:
     """Write the health port where the fleet looks for it, whole or not at all."""
-    where = os.environ.get("VIGIMESH_PORT_FILE")
     if where:
         path = Path(where)
         fresh = path.with_suffix(".new")

@@ -117,7 +117,7 @@ class Case:
     urgent: A[bool, "hint of the upstream system that this cannot wait"] = False
     media_type: A[str, "media type of the source bytes"] = ""
     size_bytes: A[int, "size of the source bytes"] = 0
-    digest: A[str, "sha256 of the source bytes of this one message, hexadecimal; they are in the object store"] = ""
+    digest: A[str, "sha256 of the source bytes of this one message, hexadecimal; a door of vigimesh keeps them in the object store, another producer may"] = ""
     reporters: A[tuple[Reporter, ...], "primary source first"] = ()
     patient: A[Patient, "the patient's qualifiers"] = Patient()  # noqa: RUF009  frozen
     products: A[tuple[Product, ...], "all products, suspects first"] = ()

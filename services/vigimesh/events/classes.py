@@ -45,6 +45,7 @@ class Route:
     clock: A[Clock, "the provisional legal clock"] = Clock()  # noqa: RUF009  frozen
     received_at: A[datetime, "broker append time of the received record"]
     pass_number: A[int, "1 for the first pass, one more at each escalation"] = 1
+    cost_micro: A[int, "cost of the passes before this one, micro-units"] = 0
     escalation: A[str, "why this pass exists, empty for the first"] = ""
 
 
@@ -228,7 +229,8 @@ class EventParked:
     workflow: A[str, "workflow card, or empty"] = ""
     key: A[bytes, "the record's key"] = b""
     headers: A[tuple[Header, ...], "the record's headers"] = ()
-    value: A[bytes, "the record's bytes as they were"] = b""
+    value: A[bytes, "the record's bytes as they were; empty when value_ref is set"] = b""
+    value_ref: A[str, "sha256 of the bytes in the object store, or empty"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

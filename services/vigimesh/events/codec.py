@@ -49,14 +49,22 @@ class Codec:
         return int.from_bytes(self._head(topic)[1:], "big")
 
     def encode(self, topic: str, event: object) -> bytes:
-        """Return the record value of `event` for `topic`, wire v0; raises `TypeError` for a class of another topic."""
+        """Return the record value of `event` for `topic`, wire v0.
+
+        Raises `TypeError` for a class of another topic, `Refused` VM-1004 for a value that Avro cannot hold (half a
+        surrogate pair, an integer beyond 64 bits).
+        """
         expected = BY_NAME[topic].event
         if type(event) is not expected:
             raise TypeError(f"{topic} takes {expected.__name__}, not {type(event).__name__}")
         out = io.BytesIO()
         out.write(self._head(topic))
         plain = msgspec.to_builtins(event, builtin_types=(bytes, datetime))
-        fastavro.schemaless_writer(out, self._own(expected), plain)
+        try:
+            fastavro.schemaless_writer(out, self._own(expected), plain)
+        except (UnicodeEncodeError, OverflowError) as error:
+            raise Refused("VM-1004", what=f"a value does not fit Avro: {type(error).__name__}", where=topic,
+                          todo="send text that is valid Unicode and numbers within 64 bits") from error  # fmt: skip
         return out.getvalue()
 
     def decode(self, topic: str, data: bytes) -> Any:
@@ -78,9 +86,12 @@ class Codec:
         body.seek(size)
         try:
             plain = fastavro.schemaless_reader(body, writer, None if writer is ours else ours)
-        except Exception as error:  # fastavro raises whatever the broken bytes lead it to
+        except Exception as error:  # noqa: BLE001  fastavro raises whatever the broken bytes lead it to
             raise Refused("VM-1003", what=f"bytes do not fit their schema: {type(error).__name__}", where=topic,
                           todo="compare the schema id in the record with the schema it was written with") from error  # fmt: skip
+        if body.tell() != len(data):
+            raise Refused("VM-1003", what=f"{len(data) - body.tell()} bytes behind the body", where=topic,
+                          todo="compare the schema id in the record with the schema it was written with")  # fmt: skip
         try:
             return msgspec.convert(plain, cls)
         except msgspec.ValidationError as error:

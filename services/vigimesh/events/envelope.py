@@ -57,7 +57,8 @@ def to_headers(envelope: Envelope) -> Headers:
 def from_headers(headers: Iterable[tuple[str, bytes | None]], fallback_id: str) -> Envelope:
     """Return the envelope that the headers hold; a producer that sent none gets `fallback_id` and empty attributes.
 
-    An attribute that is not UTF-8 or a time that is not RFC 3339 counts as absent: headers never make a case fail.
+    A byte that is not UTF-8 becomes U+FFFD and a time that is not RFC 3339 counts as 1970: headers never make a case
+    fail.
     """
     found: dict[str, str] = {}
     for name, value in headers:
@@ -84,6 +85,6 @@ def _rfc3339(moment: datetime) -> str:
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

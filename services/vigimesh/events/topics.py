@@ -102,6 +102,9 @@ TOPICS: tuple[Topic, ...] = (
 
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 
+#: What a stage writes beside the work it hands on: not counted as produced in `flow`.
+ASIDE = frozenset(PREFIX + name for name in ("usage", "retrieval.telemetry", "case.head"))
+
 
 def lane_topic(step: str, lane: str) -> str:
     """Return the topic of a lane: `lane_topic("plan", "hot") == "vigimesh.plan.hot"`."""

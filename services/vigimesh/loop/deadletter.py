@@ -9,12 +9,14 @@ from vigimesh.loop.worker import RECORD_BYTES, Spill, Work
 
 #: Characters of a cause that are kept.
 _CAUSE_CHARS = 1_000
+#: Bytes of a record that are kept inside the event: half of what a record may hold, so that it always fits.
+_KEPT_BYTES = RECORD_BYTES // 2
 
 
 def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventDeadLettered:
     """Return the dead letter of a record; its bytes go to the object store when they fill a record by themselves."""
     record, envelope = work.record, work.envelope
-    large = len(record.value) > RECORD_BYTES // 2
+    large = len(record.value) > _KEPT_BYTES
     return EventDeadLettered(
         event_id=envelope.id,
         topic=record.part.topic,
@@ -35,9 +37,10 @@ def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventD
     )
 
 
-def parked(work: Work, outcome: Park) -> EventParked:
+def parked(work: Work, outcome: Park, spill: Spill) -> EventParked:
     """Return the waiting event, as it was."""
     record, envelope = work.record, work.envelope
+    large = len(record.value) > _KEPT_BYTES
     return EventParked(
         event_id=envelope.id,
         not_before=outcome.not_before,
@@ -46,7 +49,8 @@ def parked(work: Work, outcome: Park) -> EventParked:
         workflow=envelope.workflow,
         key=record.key,
         headers=_headers(record.headers),
-        value=record.value,
+        value=b"" if large else record.value,
+        value_ref=spill(record.value) if large else "",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from vigimesh.loop.outcome import Done, Emit, Park, Reject, Retry
 from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Bundle, Work, Worker
 
 _ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Retry: "retried", Reject: "rejected"}
+_TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
 
@@ -76,7 +78,7 @@ def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
     if isinstance(outcome, Reject):
         name, event = "deadletter", dead_letter(work, outcome, worker.stage.name, worker.spill)
     elif isinstance(outcome, Park):
-        name, event = "parked", parked(work, outcome)
+        name, event = "parked", parked(work, outcome, worker.spill)
     else:
         return ()
     return (
@@ -124,7 +126,7 @@ def _write(worker: Worker, emit: Emit, event_id: str, work: Work, now: datetime)
 def trace_of(envelope: Envelope) -> str:
     """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
     parts = envelope.traceparent.split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) != {"0"}:
+    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and set(parts[1]) != {"0"}:
         return parts[1]
     return ids.trace_id(envelope.messageid or envelope.id)
 

@@ -99,7 +99,7 @@ async def _answer(
 def _needs(worker: Worker, case: Input, answers: Answers) -> tuple[Need, ...] | Reject:
     try:
         return tuple(need for need in worker.stage.verb.needs(case, answers) if need.name not in answers)
-    except Exception as error:  # whatever a verb's defect raises, the record must not be lost
+    except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
         return reject(error)
 
 
@@ -136,7 +136,7 @@ async def _fetch(worker: Worker, kind: str, pairs: list[tuple[int, Need]], sink:
 def _decide(worker: Worker, case: Input, answers: Answers) -> Outcome:
     try:
         return worker.stage.verb.decide(case, answers)
-    except Exception as error:  # whatever a verb's defect raises, the record must not be lost
+    except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
         return reject(error)
 
 

@@ -166,6 +166,7 @@ def _another_pass(view: _View, judgement: Judgement) -> Done:
         pass_number=event.route.pass_number + 1,
         escalation=f"rule {judgement.rule}: {judgement.reason}",
         clock=event.triage.clock,
+        cost_micro=event.cost_micro,
     )
     again = CaseRouted(case=event.case, route=route)
     emit = _emit(view, lane_topic("plan", route.lane), again)

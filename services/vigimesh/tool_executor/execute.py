@@ -46,7 +46,7 @@ class Executor:
             passages=event.passages,
             findings=findings,
             triage=triage,
-            cost_micro=cost,
+            cost_micro=event.route.cost_micro + cost,
         )
         emits = tuple(
             Emit(

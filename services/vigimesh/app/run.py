@@ -1,0 +1,235 @@
+"""`vigimesh run` and `vigimesh demo`: real files through the whole mesh, and an account of every case."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from vigimesh.adapters.history import committed_offsets, scan
+from vigimesh.adapters.kafka import KafkaProducer, common
+from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.demo.writing import poison_record, write_demo
+from vigimesh.app.dev import READY_S
+from vigimesh.app.devstack import Stack, all_pids, status, up
+from vigimesh.app.devstack.progress import Terminal
+from vigimesh.app.fleet import Fleet, Restart, worker_programs
+from vigimesh.app.live import live
+from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
+from vigimesh.app.reckoning import RECKONED, Reckoning, reckon
+from vigimesh.app.result import Result, as_json, show
+from vigimesh.app.settings import DEMO_CARDS, Settings, read_settings
+from vigimesh.app.tail import Tail
+from vigimesh.app.wiring import cards_of
+from vigimesh.clock import Deadline, SystemClock
+from vigimesh.errors import Misconfigured
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from vigimesh.intake.reading import read_path
+from vigimesh.intake.values import Item
+from vigimesh.intake.worker import Door, Tally
+from vigimesh.loop.broker import Write
+
+#: Seconds without any new outcome after which a run stops waiting and reports what is in flight. Above what the
+#: death of a worker costs: 4-6 s to give its partitions away, 10 s transaction time-out, 1 s clean-up, 30 s back-off.
+STALLED_S = 60.0
+#: Seconds between two looks at memory.
+_SAMPLE_S = 0.5
+
+
+def run_command(
+    *, source: Path, limit: int | None, cards: Path | None, as_json: bool, stack: Path | None, data: Path | None
+) -> int:
+    """Send the cases of a file or folder through the mesh; return 0 when every case is accounted for, else 1.
+
+    Raises what the stack, the settings and the cards raise, and `Refused` VM-1401 when there is no such file.
+    """
+    if not source.exists():
+        next(iter(read_path(source, tenant="default")))
+    with _mesh(cards, stack=stack, data=data) as mesh:
+        items = read_path(source, tenant=mesh.settings.mesh.tenant, limit=limit)
+        return _carry(mesh, items, (), json_wanted=as_json)
+
+
+def demo_command(*, as_json: bool) -> int:
+    """Send the project's own synthetic cases through the mesh; return 0 when every case is accounted for, else 1."""
+    with _mesh(None, stack=None, data=None) as mesh, tempfile.TemporaryDirectory(prefix="vigimesh-demo-") as folder:
+        write_demo(Path(folder), today=mesh.clock.now().date())
+        items = read_path(Path(folder), tenant=mesh.settings.mesh.tenant)
+        name, key, value = poison_record(mesh.codec.schema_id(topic("case.received.normal")))
+        poison = Write(topic=name, key=key, value=value)
+        return _carry(mesh, items, (poison,), json_wanted=as_json)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """A mesh that is up: where it is, and the processes that make it."""
+
+    settings: Settings
+    stack: Stack
+    fleet: Fleet | None
+    codec: Codec
+    clock: SystemClock
+    origin: str
+
+    def pids(self) -> Iterable[int]:
+        """Return every process of the run, this one included."""
+        workers = self.fleet.pids().values() if self.fleet else ()
+        return {*all_pids(self.stack), *workers, os.getpid()}
+
+
+@contextmanager
+def _mesh(cards: Path | None, *, stack: Path | None, data: Path | None) -> Iterator[Mesh]:
+    """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`."""
+    with ExitStack() as held:
+        folder = stack or data or Path(held.enter_context(_thrown_away()))
+        folder = folder.expanduser().resolve()
+        running = held.enter_context(up(folder, attached=True, progress=Terminal())) if not stack else status(folder)
+        if running is None:
+            raise Misconfigured("VM-1102", what="no stack runs there", where=str(folder),
+                                todo=f"vigimesh dev --data {folder}, or leave --stack out")  # fmt: skip
+        base = Settings.for_stack(running.urls, read_settings(os.environ))
+        named = str(cards.expanduser().resolve()) if cards else DEMO_CARDS
+        settings = replace(base, mesh=replace(base.mesh, cards=named))
+        clock = SystemClock()
+        origin = cards_of(settings).origin
+        fleet = None
+        if stack and read_mesh(folder):
+            _say("the mesh that runs there does the work, with its own cards")
+        else:
+            held.enter_context(hold_mesh(folder))
+            prepare(settings)
+            fleet = held.enter_context(Fleet(worker_programs(settings, folder), on_restart=_tell_restart))
+            fleet.wait_ready(Deadline.after(clock, READY_S))
+        codec = Codec(RegistrySchemas(registry_options(settings)))
+        yield Mesh(settings=settings, stack=running, fleet=fleet, codec=codec, clock=clock, origin=origin)
+
+
+@contextmanager
+def _thrown_away() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="vigimesh-run-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_wanted: bool) -> int:
+    kafka = common(mesh.settings.kafka.bootstrap, dict(mesh.settings.kafka.options))
+    tail = Tail(kafka, mesh.codec)
+    tail.start()
+    memory = _Memory(mesh)
+    memory.start()
+    try:
+        tally = _send(mesh, kafka, items, (tail, extra))
+    finally:
+        memory.stop()
+        tail.stop()
+    reckoning = _reckon(mesh, kafka, tally, extra)
+    result = Result(
+        tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
+        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin,
+    )  # fmt: skip
+    if json_wanted:
+        print(as_json(result), flush=True)
+    else:
+        show(result)
+    return 0 if result.holds else 1
+
+
+def _send(mesh: Mesh, kafka: dict[str, Any], items: Iterator[Item], more: tuple[Tail, tuple[Write, ...]]) -> Tally:
+    """Send everything and wait until every case has an outcome, or nothing moves any more."""
+    tail, extra = more
+    producer = KafkaProducer(kafka, f"vigimesh.intake.{os.getpid()}")
+    door = Door(
+        producer=producer, codec=mesh.codec, objects=ObjectStore(mesh.settings.objects.url), clock=mesh.clock,
+        instance=f"intake.{os.getpid()}",
+    )  # fmt: skip
+    so_far = [Tally()]
+
+    def told(tally: Tally) -> None:
+        so_far[0] = tally
+
+    async def send() -> Tally:
+        tally = await door.send(items, told)
+        await door.write(list(extra))
+        await producer.close()
+        return tally
+
+    def line() -> str:
+        tally = so_far[0]
+        return f"read {tally.read}, accepted {tally.accepted}, refused {tally.refused}, concluded {len(tail.concluded)}"
+
+    with live(tail, line):
+        tally = asyncio.run(send())
+        _wait(mesh, tail, tally.message_ids, len(extra))
+    return tally
+
+
+def _wait(mesh: Mesh, tail: Tail, ids: set[str], extra: int) -> None:
+    """Wait until all of `ids` and `extra` more have an outcome, or nothing has come for `STALLED_S`."""
+    pause, seen, deadline = threading.Event(), (-1, -1), Deadline.after(mesh.clock, STALLED_S)
+    while not (ids <= tail.concluded and len(tail.concluded) >= len(ids) + extra):
+        moved = (len(tail.concluded), sum(tail.taken.values()))
+        if moved != seen:
+            seen, deadline = moved, Deadline.after(mesh.clock, STALLED_S)
+        if deadline.passed():
+            _say(f"nothing came for {STALLED_S:g} s; reporting what is in flight")
+            return
+        if mesh.fleet:
+            mesh.fleet.check()
+        pause.wait(0.05)
+
+
+def _reckon(mesh: Mesh, kafka: dict[str, Any], tally: Tally, extra: tuple[Write, ...]) -> Reckoning:
+    rows = scan(kafka, RECKONED)
+    return reckon(rows, mesh.codec, committed=committed_offsets(kafka))
+
+
+class _Memory:
+    """Samples the memory of all processes of a run together."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="memory", daemon=True)
+        self.peak_bytes = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while True:
+            self.peak_bytes = max(self.peak_bytes, sum(_rss(pid) for pid in self._mesh.pids()))
+            if self._stop.wait(_SAMPLE_S):
+                return
+
+
+def _rss(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _tell_restart(restart: Restart) -> None:
+    _say(f"worker {restart.stage} ended with status {restart.status}; started again in {restart.pause_s:g} s")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

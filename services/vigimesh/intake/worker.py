@@ -1,0 +1,140 @@
+"""The door at work: what was read goes to the object store and, in transactions, to the topics; refusals to audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigimesh.clock import Clock
+from vigimesh.errors import Transient
+from vigimesh.events import ids
+from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import BY_NAME, topic
+from vigimesh.intake.accept import accept
+from vigimesh.intake.plain import parts
+from vigimesh.intake.values import Accepted, Item, Refusal, Remark, Skipped
+from vigimesh.loop.broker import InDoubt, Producer, Write
+from vigimesh.ports import Objects
+
+#: Messages of one transaction: enough to make its cost vanish, few enough to be seen downstream within a moment.
+CHUNK = 250
+#: Refusals, skipped files and remarks that are kept to be shown; all are counted.
+SHOWN = 200
+#: Tries of one transaction before the door gives up; the adapter waits for the broker at each.
+TRIES = 5
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What a door did: `read` = `accepted` + `refused`; files without a case apart."""
+
+    accepted: int = 0
+    refused: int = 0
+    message_ids: set[str] = field(default_factory=set)
+    refusals: list[Refusal] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def read(self) -> int:
+        """Cases read."""
+        return self.accepted + self.refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Takes what readers yield. Ids come from the content, so that sending the same again changes nothing."""
+
+    producer: Producer
+    codec: Codec
+    objects: Objects
+    clock: Clock
+    instance: str
+
+    async def send(self, items: Iterable[Item], told: Callable[[Tally], None] = lambda tally: None) -> Tally:
+        """Send everything; `told` is called after each transaction.
+
+        Raises `Transient` when the broker or the object store stays away: what is committed stands, and the same
+        files may be sent again.
+        """
+        tally = Tally()
+        chunk: list[Write] = []
+        for item in items:
+            chunk.extend(self._take(item, tally))
+            if len(chunk) >= CHUNK:
+                await self.write(chunk)
+                chunk = []
+                told(tally)
+        await self.write(chunk)
+        told(tally)
+        return tally
+
+    async def write(self, chunk: list[Write]) -> None:
+        """Write records in one transaction, again when it failed: equal ids make a repeat harmless."""
+        for left in reversed(range(TRIES)) if chunk else ():
+            try:
+                await self.producer.renew()
+                self.producer.begin()
+                for write in chunk:
+                    self.producer.write(write)
+                await self.producer.commit()
+                return
+            except Transient as error:
+                if not isinstance(error, InDoubt):
+                    with suppress(Transient):
+                        await self.producer.abort()
+                self.producer.expire()
+                if left == 0:
+                    raise
+
+    def _take(self, item: Item, tally: Tally) -> list[Write]:
+        match item:
+            case Accepted():
+                admitted = accept(item)
+                if isinstance(admitted, Refusal):
+                    return self._take(admitted, tally)
+                for data in admitted.objects_to_store:
+                    self.objects.put(data)
+                case = admitted.event.case
+                tally.accepted += 1
+                tally.message_ids.add(case.message_id)
+                name = topic(f"case.received.{admitted.event.door}")
+                return [self._record(name, case.case_id, admitted.event, (case.message_id, case.message_id))]
+            case Refusal():
+                tally.refused += 1
+                _keep(tally.refusals, item)
+                return [self._refused(item)]
+            case Skipped():
+                _keep(tally.skipped, item)
+            case Remark():
+                _keep(tally.remarks, item)
+        return []
+
+    def _refused(self, refusal: Refusal) -> Write:
+        digests = [self.objects.put(part) for part in parts(refusal)] or [ids.digest(b"")]
+        place = f"{refusal.source}#{refusal.place}"
+        event = AuditRecorded(
+            case_id=digests[0], message_id="", event_id=ids.event_id(place, "intake", 1, 0), stage="intake",
+            actor=self.instance, action="refused", why=str(refusal), input_digest=digests[0],
+            new=" ".join(digests[:SHOWN]),
+        )  # fmt: skip
+        return self._record(topic("audit"), digests[0], event, (ids.event_id(place, "intake", 1, -1), ""))
+
+    def _record(self, name: str, key: str, event: object, named: tuple[str, str]) -> Write:
+        event_id, message = named
+        trace = ids.trace_id(message or event_id)
+        envelope = Envelope(
+            id=event_id, source="/vigimesh/intake", type=f"vigimesh.{BY_NAME[name].event.__name__}",
+            time=self.clock.now(), subject=key, dataschema=f"/schemas/ids/{self.codec.schema_id(name)}",
+            traceparent=f"00-{trace}-{ids.span_id(f'intake|{event_id}')}-01", messageid=message,
+        )  # fmt: skip
+        return Write(topic=name, key=key.encode(), value=self.codec.encode(name, event), headers=to_headers(envelope))
+
+
+def _keep(kept: list[Any], one: Any) -> None:
+    if len(kept) < SHOWN:
+        kept.append(one)
