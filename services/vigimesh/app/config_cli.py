@@ -78,6 +78,21 @@ def table(
         write.write_text(settings_document(), encoding="utf-8")
 
 
+@app.command()
+def metrics(
+    write: Annotated[
+        Path | None, typer.Option("--write", help="File to write instead of the terminal.")
+    ] = None,
+) -> None:
+    """Print the guide to all metrics in Markdown."""
+    from vigimesh.app.metrics_table import metrics_document
+
+    if write is None:
+        typer.echo(metrics_document(), nl=False)
+    else:
+        write.write_text(metrics_document(), encoding="utf-8")
+
+
 def located(environ: Mapping[str, str], data: Path | None) -> Located:
     """Read the settings; take the addresses of a running stack where they name none, or where `data` names its folder.
 
