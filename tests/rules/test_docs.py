@@ -167,6 +167,13 @@ def test_every_promise_has_its_evidence_or_says_that_there_is_none() -> None:
         assert missing_tests(row, ROOT) == []
 
 
+def test_every_promise_file_stands_in_its_row() -> None:
+    files = [str(p) for p in project_files() if p.match("tests/promises/test_p[1-8]_*.py")]
+    rows_of = {row[2:4].lower(): row for row in re.findall(r"^\| P\d \|.*$", README, re.MULTILINE)}
+    told = "link it in the README's table of promises, and say there what it proves and what not yet"
+    assert [f for f in files if f"]({f})" not in rows_of[PurePosixPath(f).name[5:7]]] == [], told
+
+
 def test_every_failure_of_others_names_tests_that_exist() -> None:
     failures = [row for row in text_of("docs/failures.md").splitlines() if row.startswith("| ")]
     named = [row for row in failures if "test_" in row]
