@@ -16,8 +16,8 @@ from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer, MemoryProducer
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events import ids
-from vigimesh.events.classes import CaseReceived
 from vigimesh.events.case import Case
+from vigimesh.events.classes import CaseReceived
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, from_headers, to_headers
 from vigimesh.events.topics import TOPICS, topic
@@ -270,12 +270,12 @@ class KafkaWorld(World):
         while any(self.seen.get(part, self.starts[part]) < end for part, end in ends.items()):
             assert not deadline.passed(), f"{name} not read to its end in {WAIT_S:g} s"
             for message in reader.consume(500, 0.05):
-                offset = message.offset() or 0
-                if message.error() is None:
+                error, offset = message.error(), message.offset() or 0
+                if error is None:
                     self.found[name].append(_record(message))
                     offset += 1
                 else:
-                    assert message.error().code() == ck.KafkaError._PARTITION_EOF, message.error()
+                    assert error.code() == ck.KafkaError._PARTITION_EOF, error
                 self.seen[name, message.partition() or 0] = offset
         return self.found[name]
 

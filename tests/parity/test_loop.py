@@ -17,7 +17,6 @@ from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt, Write
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Reject, Retry
 from vigimesh.loop.stage import Stage
-
 from worlds import INPUT, Copy, Crash, KafkaWorld, MemoryWorld, World, drive, hand_on, work
 
 STEPS = ("begin", "write", "offsets.before", "offsets.after", "commit.before", "commit.after")
@@ -241,7 +240,9 @@ def counting(world: World) -> Stage:
     def outcome(case: Input, answers: Answers) -> Outcome:
         head = answers[f"head:{case.key}"]
         number = int(head["newest"][0]) + 1 if head else 1
-        moved = HeadMoved(case_id=case.key, newest=(str(number),), newest_message_id=case.event.case.message_id)
+        moved = HeadMoved(
+            case_id=case.key, newest=(str(number),), newest_message_id=case.event.case.message_id
+        )
         return hand_on(case, Emit(topic=topic("case.head"), key=case.key, event=moved))
 
     return copier(outcome, wants, table_topic=topic("case.head"))

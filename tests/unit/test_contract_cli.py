@@ -14,7 +14,7 @@ from vigimesh.app.schema_files import event_classes
 from vigimesh.app.topics_table import BEGIN, END, topics_table_markdown
 
 #: Neither a cluster nor a registry is named by the environment of the test.
-BARE = {"VIGIMESH_KAFKA": "", "VIGIMESH_REGISTRY": ""}
+BARE = {"VIGIMESH_KAFKA_BOOTSTRAP": "", "VIGIMESH_REGISTRY_URL": ""}
 
 
 def topics(*arguments: str) -> Result:
@@ -30,13 +30,13 @@ def test_topics_without_an_address_say_what_to_give(verb: str) -> None:
     done = topics(verb)
     assert done.exit_code == 2
     assert "VM-1102" in done.stderr
-    assert "VIGIMESH_KAFKA" in done.stderr
+    assert "VIGIMESH_KAFKA_BOOTSTRAP" in done.stderr
 
 
 def test_registering_without_an_address_says_what_to_give() -> None:
     done = schemas("register")
     assert done.exit_code == 2
-    assert "VIGIMESH_REGISTRY" in done.stderr
+    assert "VIGIMESH_REGISTRY_URL" in done.stderr
 
 
 def test_an_address_that_is_none_is_named() -> None:

@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -114,19 +113,22 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
 def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
     """Return the next offset that the group of each stage will read, by topic and partition.
 
-    Raises `Transient` VM-1301 when the broker is away.
+    Asked by consumers that never join: the admin client's own question kills the process while a new cluster makes its
+    offsets topic (see `adapters/topics`). Raises `Transient` VM-1301 when the broker is away.
     """
-    admin = AdminClient(_settings(bootstrap))
     found: dict[Part, int] = {}
-    try:
-        for group, _ in groups():
-            request = [ConsumerGroupTopicPartitions(group)]
-            for future in admin.list_consumer_group_offsets(request, request_timeout=_ASK_S).values():
-                for tp in future.result().topic_partitions:
-                    if tp.offset >= 0:
-                        found[(tp.topic, tp.partition)] = tp.offset
-    except KafkaException as error:
-        raise _away(_where(bootstrap), error) from error
+    for group, names in groups():
+        consumer = Consumer({**_settings(bootstrap), "group.id": group, "enable.auto.commit": False})
+        try:
+            known = consumer.list_topics(timeout=_ASK_S).topics
+            parts = [TopicPartition(n, p) for n in names if n in known for p in known[n].partitions]
+            for tp in consumer.committed(parts, timeout=_ASK_S):
+                if tp.offset >= 0:
+                    found[(tp.topic, tp.partition)] = tp.offset
+        except KafkaException as error:
+            raise _away(_where(bootstrap), error) from error
+        finally:
+            consumer.close()
     return found
 
 

@@ -198,7 +198,8 @@ class KafkaProducer:
             "transaction.timeout.ms": TRANSACTION_MS,
             "partitioner": "murmur2_random",
             "message.max.bytes": RECORD_BYTES,
-            "linger.ms": 5,
+            "linger.ms": 500,
+            "compression.type": "lz4",
             "retry.backoff.ms": 1,
             "retry.backoff.max.ms": 20,
             "client.id": transactional_id,
@@ -284,7 +285,9 @@ class KafkaProducer:
             if cause.code() in _FENCED:
                 raise _fenced(self._id) from error
             if cause.txn_requires_abort():
-                raise Transient("VM-1301", what=f"transaction must be aborted: {cause.name()}", where=self._id) from error
+                raise Transient(
+                    "VM-1301", what=f"transaction must be aborted: {cause.name()}", where=self._id
+                ) from error
             raise InDoubt("VM-1302", what=f"transaction in doubt: {cause.name()}", where=self._id) from error
 
 
@@ -339,13 +342,20 @@ def _read_to(consumer: ck.Consumer, topic: str, ends: dict[int, int]) -> dict[by
 def _raise_for(error: Any, where: str) -> None:
     code = error.code()
     if code == _Code._AUTO_OFFSET_RESET:
-        raise Broken("VM-1305", what="no committed offset, or one outside the log", where=where, todo="vigimesh topics apply")
+        raise Broken(
+            "VM-1305",
+            what="no committed offset, or one outside the log",
+            where=where,
+            todo="vigimesh topics apply",
+        )
     if code in (_Code.UNKNOWN_TOPIC_OR_PART, _Code._UNKNOWN_TOPIC, _Code._UNKNOWN_PARTITION):
         raise Misconfigured("VM-1007", what="topic does not exist", where=where, todo="vigimesh topics apply")
     if code in _FENCED or error.fatal():
         raise _fenced(where)
     if not error.retriable() and code not in (_Code._ALL_BROKERS_DOWN, _Code._TRANSPORT, _Code._TIMED_OUT):
-        raise Transient("VM-1301", what=f"{error.name()}: {error.str()}", where=where, todo="vigimesh stack status")
+        raise Transient(
+            "VM-1301", what=f"{error.name()}: {error.str()}", where=where, todo="vigimesh stack status"
+        )
 
 
 def _fenced(where: str) -> Fenced:

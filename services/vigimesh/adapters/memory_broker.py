@@ -50,7 +50,9 @@ class _Group:
 class MemoryBroker:
     """Topics with `partitions` each; records stay until the process ends."""
 
-    def __init__(self, topics: Sequence[str], clock: Clock, *, partitions: int = 4, record_bytes: int = 4 << 20) -> None:
+    def __init__(
+        self, topics: Sequence[str], clock: Clock, *, partitions: int = 4, record_bytes: int = 4 << 20
+    ) -> None:
         """Create the topics, empty."""
         self.clock = clock
         self.partitions = partitions
@@ -89,7 +91,14 @@ class MemoryBroker:
             entry = log[offset]
             if entry.state == "committed":
                 found.append(
-                    Record(part=part, offset=offset, key=entry.key, value=entry.value or b"", headers=entry.headers, at=entry.at)
+                    Record(
+                        part=part,
+                        offset=offset,
+                        key=entry.key,
+                        value=entry.value or b"",
+                        headers=entry.headers,
+                        at=entry.at,
+                    )
                 )
             offset += 1
         return found, offset
@@ -120,7 +129,11 @@ class MemoryBroker:
     def check(self, transactional_id: str, epoch: int) -> None:
         """Raise `Fenced` when a newer producer has the id."""
         if self._epochs.get(transactional_id) != epoch:
-            raise Fenced("VM-1303", what="fenced by a newer process with the same instance name", where=transactional_id)
+            raise Fenced(
+                "VM-1303",
+                what="fenced by a newer process with the same instance name",
+                where=transactional_id,
+            )
 
     def add(self, transactional_id: str, write: Write) -> None:
         """Append a record to the open transaction of the id."""
@@ -130,7 +143,9 @@ class MemoryBroker:
         transaction.parts.setdefault(part, []).append(len(log))
         log.append(_Entry(write.key, write.value, write.headers, self.clock.now(), "open"))
 
-    def add_offsets(self, transactional_id: str, positions: Mapping[Part, Position], group: tuple[str, int, Any]) -> None:
+    def add_offsets(
+        self, transactional_id: str, positions: Mapping[Part, Position], group: tuple[str, int, Any]
+    ) -> None:
         """Add positions; refused when the member lost a partition since its metadata was captured."""
         name, generation, member = group
         state = self._groups[name]
@@ -226,7 +241,9 @@ class MemoryConsumer:
         records: list[Record] = []
         for part in sorted(self._next):
             if part not in self._held:
-                found, self._next[part] = self._broker.read(part, self._next[part], max_records - len(records))
+                found, self._next[part] = self._broker.read(
+                    part, self._next[part], max_records - len(records)
+                )
                 records.extend(found)
         return Batch(
             records=tuple(records), owned=frozenset(self._next), assigned=gained, revoked=lost,
@@ -289,7 +306,9 @@ class MemoryProducer:
         """See `loop.broker.Producer`."""
         self._check("write")
         if len(record.value) > self._broker.record_bytes:
-            raise TooLarge("VM-1005", what=f"record of {len(record.value)} bytes is too large", where=record.topic)
+            raise TooLarge(
+                "VM-1005", what=f"record of {len(record.value)} bytes is too large", where=record.topic
+            )
         self._broker.add(self._id, record)
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:

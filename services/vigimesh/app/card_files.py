@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vigimesh.app.settings import DEMO_CARDS, SHIPPED_CARDS, Settings
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.reading import MAX_CARDS, MAX_FILE_BYTES
 from vigimesh.domain.policy.shipped import shipped_cards, with_overlay
@@ -20,6 +21,14 @@ def load_cards(folder: Path | None, *, signed_for_demo: bool = False) -> Cards:
     if folder is None:
         return shipped_cards(signed_for_demo)
     return with_overlay(_files(folder), f"shipped cards with those of {folder}")
+
+
+def cards_of(settings: Settings) -> Cards:
+    """Return the cards in force by the settings; raises `Misconfigured` when one is wrong."""
+    named = settings.mesh.cards
+    if named in (SHIPPED_CARDS, DEMO_CARDS):
+        return load_cards(None, signed_for_demo=named == DEMO_CARDS)
+    return load_cards(Path(named))
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -1,12 +1,13 @@
 """Commands about the contract: `vigimesh topics ...` and `vigimesh schemas ...`.
 
-Exit codes: 0 all is well, 1 something differs and is named, 2 the command could not do its work (an error with its code).
+Exit statuses are in `exits`: 0 all is well, 1 something differs and is named, others are errors with their code.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vigimesh.app.exits import exit_status_of
 from vigimesh.errors import Misconfigured, VigimeshError
 
 if TYPE_CHECKING:
     from vigimesh.adapters.registry import RegistrySchemas, Standing
     from vigimesh.adapters.topics import Report, Shape
+    from vigimesh.app.settings import Settings
     from vigimesh.clock import Deadline
 
 #: Seconds in which a cluster must have answered everything: a first start takes 2.
@@ -30,13 +33,13 @@ schemas_app = typer.Typer(
 )
 
 Kafka = Annotated[
-    str, typer.Option("--bootstrap", envvar="VIGIMESH_KAFKA", help="Bootstrap servers, host:port.")
+    str, typer.Option("--bootstrap", envvar="VIGIMESH_KAFKA_BOOTSTRAP", help="Bootstrap servers, host:port.")
 ]
 Registry = Annotated[
     str,
     typer.Option(
         "--registry",
-        envvar="VIGIMESH_REGISTRY",
+        envvar="VIGIMESH_REGISTRY_URL",
         help="Base URL of the registry's Confluent-compatible interface.",
     ),
 ]
@@ -160,12 +163,12 @@ def schemas_publish(schemas: In = None) -> None:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turn an error on purpose into one line on standard error and exit code 2."""
+    """Turn an error on purpose into one line on standard error and its exit status."""
     try:
         yield
     except VigimeshError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise typer.Exit(exit_status_of(error)) from error
 
 
 def _say_topics(report: Report, as_json: bool) -> None:
@@ -198,17 +201,27 @@ def _one(standing: Standing) -> str:
     return f"{standing.subject} {standing.state}{number}{detail}"
 
 
+def _settings() -> Settings:
+    from vigimesh.app.config_cli import located
+
+    return located(os.environ, None).settings
+
+
 def _kafka(bootstrap: str) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": _given(bootstrap, "Kafka", "--bootstrap", "VIGIMESH_KAFKA"),
-        "broker.address.family": "v4",
-    }
+    from vigimesh.adapters.kafka import common
+
+    kafka = _settings().kafka
+    servers = _given(bootstrap or kafka.bootstrap, "Kafka", "--bootstrap", "VIGIMESH_KAFKA_BOOTSTRAP")
+    return common(servers, dict(kafka.options))
 
 
 def _registry(url: str) -> RegistrySchemas:
     from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.mesh import registry_options
 
-    return RegistrySchemas({"url": _given(url, "the schema registry", "--registry", "VIGIMESH_REGISTRY")})
+    options = registry_options(_settings())
+    base = _given(url or options["url"], "the schema registry", "--registry", "VIGIMESH_REGISTRY_URL")
+    return RegistrySchemas({**options, "url": base})
 
 
 def _given(value: str, what: str, option: str, variable: str) -> str:

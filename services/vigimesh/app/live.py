@@ -27,7 +27,12 @@ def live(tail: Tail, told: Callable[[], str]) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    with Live(get_renderable=lambda: _table(tail, told()), console=console, refresh_per_second=_PER_S, transient=True):
+    with Live(
+        get_renderable=lambda: _table(tail, told()),
+        console=console,
+        refresh_per_second=_PER_S,
+        transient=True,
+    ):
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -30,9 +31,9 @@ class MeshState:
 
 
 def prepare(settings: Settings, clock: Clock | None = None) -> None:
-    """Create topics and groups, register schemas, migrate the database and load the shipped documents.
+    """Create topics and groups, register schemas, migrate the database, load the documents, say which cards are in force.
 
-    Doing it again changes nothing. Raises `Misconfigured` (VM-1006, VM-1007, VM-1011) or `Transient` (VM-1301).
+    Doing it again changes nothing but `config`, which tells each start. Raises `Misconfigured` (VM-1006, VM-1007, VM-1011) or `Transient` (VM-1301).
     """
     from vigimesh.adapters.kafka import common
     from vigimesh.adapters.postgres import load_into
@@ -47,6 +48,32 @@ def prepare(settings: Settings, clock: Clock | None = None) -> None:
     RegistrySchemas(registry_options(settings)).register_all()
     migrate(settings.postgres.dsn)
     load_into(settings.postgres.dsn, shipped_documents())
+    _activate(settings, clock or SystemClock())
+
+
+def _activate(settings: Settings, clock: Clock) -> None:
+    """Write each card's body to the object store and its digest to `config`: what came into force, and when."""
+    from vigimesh.adapters.kafka import KafkaProducer, common
+    from vigimesh.adapters.objects import ObjectStore
+    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.card_files import cards_of
+    from vigimesh.events.codec import Codec
+    from vigimesh.intake.worker import Door
+
+    instance = f"config.{os.getpid()}"
+    producer = KafkaProducer(
+        common(settings.kafka.bootstrap, dict(settings.kafka.options)), f"vigimesh.{instance}"
+    )
+    door = Door(
+        producer=producer, codec=Codec(RegistrySchemas(registry_options(settings))),
+        objects=ObjectStore(settings.objects.url), clock=clock, instance=instance,
+    )  # fmt: skip
+
+    async def activate() -> None:
+        await door.activate([(card.name, card.body) for card in cards_of(settings).cards])
+        await producer.close()
+
+    asyncio.run(activate())
 
 
 def registry_options(settings: Settings) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from sys import intern
@@ -84,6 +84,20 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
         check=found, spend_micro=dict(sorted(kept.usage.items())), decisions=dict(sorted(decisions.items())),
         waiting=_waiting(kept),
     )  # fmt: skip
+
+
+def rows_of_run(
+    rows: Iterable[Row], messages: Collection[str], starts: Mapping[tuple[str, int], int]
+) -> Iterator[Row]:
+    """Yield what one run is about: the records of its messages, and those of no message appended since its start.
+
+    `starts` are the ends of the topics before the run. Other runs on the same stack stay out of its totals; a message
+    that an earlier run sent too is counted with the outcome it got then.
+    """
+    for row in rows:
+        message = row.headers.messageid
+        if message in messages if message else row.offset >= starts.get((row.topic, row.partition), 0):
+            yield row
 
 
 def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:

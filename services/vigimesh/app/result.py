@@ -32,7 +32,12 @@ class Result:
     def holds(self) -> bool:
         """Whether both sums hold, nothing is lost or doubled, and nothing is still in flight."""
         check = self.reckoning.check
-        return check.balanced and not (check.lost or check.duplicated or check.torn or check.in_flight)
+        entered = self.tally.accepted + self.extra == check.accepted
+        return (
+            entered
+            and check.balanced
+            and not (check.lost or check.duplicated or check.torn or check.in_flight)
+        )
 
 
 def fields(result: Result) -> dict[str, Any]:
@@ -110,7 +115,9 @@ def _cases(result: Result) -> Table:
     for (lane, workflow, word), count in result.reckoning.decisions.items():
         counts.setdefault((lane, workflow), Counter())[word] += count
     order = {"hot": 0, "warm": 1, "cold": 2}
-    for (lane, workflow), row in sorted(counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0][1])):
+    for (lane, workflow), row in sorted(
+        counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0][1])
+    ):
         table.add_row(lane or "-", workflow or "-", *(str(row[word] or "") for word in words))
     return table
 
@@ -125,7 +132,12 @@ def _times(result: Result) -> Table:
     triage = result.reckoning.check.triage
     for lane, one in triage.by_lane.items():
         table.add_row(
-            lane, str(one.triaged), _text(one.median_s, 2), _text(one.p99_s, 2), str(one.censored), str(lag[lane])
+            lane,
+            str(one.triaged),
+            _text(one.median_s, 2),
+            _text(one.p99_s, 2),
+            str(one.censored),
+            str(lag[lane]),
         )
     whole = triage.overall
     table.add_row(

@@ -24,15 +24,28 @@ _LOOK_S = 0.2
 
 
 class Tail:
-    """A thread that reads `flow` and the outcomes from their present ends on. Counters only ever grow."""
+    """A thread that reads `flow` from its present end on, and the outcomes from their start. Counters only ever grow.
+
+    From their start, because a message that is sent again to a stack that concluded it gets no second outcome.
+    """
 
     def __init__(self, settings: Mapping[str, Any], codec: Codec) -> None:
-        """Note where the topics end now, so that nothing written from here on is missed."""
+        """Note where the topics stand now, so that nothing written from here on is missed."""
         self._codec = codec
         self._consumer = ck.Consumer(
-            {**settings, "group.id": "vigimesh.tail", "enable.auto.commit": False, "isolation.level": "read_committed"}
+            {
+                **settings,
+                "group.id": "vigimesh.tail",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            }
         )
-        self._consumer.assign([part for name in (_FLOW, *_OUTCOMES) for part in self._ends(name)])
+        self._consumer.assign(
+            [
+                *self._parts(_FLOW, end=True),
+                *(part for name in _OUTCOMES for part in self._parts(name, end=False)),
+            ]
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="tail", daemon=True)
         #: (stage, lane) -> records taken.
@@ -40,12 +53,17 @@ class Tail:
         #: Messages, or events without one, that have an outcome.
         self.concluded: set[str] = set()
 
-    def _ends(self, name: str) -> list[ck.TopicPartition]:
+    def _parts(self, name: str, *, end: bool) -> list[ck.TopicPartition]:
+        """Return the partitions of a topic, to be read from their end or from their start."""
         try:
             known = self._consumer.list_topics(name, timeout=_ASK_S).topics[name].partitions
             return [
                 ck.TopicPartition(
-                    name, number, self._consumer.get_watermark_offsets(ck.TopicPartition(name, number), timeout=_ASK_S)[1]
+                    name,
+                    number,
+                    self._consumer.get_watermark_offsets(ck.TopicPartition(name, number), timeout=_ASK_S)[
+                        end
+                    ],
                 )
                 for number in known
             ]

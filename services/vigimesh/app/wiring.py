@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres import PgSearch
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.card_files import load_cards
+from vigimesh.app.card_files import cards_of
 from vigimesh.app.mesh import registry_options
-from vigimesh.app.settings import DEMO_CARDS, SHIPPED_CARDS, Settings
+from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.events import topics
@@ -57,14 +56,6 @@ def parts_of(stage: str, settings: Settings) -> Parts:
         search=cache(lambda: PgSearch(settings.postgres.dsn, clock=clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
-
-
-def cards_of(settings: Settings) -> Cards:
-    """Return the cards in force by the settings; raises `Misconfigured` when one is wrong."""
-    named = settings.mesh.cards
-    if named in (SHIPPED_CARDS, DEMO_CARDS):
-        return load_cards(None, signed_for_demo=named == DEMO_CARDS)
-    return load_cards(Path(named))
 
 
 def _telemetry(stage: str, settings: Settings) -> Telemetry:

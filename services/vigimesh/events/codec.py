@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 import fastavro
@@ -13,6 +12,7 @@ import msgspec
 
 from vigimesh.errors import Refused
 from vigimesh.events.avro import Schema, schema_of
+from vigimesh.events.parts import Remembered, read_parts, write_parts
 from vigimesh.events.topics import BY_NAME
 
 #: Wire v0 is a zero byte and a 4-byte big-endian schema id; v1 is a one byte and a 16-byte GUID.
@@ -43,6 +43,7 @@ class Codec:
     _prefix: dict[str, bytes] = field(default_factory=dict)
     _ours: dict[type, Any] = field(default_factory=dict)
     _theirs: dict[bytes, Any] = field(default_factory=dict)
+    _remembered: Remembered = field(default_factory=Remembered)
 
     def schema_id(self, topic: str) -> int:
         """Return the registry id of the schema that we write to `topic`."""
@@ -59,9 +60,8 @@ class Codec:
             raise TypeError(f"{topic} takes {expected.__name__}, not {type(event).__name__}")
         out = io.BytesIO()
         out.write(self._head(topic))
-        plain = msgspec.to_builtins(event, builtin_types=(bytes, datetime))
         try:
-            fastavro.schemaless_writer(out, self._own(expected), plain)
+            write_parts(out, event, self._remembered)
         except (UnicodeEncodeError, OverflowError) as error:
             raise Refused("VM-1004", what=f"a value does not fit Avro: {type(error).__name__}", where=topic,
                           todo="send text that is valid Unicode and numbers within 64 bits") from error  # fmt: skip
@@ -85,18 +85,20 @@ class Codec:
         body = io.BytesIO(data)
         body.seek(size)
         try:
-            plain = fastavro.schemaless_reader(body, writer, None if writer is ours else ours)
-        except Exception as error:  # noqa: BLE001  fastavro raises whatever the broken bytes lead it to
+            if writer is ours:
+                event = read_parts(body, cls, self._remembered)
+            else:
+                event = msgspec.convert(fastavro.schemaless_reader(body, writer, ours), cls)
+        except msgspec.ValidationError as error:
+            raise Refused("VM-1004", what=f"event does not fit its class: {error}", where=topic,
+                          todo="compare the writer's schema with the one in schemas/") from error  # fmt: skip
+        except Exception as error:
             raise Refused("VM-1003", what=f"bytes do not fit their schema: {type(error).__name__}", where=topic,
                           todo="compare the schema id in the record with the schema it was written with") from error  # fmt: skip
         if body.tell() != len(data):
             raise Refused("VM-1003", what=f"{len(data) - body.tell()} bytes behind the body", where=topic,
                           todo="compare the schema id in the record with the schema it was written with")  # fmt: skip
-        try:
-            return msgspec.convert(plain, cls)
-        except msgspec.ValidationError as error:
-            raise Refused("VM-1004", what=f"event does not fit its class: {error}", where=topic,
-                          todo="compare the writer's schema with the one in schemas/") from error  # fmt: skip
+        return event
 
     def _head(self, topic: str) -> bytes:
         head = self._prefix.get(topic)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 #: Record headers as the Kafka client takes and gives them.
 Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/vnd.apache.avro"
+_CONTENT = ("content-type", CONTENT_TYPE.encode())
+_VERSION = ("ce_specversion", b"1.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +37,24 @@ class Envelope:
 def to_headers(envelope: Envelope) -> Headers:
     """Return the record headers of `envelope`; empty optional attributes are left out (CloudEvents 1.0, 3.1)."""
     headers = [
-        ("content-type", CONTENT_TYPE.encode()),
-        ("ce_specversion", b"1.0"),
+        _CONTENT,
+        _VERSION,
         ("ce_id", envelope.id.encode()),
-        ("ce_source", envelope.source.encode()),
-        ("ce_type", envelope.type.encode()),
-        ("ce_time", _rfc3339(envelope.time).encode()),
+        ("ce_source", _bytes(envelope.source)),
+        ("ce_type", _bytes(envelope.type)),
+        ("ce_time", _rfc3339(envelope.time)),
         ("ce_subject", envelope.subject.encode()),
     ]
-    for name, value in (
-        ("ce_dataschema", envelope.dataschema),
-        ("ce_messageid", envelope.messageid),
-        ("ce_workflow", envelope.workflow),
-        ("ce_lane", envelope.lane),
-        ("traceparent", envelope.traceparent),
-    ):
-        if value:
-            headers.append((name, value.encode()))
+    if envelope.dataschema:
+        headers.append(("ce_dataschema", _bytes(envelope.dataschema)))
+    if envelope.messageid:
+        headers.append(("ce_messageid", envelope.messageid.encode()))
+    if envelope.workflow:
+        headers.append(("ce_workflow", _bytes(envelope.workflow)))
+    if envelope.lane:
+        headers.append(("ce_lane", _bytes(envelope.lane)))
+    if envelope.traceparent:
+        headers.append(("traceparent", envelope.traceparent.encode()))
     return headers
 
 
@@ -60,31 +64,47 @@ def from_headers(headers: Iterable[tuple[str, bytes | None]], fallback_id: str) 
     A byte that is not UTF-8 becomes U+FFFD and a time that is not RFC 3339 counts as 1970: headers never make a case
     fail.
     """
-    found: dict[str, str] = {}
-    for name, value in headers:
-        if value is not None:
-            found[name] = value.decode("utf-8", "replace")
+    found = dict(headers)
     return Envelope(
-        id=found.get("ce_id") or fallback_id,
-        source=found.get("ce_source", ""),
-        type=found.get("ce_type", ""),
-        time=_moment(found.get("ce_time", "")),
-        subject=found.get("ce_subject", ""),
-        dataschema=found.get("ce_dataschema", ""),
-        traceparent=found.get("traceparent", ""),
-        messageid=found.get("ce_messageid", ""),
-        workflow=found.get("ce_workflow", ""),
-        lane=found.get("ce_lane", ""),
+        id=_text(found.get("ce_id")) or fallback_id,
+        source=_word(found.get("ce_source")),
+        type=_word(found.get("ce_type")),
+        time=_moment(found.get("ce_time")),
+        subject=_text(found.get("ce_subject")),
+        dataschema=_word(found.get("ce_dataschema")),
+        traceparent=_text(found.get("traceparent")),
+        messageid=_text(found.get("ce_messageid")),
+        workflow=_word(found.get("ce_workflow")),
+        lane=_word(found.get("ce_lane")),
     )
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _text(value: bytes | None) -> str:
+    return value.decode("utf-8", "replace") if value else ""
 
 
-def _moment(text: str) -> datetime:
+@lru_cache(maxsize=256)
+def _word(value: bytes | None) -> str:
+    """Decode a word of a closed set: sources, types, workflows, lanes, schema paths."""
+    return _text(value)
+
+
+@lru_cache(maxsize=256)
+def _bytes(text: str) -> bytes:
+    """Encode a word of a closed set: sources, types, workflows, lanes, schema paths."""
+    return text.encode()
+
+
+@lru_cache(maxsize=8)
+def _rfc3339(moment: datetime) -> bytes:
+    """Write a moment; all records of a batch have the same."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode()
+
+
+@lru_cache(maxsize=4_096)
+def _moment(value: bytes | None) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(_text(value))
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return datetime.fromtimestamp(0, UTC)

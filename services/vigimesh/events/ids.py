@@ -18,7 +18,9 @@ def event_id(input_id: str, stage: str, pass_number: int, index: int) -> str:
     return _short(f"{input_id}|{stage}|{pass_number}|{index}")
 
 
-def message_id(tenant: str, sender: str, receiver: str, report_id: str, created_on: str, body_digest: str) -> str:
+def message_id(
+    tenant: str, sender: str, receiver: str, report_id: str, created_on: str, body_digest: str
+) -> str:
     """Return the id of a message: the same message sent again has the same id (DESIGN part 2, Identity)."""
     parts = (tenant, sender, receiver, report_id, created_on, body_digest)
     return _short("\x1f".join(parts))

@@ -47,7 +47,11 @@ class Topic:
 
 
 def _row(
-    name: str, event: type, flow: tuple[tuple[str, ...], tuple[str, ...]], keyed: tuple[str, Policy], holds: str
+    name: str,
+    event: type,
+    flow: tuple[tuple[str, ...], tuple[str, ...]],
+    keyed: tuple[str, Policy],
+    holds: str,
 ) -> Topic:
     one = name in ("throttle",)
     return Topic(

@@ -10,7 +10,7 @@ from typing import Any
 from vigimesh.clock import Clock
 from vigimesh.errors import Transient
 from vigimesh.events import ids
-from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.classes import AuditRecorded, ConfigActivated
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import BY_NAME, topic
@@ -21,7 +21,7 @@ from vigimesh.loop.broker import InDoubt, Producer, Write
 from vigimesh.ports import Objects
 
 #: Messages of one transaction: enough to make its cost vanish, few enough to be seen downstream within a moment.
-CHUNK = 250
+CHUNK = 1_000
 #: Refusals, skipped files and remarks that are kept to be shown; all are counted.
 SHOWN = 200
 #: Tries of one transaction before the door gives up; the adapter waits for the broker at each.
@@ -73,6 +73,18 @@ class Door:
         told(tally)
         return tally
 
+    async def activate(self, cards: Iterable[tuple[str, bytes]]) -> None:
+        """Say which cards (name, body) are in force from now on: body to the object store, digest to `config`."""
+        chunk = []
+        for name, body in cards:
+            key = self.objects.put(body)
+            event = ConfigActivated(
+                digest=key, kind="card", name=name, by=self.instance, reason="start of the mesh"
+            )
+            event_id = ids.event_id(f"{key}|{self.clock.now().isoformat()}", "config", 1, 0)
+            chunk.append(self._record(topic("config"), key, event, (event_id, "")))
+        await self.write(chunk)
+
     async def write(self, chunk: list[Write]) -> None:
         """Write records in one transaction, again when it failed: equal ids make a repeat harmless."""
         for left in reversed(range(TRIES)) if chunk else ():
@@ -115,7 +127,7 @@ class Door:
         return []
 
     def _refused(self, refusal: Refusal) -> Write:
-        digests = [self.objects.put(part) for part in parts(refusal)] or [ids.digest(b"")]
+        digests = self._kept(refusal) or [ids.digest(b"")]
         place = f"{refusal.source}#{refusal.place}"
         event = AuditRecorded(
             case_id=digests[0], message_id="", event_id=ids.event_id(place, "intake", 1, 0), stage="intake",
@@ -123,6 +135,14 @@ class Door:
             new=" ".join(digests[:SHOWN]),
         )  # fmt: skip
         return self._record(topic("audit"), digests[0], event, (ids.event_id(place, "intake", 1, -1), ""))
+
+    def _kept(self, refusal: Refusal) -> list[str]:
+        """Store the bytes of what was refused, as far as they can be read: a folder, or a file without rights, has none."""
+        digests: list[str] = []
+        with suppress(OSError):
+            for part in parts(refusal):
+                digests.append(self.objects.put(part))  # noqa: PERF401  what came before a failure counts
+        return digests
 
     def _record(self, name: str, key: str, event: object, named: tuple[str, str]) -> Write:
         event_id, message = named
@@ -132,7 +152,9 @@ class Door:
             time=self.clock.now(), subject=key, dataschema=f"/schemas/ids/{self.codec.schema_id(name)}",
             traceparent=f"00-{trace}-{ids.span_id(f'intake|{event_id}')}-01", messageid=message,
         )  # fmt: skip
-        return Write(topic=name, key=key.encode(), value=self.codec.encode(name, event), headers=to_headers(envelope))
+        return Write(
+            topic=name, key=key.encode(), value=self.codec.encode(name, event), headers=to_headers(envelope)
+        )
 
 
 def _keep(kept: list[Any], one: Any) -> None:

@@ -91,26 +91,27 @@ def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
 
 def _outputs(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -> tuple[list[Write], str]:
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
+    trace = _traceparent(worker, work)
     writes = []
     for index, emit in enumerate(emits):
         event_id = ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
-        write = _write(worker, emit, event_id, work, now)
+        write = _write(worker, emit, (event_id, trace), now)
         if len(write.value) > RECORD_BYTES:
             return [], f"VM-1005 output for {emit.topic} has {len(write.value)} bytes, at most {RECORD_BYTES}"
         writes.append(write)
     return writes, ""
 
 
-def _write(worker: Worker, emit: Emit, event_id: str, work: Work, now: datetime) -> Write:
-    trace = trace_of(work.envelope)
+def _write(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) -> Write:
+    """Encode one event; `named` are its event id and its traceparent."""
     envelope = Envelope(
-        id=event_id,
+        id=named[0],
         source=f"/vigimesh/{worker.stage.name}",
         type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}",
         time=now,
         subject=emit.key,
         dataschema=f"/schemas/ids/{worker.codec.schema_id(emit.topic)}",
-        traceparent=f"00-{trace}-{span_of(work.envelope, worker.stage.name)}-01",
+        traceparent=named[1],
         messageid=emit.messageid,
         workflow=emit.workflow,
         lane=emit.lane,
@@ -121,6 +122,10 @@ def _write(worker: Worker, emit: Emit, event_id: str, work: Work, now: datetime)
         value=worker.codec.encode(emit.topic, emit.event),
         headers=to_headers(envelope),
     )
+
+
+def _traceparent(worker: Worker, work: Work) -> str:
+    return f"00-{trace_of(work.envelope)}-{span_of(work.envelope, worker.stage.name)}-01"
 
 
 def trace_of(envelope: Envelope) -> str:
@@ -160,7 +165,8 @@ def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -
         topic=topic("audit"), key=work.record.key.decode("utf-8", "replace"), event=event,
         messageid=event.message_id, workflow=_label(work)[0], lane=_label(work)[1],
     )  # fmt: skip
-    return _write(worker, emit, ids.event_id(envelope.id, worker.stage.name, pass_number, -1), work, now)
+    event_id = ids.event_id(envelope.id, worker.stage.name, pass_number, -1)
+    return _write(worker, emit, (event_id, _traceparent(worker, work)), now)
 
 
 def _label(work: Work) -> tuple[str, str]:
@@ -198,4 +204,4 @@ def _flow(
         emit = Emit(topic=topic("flow"), key=workflow, event=event, workflow=workflow, lane=lane)
         first = settled[0]
         event_id = ids.event_id(first.envelope.id, f"{worker.stage.name}.flow", 1, index)
-        yield _write(worker, emit, event_id, first, now)
+        yield _write(worker, emit, (event_id, _traceparent(worker, first)), now)

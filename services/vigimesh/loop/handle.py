@@ -49,9 +49,7 @@ def _decode(worker: Worker, record: Record) -> tuple[Envelope, Input | Reject]:
         key = record.key.decode("utf-8", "replace")
     except Refused as error:
         return envelope, reject(error)
-    return envelope, Input(
-        topic=record.part.topic, event=event, event_id=envelope.id, key=key, at=record.at
-    )
+    return envelope, Input(topic=record.part.topic, event=event, event_id=envelope.id, key=key, at=record.at)
 
 
 def _waves(decoded: Sequence[_Decoded]) -> Iterator[list[_Decoded]]:

@@ -39,7 +39,9 @@ async def run(worker: Worker, stop: threading.Event) -> None:
         while not stop.is_set():
             batch = Batch()
             try:
-                await worker.producer.renew()  # first of all: fences a dead predecessor, whose open transaction ends
+                await (
+                    worker.producer.renew()
+                )  # first of all: fences a dead predecessor, whose open transaction ends
                 batch = await poll(worker, progress, limit)
                 started_s = worker.clock.monotonic_s()
                 works = count(worker, progress, await handle(worker, batch.records))

@@ -84,8 +84,7 @@ class Bundle:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What the loop remembers between batches: tries of records that must wait; held partitions, until when
-    (monotonic seconds) and where they go on."""
+    """What the loop remembers between batches: tries of records, and held partitions (until monotonic seconds, from where)."""
 
     attempts: dict[tuple[Part, int], int] = field(default_factory=dict)
     held: dict[Part, tuple[float, Position]] = field(default_factory=dict)

@@ -74,6 +74,8 @@ def _points(case: Case, triage: Triage, card: Card) -> Iterator[Breach]:
         yield Breach(name="seriousness", words=f"seriousness is {state}")
     if not triage.valid and not document:
         yield Breach(name="non_valid", words="minimum criteria are missing: " + ", ".join(triage.missing))
+    if case.urgent:
+        yield Breach(name="urgent", words="what its sender marked as urgent is looked at by a person")
     if case.amendment == "nullification":
         yield Breach(name="nullification", words="a nullification is confirmed by a person")
     for name in _named(case, triage, document):
