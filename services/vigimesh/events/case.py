@@ -21,8 +21,6 @@ CRITERIA = (
     "required_intervention",
 )
 
-# fmt: off  a field per line, its meaning beside it
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
@@ -152,9 +150,11 @@ class Case:
     urgent: A[bool, "hint of the upstream system that this cannot wait"] = False
     media_type: A[str, "media type of the source bytes"] = ""
     size_bytes: A[int, "size of the source bytes"] = 0
-    digest: A[
+    digest: A[str, "sha256 of the source bytes of this one message, hexadecimal"] = ""
+    source_ref: A[
         str,
-        "sha256 of the source bytes of this one message, hexadecimal; a door of vigimesh keeps them in the object store, another producer may",
+        "where a door of vigimesh keeps the source bytes: digest of an object, a number sign, first byte, a dash, byte "
+        "after the last; empty when another producer keeps them",
     ] = ""
     reporters: A[tuple[Reporter, ...], "primary source first"] = ()
     patient: A[Patient, "the patient's qualifiers"] = Patient()

@@ -11,7 +11,8 @@ from typing import Annotated as A
 
 from vigimesh.events.case import Case
 
-# fmt: off  a field per line, its meaning beside it
+# A field per line, its meaning beside it.
+# fmt: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +20,7 @@ class CaseReceived:
     """A version of a case or document was accepted at a door: the upstream contract."""
 
     case: A[Case, "the version itself"]
-    door: A[
-        str, "urgent or normal: urgent when the hint or any seriousness criterion was seen at the door"
-    ] = "normal"
+    door: A[str, "urgent or normal: urgent when the hint or any seriousness criterion was seen at the door"] = "normal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +32,7 @@ class Clock:
     jurisdiction: A[str, "EU, US or another ISO 3166-1 alpha-2 code; empty when not known"] = ""
     day0_on: A[str, "day 0 as YYYY-MM-DD"] = ""
     due_at: A[datetime | None, "when the clock ends, or null when no clock runs"] = None
-    person_needed: A[
-        bool, "whether a person must confirm the clock: no rule for the jurisdiction, or an imprecise day 0"
-    ] = False
+    person_needed: A[bool, "whether a person must confirm the clock: no rule for the jurisdiction, or an imprecise day 0"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +44,7 @@ class Route:
     rule: A[str, "name of the lane rule in the card that matched"]
     reason: A[str, "the rule in words, with the values that made it match"]
     card_digest: A[str, "sha256 of the card in force, hexadecimal: see config"]
-    version: A[
-        tuple[str, ...],
-        "the version's ordinal: normalised most recent information and creation date; compares as text",
-    ]
+    version: A[tuple[str, ...], "the version's ordinal: normalised most recent information and creation date; compares as text"]
     clock: A[Clock, "the provisional legal clock"] = Clock()
     received_at: A[datetime, "broker append time of the received record"]
     pass_number: A[int, "1 for the first pass, one more at each escalation"] = 1
@@ -124,23 +118,13 @@ class Triage:
     """The statement that makes a case triaged: validity, seriousness, grade and due date (METRICS: first triage)."""
 
     valid: A[bool, "whether all four minimum criteria are met"]
-    missing: A[
-        tuple[str, ...], "which minimum criteria are missing: patient, reporter, product, reaction"
-    ] = ()
+    missing: A[tuple[str, ...], "which minimum criteria are missing: patient, reporter, product, reaction"] = ()
     serious: A[str, "yes, no or unknown"] = "unknown"
-    grade: A[
-        int,
-        "0 no event, 1 non-serious listed, 2 non-serious unlisted or special situation, 3 hospitalisation, other important or unknown, 4 life-threatening, disabling, congenital, 5 death",
-    ] = 3
+    grade: A[int, "0 no event, 1 non-serious listed, 2 non-serious unlisted or special situation, 3 hospitalisation, other important or unknown, 4 life-threatening, disabling, congenital, 5 death"] = 3
     grade_reasons: A[tuple[str, ...], "each criterion with its source: flag, text or term"] = ()
-    listed: A[str, "yes, no or not_checked: whether every reaction is in the product's reference"] = (
-        "not_checked"
-    )
+    listed: A[str, "yes, no or not_checked: whether every reaction is in the product's reference"] = "not_checked"
     situations: A[tuple[str, ...], "special situations found: see Case.situations"] = ()
-    flags: A[
-        tuple[str, ...],
-        "what keeps it from being accepted by machine: conflict_flag_text, paediatric, pregnancy, blinded, study, date_conflict, ambiguous_text and others",
-    ] = ()
+    flags: A[tuple[str, ...], "what keeps it from being accepted by machine: conflict_flag_text, paediatric, pregnancy, blinded, study, date_conflict, ambiguous_text and others"] = ()
     clock: A[Clock, "the legal clock after the findings"] = Clock()
 
 
@@ -380,9 +364,7 @@ class AuditRecorded:
     action: A[str, "done, parked, retried, rejected or refused"]
     why: A[str, "reason in words; never text of the case"]
     input_digest: A[str, "sha256 of the input's bytes"]
-    answers: A[
-        bytes, "the answers used, MessagePack map of need key to answer; empty when answers_ref is set"
-    ] = b""
+    answers: A[bytes, "the answers used, MessagePack map of need key to answer; empty when answers_ref is set"] = b""
     answers_ref: A[str, "sha256 of the answers in the object store when they are over 64 KiB, or empty"] = ""
     outputs: A[tuple[str, ...], "event ids handed on"] = ()
     earlier: A[str, "earlier value, when one is changed"] = ""

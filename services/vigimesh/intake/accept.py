@@ -29,7 +29,7 @@ _NO_DEATH = frozenset({"", "NI", "NA"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A case that may enter: the event for its door, and the bytes to put into the object store before it."""
+    """A case that may enter: the event for its door, and the bytes to put into the object store before it, source first."""
 
     event: CaseReceived
     objects_to_store: tuple[bytes, ...]

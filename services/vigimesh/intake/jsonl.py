@@ -22,7 +22,7 @@ from vigimesh.intake.values import MESSAGE_BYTES, Accepted, Item, Origin, Refusa
 
 #: Fields of a case that the door sets itself, or makes from what it was given.
 SET_BY_DOOR = frozenset({
-    "message_id", "case_id", "tenant", "source_format", "source", "size_bytes", "digest", "narrative_ref",
+    "message_id", "case_id", "tenant", "source_format", "source", "size_bytes", "digest", "source_ref", "narrative_ref",
 })  # fmt: skip
 _PLACE = re.compile(r" - at `\$\.?([^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]*)`")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vigimesh.clock import Clock
@@ -14,7 +14,7 @@ from vigimesh.events.classes import AuditRecorded, ConfigActivated
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import BY_NAME, topic
-from vigimesh.intake.accept import accept
+from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.plain import parts
 from vigimesh.intake.values import Accepted, Item, Refusal, Remark, Skipped
 from vigimesh.loop.broker import InDoubt, Producer, Write
@@ -22,6 +22,10 @@ from vigimesh.ports import Objects
 
 #: Messages of one transaction: enough to make its cost vanish, few enough to be seen downstream within a moment.
 CHUNK = 1_000
+#: Bytes of source after which a transaction is closed: bounds the door's memory.
+CHUNK_BYTES = 16 * 1024 * 1024
+#: Bytes of a source up to which it shares an object with its neighbours: what an event may carry, too.
+PACKED_BYTES = 64 * 1024
 #: Refusals, skipped files and remarks that are kept to be shown; all are counted.
 SHOWN = 200
 #: Tries of one transaction before the door gives up; the adapter waits for the broker at each.
@@ -62,15 +66,12 @@ class Door:
         files may be sent again.
         """
         tally = Tally()
-        chunk: list[Write] = []
-        for item in items:
-            chunk.extend(self._take(item, tally))
-            if len(chunk) >= CHUNK:
-                await self.write(chunk)
-                chunk = []
-                told(tally)
-        await self.write(chunk)
-        told(tally)
+        for chunk in _chunks(items):
+            admitted: list[Admitted] = []
+            writes = [write for item in chunk for write in self._take(item, tally, admitted)]
+            writes.extend(self._admit(admitted))
+            await self.write(writes)
+            told(tally)
         return tally
 
     async def activate(self, cards: Iterable[tuple[str, bytes]]) -> None:
@@ -103,19 +104,15 @@ class Door:
                 if left == 0:
                     raise
 
-    def _take(self, item: Item, tally: Tally) -> list[Write]:
+    def _take(self, item: Item, tally: Tally, admitted: list[Admitted]) -> list[Write]:
         match item:
             case Accepted():
-                admitted = accept(item)
-                if isinstance(admitted, Refusal):
-                    return self._take(admitted, tally)
-                for data in admitted.objects_to_store:
-                    self.objects.put(data)
-                case = admitted.event.case
+                found = accept(item)
+                if isinstance(found, Refusal):
+                    return self._take(found, tally, admitted)
                 tally.accepted += 1
-                tally.message_ids.add(case.message_id)
-                name = topic(f"case.received.{admitted.event.door}")
-                return [self._record(name, case.case_id, admitted.event, (case.message_id, case.message_id))]
+                tally.message_ids.add(found.event.case.message_id)
+                admitted.append(found)
             case Refusal():
                 tally.refused += 1
                 _keep(tally.refusals, item)
@@ -125,6 +122,28 @@ class Door:
             case Remark():
                 _keep(tally.remarks, item)
         return []
+
+    def _admit(self, admitted: list[Admitted]) -> list[Write]:
+        """Put what a transaction's cases leave in the object store there, small sources together, and return their events.
+
+        One object per case cost 0.6 ms of CPU each on a local disk, and a request each in a cloud.
+        """
+        small = [one.objects_to_store[0] for one in admitted if len(one.objects_to_store[0]) <= PACKED_BYTES]
+        pack = self.objects.put(b"".join(small)) if small else ""
+        writes, start = [], 0
+        for one in admitted:
+            source, *others = one.objects_to_store
+            for data in others:
+                self.objects.put(data)
+            if len(source) <= PACKED_BYTES:
+                where, start = f"{pack}#{start}-{start + len(source)}", start + len(source)
+            else:
+                where = f"{self.objects.put(source)}#0-{len(source)}"
+            case = replace(one.event.case, source_ref=where)
+            name = topic(f"case.received.{one.event.door}")
+            ids_ = (case.message_id, case.message_id)
+            writes.append(self._record(name, case.case_id, replace(one.event, case=case), ids_))
+        return writes
 
     def _refused(self, refusal: Refusal) -> Write:
         digests = self._kept(refusal) or [ids.digest(b"")]
@@ -155,6 +174,20 @@ class Door:
         return Write(
             topic=name, key=key.encode(), value=self.codec.encode(name, event), headers=to_headers(envelope)
         )
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Yield the items in lists of at most `CHUNK`, and of a bounded number of bytes: a large case ends its list."""
+    chunk: list[Item] = []
+    held = 0
+    for item in items:
+        chunk.append(item)
+        held += len(item.source_bytes) if isinstance(item, Accepted | Refusal) else 0
+        if len(chunk) >= CHUNK or held >= CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
 
 
 def _keep(kept: list[Any], one: Any) -> None:
