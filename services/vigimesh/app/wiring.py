@@ -85,7 +85,7 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
     return Worker(
         stage=built, group=group, topics=inputs, instance=instance,
         consumer=KafkaConsumer(base, group, inputs, copartitioned=len(inputs) > 1),
-        producer=KafkaProducer(base, f"{group}.{instance}"),
+        producer=KafkaProducer(base, f"{group}.{instance}.a"),
         codec=parts.codec, spill=parts.objects.put, telemetry=parts.telemetry,
         health=Health(parts.clock), clock=parts.clock,
         table=Table(built.table_topic, parts.codec) if built.table_topic else None,
