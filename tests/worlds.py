@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import confluent_kafka as ck
+import pytest
 
 from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events import ids
 from vigimesh.events.case import Case
@@ -121,6 +123,27 @@ class Copy:
         return self.outcome(case, answers) or hand_on(case)
 
 
+def copier(
+    outcome: Callable[[Input, Answers], Outcome | None] = lambda case, answers: None,
+    wants: Callable[[Input, Answers], tuple[Need, ...]] = lambda case, answers: (),
+    **parts: object,
+) -> Stage:
+    return Stage(name="copier", lane=None, verb=Copy(outcome, wants), **parts)  # type: ignore[arg-type]
+
+
+def once(at: str, error: BaseException, *, call: int = 1) -> Fault:
+    """Return a fault that raises `error` at the `call`-th time a step is taken, and never again."""
+    left = [call]
+
+    def fault(step: str) -> None:
+        if step == at:
+            left[0] -= 1
+            if left[0] == 0:
+                raise error
+
+    return fault
+
+
 def hand_on(case: Input, *more: Emit) -> Done:
     received: CaseReceived = case.event
     emit = Emit(
@@ -145,16 +168,24 @@ class World:
         message = ids.message_id("t", "s", "r", str(number), "", self.tag)
         return Case(message_id=message, case_id=f"{self.tag}/{number}", narrative=narrative)
 
-    def send(self, number: int, *, partition: int | None = None, key: str = "", narrative: str = "") -> str:
+    def send(
+        self,
+        number: int,
+        *,
+        partition: int | None = None,
+        key: str = "",
+        narrative: str = "",
+        to: str = INPUT,
+    ) -> str:
         """Append one case to the input; return its message id."""
         case = self.case(number, narrative)
         envelope = Envelope(
             id=case.message_id, source="/test", type="vigimesh.CaseReceived", time=datetime.now(UTC),
             subject=case.case_id, messageid=case.message_id,
         )  # fmt: skip
-        value = self.codec.encode(INPUT, CaseReceived(case=case))
+        value = self.codec.encode(to, CaseReceived(case=case))
         self.append(
-            Write(topic=INPUT, key=(key or case.case_id).encode(), value=value, headers=to_headers(envelope)),
+            Write(topic=to, key=(key or case.case_id).encode(), value=value, headers=to_headers(envelope)),
             partition,
         )
         return case.message_id
@@ -283,6 +314,22 @@ class KafkaWorld(World):
         del self.plain
         for reader in self.readers.values():
             reader.close()
+
+
+#: What a suite on both worlds is run with.
+WORLDS = ["memory", pytest.param("kafka", marks=pytest.mark.real)]
+
+
+def world_of(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Give a test its world; the body of a fixture."""
+    codec = Codec(MemorySchemas())
+    if request.param == "memory":
+        yield MemoryWorld(codec)
+        return
+    stack = request.getfixturevalue("applied_stack")
+    kafka = KafkaWorld(codec, bootstrap=stack.urls.kafka)
+    yield kafka
+    kafka.close()
 
 
 def _record(message: Any) -> Record:

@@ -4,55 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.errors import Broken, Fenced, Transient
 from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted, HeadMoved
-from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt, Write
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Reject, Retry
 from vigimesh.loop.stage import Stage
-from worlds import INPUT, Copy, Crash, KafkaWorld, MemoryWorld, World, drive, hand_on, work
+from worlds import INPUT, WORLDS, Crash, MemoryWorld, World, copier, drive, hand_on, once, work, world_of
 
 STEPS = ("begin", "write", "offsets.before", "offsets.after", "commit.before", "commit.after")
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.real)])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    codec = Codec(MemorySchemas())
-    if request.param == "memory":
-        yield MemoryWorld(codec)
-        return
-    stack = request.getfixturevalue("applied_stack")
-    kafka = KafkaWorld(codec, bootstrap=stack.urls.kafka)
-    yield kafka
-    kafka.close()
-
-
-def copier(
-    outcome: Callable[[Input, Answers], Outcome | None] = lambda case, answers: None,
-    wants: Callable[[Input, Answers], tuple[Need, ...]] = lambda case, answers: (),
-    **parts: object,
-) -> Stage:
-    return Stage(name="copier", lane=None, verb=Copy(outcome, wants), **parts)  # type: ignore[arg-type]
-
-
-def once(at: str, error: BaseException, *, call: int = 1) -> Callable[[str], None]:
-    """Return a fault that raises `error` at the `call`-th time a step is taken, and never again."""
-    left = [call]
-
-    def fault(step: str) -> None:
-        if step == at:
-            left[0] -= 1
-            if left[0] == 0:
-                raise error
-
-    return fault
+world = pytest.fixture(params=WORLDS)(world_of)
 
 
 def audits(world: World) -> list[AuditRecorded]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 from datetime import datetime
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.samples import sample
+from vigimesh.errors import Refused
 from vigimesh.events.avro import schema_of
-from vigimesh.events.classes import CasePlanned, CaseRouted, EvidenceRetrieved
+from vigimesh.events.classes import CasePlanned, CaseRouted, EventParked, EvidenceRetrieved
 from vigimesh.events.codec import Codec
-from vigimesh.events.parts import MAX_REMEMBERED, Remembered, parts_of
+from vigimesh.events.parts import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Remembered, parts_of
 from vigimesh.events.topics import TOPICS, Topic, lane_topic
 
 
@@ -64,3 +66,46 @@ def test_classes_that_carry_a_case_have_it_as_a_part_of_its_own() -> None:
     cls: Any = EvidenceRetrieved
     carried = [part.names for part in parts_of(cls) if part.carried]
     assert carried == [("case",), ("route",), ("plan",), ("passages",)]
+
+
+def test_the_first_event_that_is_read_is_remembered_too() -> None:
+    name, onward = lane_topic("plan", "hot"), lane_topic("retrieve", "hot")
+    data = Codec(MemorySchemas()).encode(name, sample(CaseRouted))
+    codec = Codec(MemorySchemas())
+    read: CaseRouted = codec.decode(name, data)
+    kept = codec._remembered.get(read.case)
+    assert kept is not None
+    planned = CasePlanned(case=read.case, route=read.route, plan=sample(CasePlanned).plan)
+    assert kept in codec.encode(onward, planned)
+
+
+def test_a_writer_that_counts_time_otherwise_is_not_taken_for_ours() -> None:
+    """Milliseconds and microseconds have the same canonical form; read alike, every moment would be wrong."""
+    parked = next(topic for topic in TOPICS if topic.name == "vigimesh.parked")
+    event = sample(EventParked)
+    theirs = json.loads(json.dumps(schema_of(EventParked)).replace("timestamp-micros", "timestamp-millis"))
+    schemas = MemorySchemas()
+    number = schemas.register("another-value", theirs)
+    out = io.BytesIO()
+    plain = msgspec.to_builtins(event, builtin_types=(bytes, datetime))
+    fastavro.schemaless_writer(out, fastavro.parse_schema(theirs), plain)
+    read: EventParked = Codec(schemas).decode(parked.name, b"\0" + number.to_bytes(4, "big") + out.getvalue())
+    assert abs((read.not_before - event.not_before).total_seconds()) < 0.001
+
+
+def test_a_registered_schema_that_is_no_avro_is_a_fault_of_the_record() -> None:
+    schemas = MemorySchemas()
+    number = schemas.register(
+        "another-value", {"type": "record", "name": "X", "fields": [{"name": "a", "type": "Nowhere"}]}
+    )
+    with pytest.raises(Refused, match="VM-1002"):
+        Codec(schemas).decode("vigimesh.parked", b"\0" + number.to_bytes(4, "big") + b"x")
+
+
+def test_the_bytes_remembered_are_bounded_by_their_size() -> None:
+    remembered = Remembered()
+    values = [(number,) for number in range(9)]
+    for value in values:
+        remembered.put(value, b"x" * (MAX_REMEMBERED_BYTES // 4))
+    held = sum(remembered.get(value) is not None for value in values)
+    assert 1 <= held <= 4

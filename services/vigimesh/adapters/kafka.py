@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import confluent_kafka as ck
 
 from vigimesh.errors import Broken, Fenced, Misconfigured, Transient
-from vigimesh.loop.broker import Batch, InDoubt, Part, Position, Record, TooLarge, Write
+from vigimesh.loop.broker import Batch, InDoubt, Part, Position, Record, TooLarge, Write, require
 
 #: Seconds that a call to the broker may take before it counts as away.
 CALL_S = 10.0
@@ -79,10 +79,14 @@ class KafkaConsumer:
             first = await self._call(self._consumer.poll, timeout_s)
             if first is not None:
                 messages = [first, *self._consumer.consume(max_records - 1, 0)]
-        self._align()
+        try:
+            await self._align()
+            records = tuple(r for m in messages if (r := self._record(m)) is not None)
+        except Transient:
+            self._give_back(messages)
+            raise
         gained, self._gained = frozenset(self._gained), set()
         lost, self._lost = frozenset(self._lost), set()
-        records = tuple(r for m in messages if (r := self._record(m)) is not None)
         return Batch(
             records=records,
             owned=frozenset(self._owned - self._waiting),
@@ -93,8 +97,11 @@ class KafkaConsumer:
 
     async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
         """See `loop.broker.Consumer`."""
-        wanted = [ck.TopicPartition(p.topic, p.partition) for p in parts]
-        found = await self._call(lambda: self._consumer.committed(wanted, timeout=CALL_S))
+        found = await self._call(lambda: self._consumer.committed(_places(parts), timeout=CALL_S))
+        for tp in found:
+            if tp.error is not None:
+                raise Transient("VM-1301", what=f"committed offset cannot be read: {tp.error.name()}",
+                                where=f"{tp.topic}-{tp.partition}", todo="vigimesh stack status")  # fmt: skip
         return {
             Part(tp.topic, tp.partition): Position(offset=tp.offset, metadata=tp.metadata or "")
             for tp in found
@@ -103,21 +110,24 @@ class KafkaConsumer:
 
     def seek(self, positions: Mapping[Part, Position]) -> None:
         """See `loop.broker.Consumer`."""
-        for part, position in positions.items():
-            if part in self._owned:
-                self._consumer.seek(ck.TopicPartition(part.topic, part.partition, position.offset))
+        try:
+            for part, position in positions.items():
+                if part in self._owned:
+                    self._consumer.seek(ck.TopicPartition(part.topic, part.partition, position.offset))
+        except ck.KafkaException as error:
+            raise _away(error, "consumer") from error
 
     def hold(self, part: Part) -> None:
         """See `loop.broker.Consumer`."""
         if part in self._owned:
             self._held.add(part)
-            self._consumer.pause([ck.TopicPartition(part.topic, part.partition)])
+            self._consumer.pause(_places([part]))
 
     def unhold(self, part: Part, position: Position) -> None:
         """See `loop.broker.Consumer`. The seek comes last: a resume alone goes on behind the last record handed out."""
         self._held.discard(part)
         if part in self._owned and part not in self._waiting:
-            self._consumer.resume([ck.TopicPartition(part.topic, part.partition)])
+            self._consumer.resume(_places([part]))
             self.seek({part: position})
 
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
@@ -160,31 +170,45 @@ class KafkaConsumer:
 
     def _on_revoke(self, _: Any, partitions: list[Any]) -> None:
         parts = {Part(tp.topic, tp.partition) for tp in partitions}
+        # A pause outlives the assignment: unless it is lifted, the partition delivers nothing when it comes back.
+        if paused := parts & (self._held | self._waiting):
+            self._consumer.resume(_places(paused))
         self._owned -= parts
         self._gained -= parts
         self._waiting -= parts
         self._held -= parts
         self._lost |= parts
 
-    def _align(self) -> None:
+    async def _align(self) -> None:
         """Let partition i of a topic wait until i of every topic is here: a case's versions need one owner."""
         if not self._copartitioned:
             return
-        whole = {
-            p.partition for p in self._owned
-            if all(Part(topic, p.partition) in self._owned for topic in self._topics)
-        }  # fmt: skip
-        for part in sorted(self._owned):
-            here = ck.TopicPartition(part.topic, part.partition)
-            if part.partition in whole and part in self._waiting:
-                self._waiting.discard(part)
-                self._gained.add(part)
-                self._consumer.resume([here])
-                back = self._consumer.committed([here], timeout=CALL_S)[0]
-                self._consumer.seek(ck.TopicPartition(part.topic, part.partition, back.offset))
-            elif part.partition not in whole and part not in self._waiting:
-                self._waiting.add(part)
-                self._consumer.pause([here])
+        apart = {
+            p
+            for p in self._owned
+            if any(Part(topic, p.partition) not in self._owned for topic in self._topics)
+        }
+        self._consumer.pause(_places(apart - self._waiting))
+        self._waiting |= apart
+        joined = self._waiting - apart
+        if joined:
+            positions = await self.committed(sorted(joined))
+            require(joined, positions)
+            self._consumer.resume(_places(joined))
+            self.seek(positions)
+            self._waiting -= joined
+            self._gained |= joined
+
+    def _give_back(self, messages: Sequence[Any]) -> None:
+        """Go back to the first record of each partition."""
+        good = [message for message in messages if message.error() is None]
+        first = {Part(m.topic(), m.partition()): Position(offset=m.offset()) for m in reversed(good)}
+        try:
+            self.seek(first)
+        except (
+            Transient
+        ) as error:  # where it stands is not known any more: begin anew from the committed offsets
+            raise Broken("VM-1301", what=error.what, where=error.where, todo=error.todo) from error
 
 
 class KafkaProducer:
@@ -229,18 +253,20 @@ class KafkaProducer:
     def write(self, record: Write) -> None:
         """See `loop.broker.Producer`."""
         producer = self._live()
+        until_s = time.monotonic() + CALL_S
         while True:
             try:
                 producer.produce(record.topic, record.value, record.key, headers=record.headers)  # type: ignore[arg-type]
                 return
             except BufferError:
+                if time.monotonic() > until_s:
+                    raise Transient("VM-1301", what=f"send buffer stays full for {CALL_S:g} s", where=record.topic,
+                                    todo="vigimesh stack status") from None  # fmt: skip
                 producer.poll(0.01)
             except ck.KafkaException as error:
                 if error.args[0].code() == _Code.MSG_SIZE_TOO_LARGE:
-                    raise TooLarge(
-                        "VM-1005", what=f"record of {len(record.value)} bytes is too large", where=record.topic,
-                        todo="put the payload into the object store",
-                    ) from error  # fmt: skip
+                    raise TooLarge("VM-1005", what=f"record of {len(record.value)} bytes is too large",
+                                   where=record.topic, todo="put the payload into the object store") from error  # fmt: skip
                 raise _away(error, record.topic) from error
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
@@ -285,17 +311,18 @@ class KafkaProducer:
             if cause.code() in _FENCED:
                 raise _fenced(self._id) from error
             if cause.txn_requires_abort():
-                raise Transient(
-                    "VM-1301", what=f"transaction must be aborted: {cause.name()}", where=self._id
-                ) from error
+                what = f"transaction must be aborted: {cause.name()}"
+                raise Transient("VM-1301", what=what, where=self._id) from error
             raise InDoubt("VM-1302", what=f"transaction in doubt: {cause.name()}", where=self._id) from error
 
 
 def read_compacted(base: Mapping[str, Any], topic: str, partitions: Sequence[int]) -> dict[bytes, bytes]:
     """Return the newest committed value per key, read to the high watermark as it stands now.
 
+    The end is asked for uncommitted: asked for committed, it stops before an open transaction, whose state would be missed.
     Raises `Transient` VM-1306 when the end is not reached in `RESTORE_S`: an open transaction holds it back.
     """
+    asking = ck.Consumer({**base, "group.id": "vigimesh.restore", "isolation.level": "read_uncommitted"})
     consumer = ck.Consumer(
         {**base, "group.id": "vigimesh.restore", "enable.auto.commit": False, "isolation.level": "read_committed",
          "auto.offset.reset": "error", "enable.partition.eof": True, "fetch.wait.max.ms": 50}
@@ -303,13 +330,14 @@ def read_compacted(base: Mapping[str, Any], topic: str, partitions: Sequence[int
     try:
         ends, starts = {}, []
         for partition in partitions:
-            low, high = consumer.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout=CALL_S)
+            low, high = asking.get_watermark_offsets(ck.TopicPartition(topic, partition), timeout=CALL_S)
             if high > low:
                 ends[partition] = high
                 starts.append(ck.TopicPartition(topic, partition, low))
         consumer.assign(starts)
         return _read_to(consumer, topic, ends)
     finally:
+        asking.close()
         consumer.close()
 
 
@@ -339,23 +367,22 @@ def _read_to(consumer: ck.Consumer, topic: str, ends: dict[int, int]) -> dict[by
     return newest
 
 
+def _places(parts: Iterable[Part]) -> list[ck.TopicPartition]:
+    return [ck.TopicPartition(part.topic, part.partition) for part in sorted(parts)]
+
+
 def _raise_for(error: Any, where: str) -> None:
     code = error.code()
     if code == _Code._AUTO_OFFSET_RESET:
-        raise Broken(
-            "VM-1305",
-            what="no committed offset, or one outside the log",
-            where=where,
-            todo="vigimesh topics apply",
-        )
+        raise Broken("VM-1305", what="no committed offset, or one outside the log", where=where,
+                     todo="vigimesh topics apply")  # fmt: skip
     if code in (_Code.UNKNOWN_TOPIC_OR_PART, _Code._UNKNOWN_TOPIC, _Code._UNKNOWN_PARTITION):
         raise Misconfigured("VM-1007", what="topic does not exist", where=where, todo="vigimesh topics apply")
     if code in _FENCED or error.fatal():
         raise _fenced(where)
     if not error.retriable() and code not in (_Code._ALL_BROKERS_DOWN, _Code._TRANSPORT, _Code._TIMED_OUT):
-        raise Transient(
-            "VM-1301", what=f"{error.name()}: {error.str()}", where=where, todo="vigimesh stack status"
-        )
+        raise Transient("VM-1301", what=f"{error.name()}: {error.str()}", where=where,
+                        todo="vigimesh stack status")  # fmt: skip
 
 
 def _fenced(where: str) -> Fenced:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -80,8 +81,8 @@ class Codec:
                 "VM-1001", what=f"not a record in the Confluent wire format: begins with {data[:1]!r}, {len(data)} bytes",
                 where=topic, todo="let the producer write with a Confluent-compatible Avro serializer",
             )  # fmt: skip
-        writer = self._writer(data[:size])
         ours = self._own(cls)
+        writer = self._writer(data[:size])
         body = io.BytesIO(data)
         body.seek(size)
         try:
@@ -121,11 +122,27 @@ class Codec:
                 schema = self.schemas.schema(int.from_bytes(head[1:], "big"))
             else:
                 schema = self.schemas.schema_by_guid(uuid.UUID(bytes=head[1:]))
-            parsed = fastavro.parse_schema(schema)
+            try:
+                parsed = fastavro.parse_schema(schema)
+            except Exception as error:
+                raise Refused("VM-1002", what=f"the registered schema is no Avro: {type(error).__name__}", where=head.hex(),
+                              todo="look at the schema in the registry") from error  # fmt: skip
             same = (own for own in self._ours.values() if _bare(own) == _bare(parsed))
             parsed = self._theirs[head] = next(same, parsed)
         return parsed
 
 
-def _bare(parsed: Any) -> str:
-    return fastavro.schema.to_parsing_canonical_form(parsed)
+def _bare(parsed: Any) -> tuple[str, str]:
+    """Return what two schemas must share to be read alike: the canonical form leaves out logical types (ms and µs)."""
+    return fastavro.schema.to_parsing_canonical_form(parsed), repr(list(_logical(parsed)))
+
+
+def _logical(schema: Any) -> Iterator[Any]:
+    if isinstance(schema, dict):
+        if "logicalType" in schema:
+            yield schema["logicalType"]
+        for name in ("type", "items", "values", "fields"):
+            yield from _logical(schema.get(name))
+    elif isinstance(schema, list):
+        for one in schema:
+            yield from _logical(one)

@@ -25,6 +25,8 @@ from vigimesh.events.classes import Passage, Plan, Route
 CARRIED: tuple[Any, ...] = (Case, Route, Plan, tuple[Passage, ...])
 #: Carried values whose bytes are remembered: two batches of 500 with four each; then all are forgotten.
 MAX_REMEMBERED = 4_000
+#: Their bytes together; then all are forgotten. A batch of ordinary cases has 2 MB, one large case up to 4 MB.
+MAX_REMEMBERED_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,14 @@ class Remembered:
     def __init__(self) -> None:
         """Begin empty."""
         self._bytes: dict[int, tuple[Any, bytes]] = {}
+        self._size = 0
 
     def put(self, value: Any, data: bytes) -> None:
         """Remember the bytes of a value."""
-        if len(self._bytes) >= MAX_REMEMBERED:
+        self._size += len(data)
+        if len(self._bytes) >= MAX_REMEMBERED or self._size > MAX_REMEMBERED_BYTES:
             self._bytes.clear()
+            self._size = len(data)
         self._bytes[id(value)] = (value, data)
 
     def get(self, value: Any) -> bytes | None:

@@ -9,12 +9,12 @@ Which error means what (the adapter maps, the loop decides):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from vigimesh.errors import Refused, Transient
+from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
 
 
@@ -78,13 +78,23 @@ class Write:
     headers: Headers = field(default_factory=list)
 
 
+def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
+    """Raise `Broken` VM-1305 unless every part has a position: without one, going on would skip records."""
+    lacking = sorted(set(parts) - positions.keys())
+    if lacking:
+        first = lacking[0]
+        raise Broken("VM-1305", what=f"no committed offset for {len(lacking)} partitions",
+                     where=f"{first.topic}-{first.partition}", todo="vigimesh topics apply")  # fmt: skip
+
+
 class Consumer(Protocol):
     """Reads committed records of one group."""
 
     async def poll(self, max_records: int, timeout_s: float) -> Batch:
         """Return at most `max_records` records of owned partitions, waiting up to `timeout_s` for the first.
 
-        Raises `Broken` VM-1305 when a partition has no committed offset, `Transient` when the broker is away.
+        Raises `Broken` VM-1305 when a partition has no committed offset, `Transient` when the broker is away: then no
+        record was taken, and the next poll gives it.
         """
         ...
 

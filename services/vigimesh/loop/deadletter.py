@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vigimesh.events.classes import EventDeadLettered, EventParked, Header
 from vigimesh.events.envelope import Headers
+from vigimesh.loop.broker import Record
 from vigimesh.loop.outcome import Park, Reject
 from vigimesh.loop.worker import RECORD_BYTES, Spill, Work
 
@@ -16,7 +17,7 @@ _KEPT_BYTES = RECORD_BYTES // 2
 def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventDeadLettered:
     """Return the dead letter of a record; its bytes go to the object store when they fill a record by themselves."""
     record, envelope = work.record, work.envelope
-    large = len(record.value) > _KEPT_BYTES
+    large = _large(record)
     return EventDeadLettered(
         event_id=envelope.id,
         topic=record.part.topic,
@@ -40,7 +41,7 @@ def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventD
 def parked(work: Work, outcome: Park, spill: Spill) -> EventParked:
     """Return the waiting event, as it was."""
     record, envelope = work.record, work.envelope
-    large = len(record.value) > _KEPT_BYTES
+    large = _large(record)
     return EventParked(
         event_id=envelope.id,
         not_before=outcome.not_before,
@@ -52,6 +53,12 @@ def parked(work: Work, outcome: Park, spill: Spill) -> EventParked:
         value=b"" if large else record.value,
         value_ref=spill(record.value) if large else "",
     )
+
+
+def _large(record: Record) -> bool:
+    """Return whether the record's bytes fill an event by themselves; key and headers, which stay in it, count too."""
+    aside = len(record.key) + sum(len(name) + len(value or b"") for name, value in record.headers)
+    return len(record.value) + aside > _KEPT_BYTES
 
 
 def _headers(headers: Headers) -> tuple[Header, ...]:

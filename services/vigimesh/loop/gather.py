@@ -10,12 +10,14 @@ from datetime import datetime
 
 import msgspec
 
+from vigimesh.errors import Broken, Refused, VigimeshError
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, FlowCounted
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import ASIDE, BY_NAME, topic
 from vigimesh.loop.broker import Part, Position, Write
 from vigimesh.loop.deadletter import dead_letter, parked
+from vigimesh.loop.handle import reject
 from vigimesh.loop.outcome import Done, Emit, Park, Reject, Retry
 from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Bundle, Work, Worker
 
@@ -59,15 +61,39 @@ def _positions(settled: Sequence[Work]) -> dict[Part, Position]:
 
 
 def _encode(worker: Worker, work: Work, now: datetime) -> tuple[Work, list[Write]]:
-    """Encode a record's outputs and its audit; an output larger than its topic takes turns it into a dead letter."""
+    """Encode a record's outputs and its audit; one that cannot be encoded or is too large turns it into a dead letter.
+
+    Raises `Broken` VM-1304 when the dead letter cannot be written either: the partition must stop, not skip.
+    """
+    try:
+        return work, _records(worker, work, now)
+    except Exception as error:
+        if isinstance(error, VigimeshError) and not isinstance(error, Refused):
+            raise
+        answers = work.answers if isinstance(error, Refused) else {}
+        work = replace(work, outcome=reject(error), answers=answers)
+    part = work.record.part
+    if worker.table is not None:
+        worker.table.stale((part.partition,))  # it was told of an event that is not written
+    try:
+        return work, _records(worker, work, now)
+    except Refused as error:
+        raise Broken("VM-1304", what=f"dead letter does not fit: {error.what}",
+                     where=f"{part.topic}-{part.partition}-{work.record.offset}",
+                     todo="look at the record's key and headers") from error  # fmt: skip
+
+
+def _records(worker: Worker, work: Work, now: datetime) -> list[Write]:
+    """Return the records of one outcome; raises `Refused` VM-1005 when one is larger than its topic takes."""
     emits = _emits(worker, work)
-    writes, oversize = _outputs(worker, work, emits, now)
-    if oversize:
-        work = replace(work, outcome=Reject(code="VM-1005", why=oversize))
-        emits = _emits(worker, work)
-        writes, oversize = _outputs(worker, work, emits, now)
-    writes.append(_audit(worker, work, emits, now))
-    return work, writes
+    writes = [*_outputs(worker, work, emits, now), _audit(worker, work, emits, now)]
+    for write in writes:
+        size = len(write.value) + len(write.key) + sum(len(value) for _, value in write.headers)
+        if size > RECORD_BYTES:
+            raise Refused(
+                "VM-1005", what=f"output has {size} bytes, at most {RECORD_BYTES}", where=write.topic
+            )
+    return writes
 
 
 def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
@@ -89,17 +115,12 @@ def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
     )  # fmt: skip
 
 
-def _outputs(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -> tuple[list[Write], str]:
+def _outputs(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -> Iterator[Write]:
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
     trace = _traceparent(worker, work)
-    writes = []
     for index, emit in enumerate(emits):
         event_id = ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
-        write = _write(worker, emit, (event_id, trace), now)
-        if len(write.value) > RECORD_BYTES:
-            return [], f"VM-1005 output for {emit.topic} has {len(write.value)} bytes, at most {RECORD_BYTES}"
-        writes.append(write)
-    return writes, ""
+        yield _write(worker, emit, (event_id, trace), now)
 
 
 def _write(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) -> Write:

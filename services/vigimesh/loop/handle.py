@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vigimesh.errors import Refused, Transient, VigimeshError
+from vigimesh.errors import Fenced, Misconfigured, Refused, Transient, VigimeshError
 from vigimesh.events.envelope import Envelope, from_headers
 from vigimesh.loop.broker import Record
 from vigimesh.loop.outcome import Answers, Done, Input, Need, Outcome, Reject
@@ -30,11 +30,10 @@ async def handle(worker: Worker, records: Sequence[Record]) -> tuple[Work, ...]:
         answers, refused = await _answer(worker, ready, records)
         for at, record, envelope, found in wave:
             if isinstance(found, Input):
-                outcome = refused.get(at) or _decide(worker, found, answers[at])
+                outcome = _put(worker, record, refused.get(at) or _decide(worker, found, answers[at]))
                 works[at] = Work(
                     record=record, envelope=envelope, input=found, answers=answers[at], outcome=outcome
                 )
-                _put(worker, record, outcome)
     return tuple(works[at] for at in range(len(records)))
 
 
@@ -118,8 +117,8 @@ async def _fetch(worker: Worker, kind: str, pairs: list[tuple[int, Need]], sink:
         return
     try:
         found = await fetcher([need for _, need in pairs])
-    except Transient:
-        raise
+    except (Transient, Misconfigured, Fenced):
+        raise  # no fault of the record: given up now, every record would be
     except VigimeshError as error:
         if len(pairs) == 1:
             refused[pairs[0][0]] = reject(error)
@@ -149,9 +148,16 @@ def reject(error: Exception) -> Reject:
     return Reject(code="VM-1307", why=f"VM-1307 handler failed: {type(error).__name__} in {place}")
 
 
-def _put(worker: Worker, record: Record, outcome: Outcome) -> None:
+def _put(worker: Worker, record: Record, outcome: Outcome) -> Outcome:
+    """Let the table know what the outcome adds to it; return the outcome, or why what it adds is no event."""
     if worker.table is None or not isinstance(outcome, Done):
-        return
-    for emit in outcome.events:
-        if emit.topic == worker.table.topic:
-            worker.table.put(record.part.partition, emit.key.encode(), emit.event)
+        return outcome
+    try:
+        for emit in outcome.events:
+            if emit.topic == worker.table.topic:
+                worker.table.put(record.part.partition, emit.key.encode(), emit.event)
+    except (Transient, Misconfigured):
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
+        return reject(error)
+    return outcome

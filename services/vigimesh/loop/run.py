@@ -37,22 +37,21 @@ async def run(worker: Worker, stop: threading.Event) -> None:
     limit = MAX_BATCH
     try:
         while not stop.is_set():
-            batch = Batch()
             try:
-                await (
-                    worker.producer.renew()
-                )  # first of all: fences a dead predecessor, whose open transaction ends
+                # First of all: fences a dead predecessor, whose open transaction ends.
+                await worker.producer.renew()
                 batch = await poll(worker, progress, limit)
                 started_s = worker.clock.monotonic_s()
                 works = count(worker, progress, await handle(worker, batch.records))
                 bundle = gather(worker, works, started_s)
                 if await commit(worker, bundle, batch.owned, batch.group):
                     report(worker, bundle)
-                unpause(worker, progress, works)
+                    unpause(worker, progress, works)
+                    worker.health.ready, worker.health.trouble = True, ""
                 limit = throttle()
                 worker.health.beat()
             except Transient as error:
-                await again(worker, batch.owned, error, stop)
+                await again(worker, progress.owned, error, stop)
     finally:
         worker.health.ready = False
         await worker.consumer.close()
@@ -62,6 +61,7 @@ async def run(worker: Worker, stop: threading.Event) -> None:
 async def poll(worker: Worker, progress: Progress, limit: int) -> Batch:
     """Take records, most urgent topic first; state of partitions gained or lost is brought up to date before."""
     batch = await worker.consumer.poll(limit, POLL_S)
+    progress.owned = batch.owned
     if batch.assigned or batch.revoked:
         progress.forget(batch)
         labels = {"stage": worker.stage.name, "lane": worker.lane}
@@ -70,12 +70,7 @@ async def poll(worker: Worker, progress: Progress, limit: int) -> Batch:
             worker.table.forget({p.partition for p in batch.revoked} - {p.partition for p in batch.owned})
             worker.table.stale({p.partition for p in batch.assigned})
     if worker.table is not None:
-        try:
-            await worker.table.refresh(worker.consumer)
-        except Transient:
-            await rewind(worker, batch.owned)
-            raise
-    worker.health.ready, worker.health.trouble = True, ""
+        await worker.table.refresh(worker.consumer)
     urgency = {topic: at for at, topic in enumerate(worker.topics)}
     return replace(batch, records=tuple(sorted(batch.records, key=lambda r: urgency[r.part.topic])))
 
@@ -96,11 +91,16 @@ def count(worker: Worker, progress: Progress, works: Sequence[Work]) -> tuple[Wo
                 counted[at] = replace(work, outcome=Reject(code="VM-1310", why=why), attempt=tries)
             elif worker.table is not None:
                 raise Transient("VM-1310", what=work.outcome.why, where=work.record.part.topic)
+        elif progress.attempts:
+            progress.attempts.pop((work.record.part, work.record.offset), None)
     return tuple(counted)
 
 
 def unpause(worker: Worker, progress: Progress, works: Sequence[Work]) -> None:
-    """Hold partitions whose first record must be tried again later; let those go on whose time has come."""
+    """Hold partitions whose first record must be tried again later; let those go on whose time has come.
+
+    Only after a commit: the held position stands behind records that would be skipped if they had not been committed.
+    """
     now_s = worker.clock.monotonic_s()
     for work in works:
         part = work.record.part
@@ -128,6 +128,7 @@ async def again(worker: Worker, owned: Iterable[Part], error: Transient, stop: t
             worker.table.drop()
         await asyncio.sleep(wait_s)
         try:
+            await worker.producer.renew()  # a producer in doubt is fenced before the offsets are believed
             await rewind(worker, owned)
             return
         except Transient as now:

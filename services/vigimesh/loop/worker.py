@@ -84,10 +84,11 @@ class Bundle:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What the loop remembers between batches: tries of records, and held partitions (until monotonic seconds, from where)."""
+    """What the loop remembers between batches: tries of records, partitions held (until monotonic seconds, from where) and owned."""
 
     attempts: dict[tuple[Part, int], int] = field(default_factory=dict)
     held: dict[Part, tuple[float, Position]] = field(default_factory=dict)
+    owned: frozenset[Part] = frozenset()
 
     def forget(self, batch: Batch) -> None:
         """Let go of partitions that are not owned any more."""

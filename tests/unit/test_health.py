@@ -1,0 +1,103 @@
+"""What a container platform is told of the loops of a process."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from vigimesh.loop.health import STUCK_S, Health, HealthServer
+
+
+class HandClock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.at_s = 1_000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.at_s, UTC)
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+
+def test_a_loop_begins_alive_and_not_ready() -> None:
+    health = Health(HandClock())
+    assert (health.alive, health.ready, health.trouble) == (True, False, "")
+
+
+def test_a_loop_that_does_not_come_round_is_stuck_until_it_does() -> None:
+    clock = HandClock()
+    health = Health(clock)
+    clock.at_s += STUCK_S - 0.001
+    assert health.alive
+    clock.at_s += 0.001
+    states = [health.alive]
+    health.beat()
+    states.append(health.alive)
+    clock.at_s += STUCK_S
+    assert [*states, health.alive] == [False, True, False]
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[HandClock, list[Health], int]]:
+    clock = HandClock()
+    healths = [Health(clock), Health(clock)]
+    server = HealthServer("127.0.0.1", 0, healths, lambda: b"vigimesh_x_total 1\n")
+    server.start()
+    yield clock, healths, server.port
+    server.stop()
+
+
+def ask(port: int, path: str) -> tuple[int, str, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    found = answer.status, answer.read().decode(), answer.headers["Content-Type"]
+    connection.close()
+    return found
+
+
+@pytest.mark.enable_socket
+def test_a_process_is_ready_when_each_of_its_loops_is(
+    served: tuple[HandClock, list[Health], int],
+) -> None:
+    _, healths, port = served
+    assert ask(port, "/readyz")[:2] == (503, "not ready\n")
+    healths[0].ready = True
+    healths[1].trouble = "VM-1301 broker away"
+    assert ask(port, "/readyz")[:2] == (503, "not ready: VM-1301 broker away\n")
+    healths[1].ready, healths[1].trouble = True, ""
+    assert ask(port, "/readyz")[:2] == (200, "ready\n")
+
+
+@pytest.mark.enable_socket
+def test_a_process_with_one_stuck_loop_is_neither_alive_nor_ready(
+    served: tuple[HandClock, list[Health], int],
+) -> None:
+    clock, healths, port = served
+    for health in healths:
+        health.ready = True
+    assert ask(port, "/livez")[:2] == (200, "alive\n")
+    clock.at_s += STUCK_S
+    healths[0].beat()
+    assert ask(port, "/livez")[:2] == (503, "stuck\n")
+    assert ask(port, "/readyz")[0] == 503
+    healths[1].beat()
+    assert ask(port, "/livez")[0] == ask(port, "/readyz")[0] == 200
+
+
+@pytest.mark.enable_socket
+def test_metrics_are_served_and_other_paths_name_what_there_is(
+    served: tuple[HandClock, list[Health], int],
+) -> None:
+    port = served[2]
+    status, body, content_type = ask(port, "/metrics")
+    assert (status, body) == (200, "vigimesh_x_total 1\n")
+    assert content_type.startswith("text/plain; version=0.0.4")
+    status, body, _ = ask(port, "/nothing")
+    assert status == 404
+    assert "/metrics" in body
