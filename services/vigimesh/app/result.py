@@ -11,10 +11,20 @@ from rich.console import Console
 from rich.table import Table
 
 from vigimesh.app.reckoning import Reckoning
+from vigimesh.domain.record.triage_time import UNKNOWN_LANE
+from vigimesh.events.topics import LANES
 from vigimesh.intake.worker import Tally
 
+#: Said below the times when a case was never triaged (METRICS: such a case counts, as slower than every other).
+_UNTRIAGED = (
+    "An untriaged case counts as slower than all others: a median or p99 that falls on one has no figure."
+)
+#: Columns of words and dates.
+_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question")
 #: Lines of each list that are shown to a person; the JSON object has up to what the tally kept.
 _LINES = 12
+#: Questions shown to a person, the earliest due first; `vigimesh case list --outcome in_review` has every case.
+_QUESTIONS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +93,11 @@ def as_json(result: Result) -> str:
 def show(result: Result) -> None:
     """Print the tables for a person."""
     console = Console()
-    console.print(_cases(result))
-    console.print(_times(result))
-    console.print(_waiting(result))
     check, tally = result.reckoning.check, result.tally
+    if result.reckoning.decisions:
+        console.print(_cases(result))
+        console.print(_times(result))
+    console.print(_waiting(result) if result.reckoning.waiting else "waits for a person: no case")
     for title, lines in (
         ("refused (bytes kept in the object store)", [str(one) for one in tally.refusals]),
         ("files without a case", [f"{one.source}: {one.why}" for one in tally.skipped]),
@@ -98,66 +109,69 @@ def show(result: Result) -> None:
         f"accepted {check.accepted} = decided {check.decided} + in review {check.in_review} + parked {check.parked}"
         f" + dead-lettered {check.dead_lettered} + in flight {check.in_flight}\n"
         f"lost {check.lost}, duplicated {check.duplicated}, torn {check.torn}; "
-        f"{_text(result.reckoning.cases_per_second, 1)} cases/s; workers restarted {result.restarts};"
-        f" memory at most {result.peak_rss_bytes / 2**20:.0f} MiB; spent {_money(result)}; cards: {result.cards}",
+        f"{_text(result.reckoning.cases_per_second, 1)} cases/s; spent {_money(result)}\n"
+        f"workers restarted {result.restarts}; memory at most {result.peak_rss_bytes / 2**20:.0f} MiB\n"
+        f"cards: {result.cards}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 
 
 def _cases(result: Result) -> Table:
-    words = sorted({word for _, _, word in result.reckoning.decisions})
-    table = Table(title="cases by lane, workflow and decision", title_justify="left")
-    table.add_column("lane")
-    table.add_column("workflow")
-    for word in words:
-        table.add_column(word.replace("_", " "), justify="right")
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    for (lane, workflow, word), count in result.reckoning.decisions.items():
-        counts.setdefault((lane, workflow), Counter())[word] += count
-    order = {"hot": 0, "warm": 1, "cold": 2}
-    for (lane, workflow), row in sorted(
-        counts.items(), key=lambda item: (order.get(item[0][0], 3), item[0][1])
-    ):
-        table.add_row(lane or "-", workflow or "-", *(str(row[word] or "") for word in words))
+    """One row for each lane, workflow and decision: nothing is cut at 80 columns, whatever decisions there are."""
+    table = _table("cases by lane, workflow and decision", "lane", "workflow", "decision", "cases")
+    rows = sorted(result.reckoning.decisions.items(), key=lambda row: (_lane_order(row[0][0]), *row[0][1:]))
+    for (lane, workflow, word), count in rows:
+        table.add_row(lane or "-", workflow or "-", word.replace("_", " "), str(count))
     return table
 
 
 def _times(result: Result) -> Table:
-    table = Table(title="time to first triage", title_justify="left")
-    for name in ("lane", "triaged", "median s", "p99 s", "untriaged", "lag"):
-        table.add_column(name, justify="left" if name == "lane" else "right")
+    table = _table("time to first triage", "lane", "triaged", "median s", "p99 s", "untriaged", "lag")
     lag: Counter[str] = Counter()
     for (lane, _, place), count in result.reckoning.check.table.items():
         lag[lane] += count if place == "in_flight" else 0
     triage = result.reckoning.check.triage
-    for lane, one in triage.by_lane.items():
+    lanes = sorted(triage.by_lane.items(), key=lambda row: _lane_order(row[0]))
+    for name, one, behind in [
+        *(("-" if lane == UNKNOWN_LANE else lane, one, lag["" if lane == UNKNOWN_LANE else lane]) for lane, one in lanes),
+        ("all", triage.overall, sum(lag.values())),
+    ]:  # fmt: skip
         table.add_row(
-            lane,
+            name,
             str(one.triaged),
             _text(one.median_s, 2),
             _text(one.p99_s, 2),
             str(one.censored),
-            str(lag[lane]),
+            str(behind),
         )
-    whole = triage.overall
-    table.add_row(
-        "all", str(whole.triaged), _text(whole.median_s, 2), _text(whole.p99_s, 2), str(whole.censored),
-        str(sum(lag.values())),
-    )  # fmt: skip
+    if triage.overall.censored:
+        table.caption = _UNTRIAGED
+        table.caption_justify = "left"
     return table
 
 
 def _waiting(result: Result) -> Table:
-    table = Table(title="waits for a person", title_justify="left")
-    for name in ("due (UTC)", "lane", "workflow", "cases", "question"):
-        table.add_column(name, justify="right" if name == "cases" else "left", overflow="fold")
-    for one in result.reckoning.waiting[:_LINES]:
+    table = _table("waits for a person", "due (UTC)", "lane", "workflow", "cases", "question")
+    for one in result.reckoning.waiting[:_QUESTIONS]:
         due = one.first_due_at.strftime("%Y-%m-%d %H:%M") if one.first_due_at else "no clock"
         table.add_row(due, one.lane, one.workflow, str(one.cases), one.question)
-    left = result.reckoning.waiting[_LINES:]
+    left = result.reckoning.waiting[_QUESTIONS:]
     if left:
         table.add_row("", "", "", str(sum(one.cases for one in left)), f"{len(left)} more questions")
     return table
+
+
+def _table(title: str, *names: str) -> Table:
+    """A table whose columns of words and dates stand left, those of numbers right."""
+    table = Table(title=title, title_justify="left")
+    for name in names:
+        table.add_column(name, justify="left" if name in _WORDS else "right", overflow="fold")
+    return table
+
+
+def _lane_order(lane: str) -> tuple[int, str]:
+    """Order lanes by urgency; what has none comes last."""
+    return (LANES.index(lane) if lane in LANES else len(LANES), lane)
 
 
 def _list(console: Console, title: str, lines: list[str]) -> None:

@@ -10,6 +10,9 @@ from datetime import datetime
 #: How urgent a lane is; a lane that is not known is the least urgent.
 URGENCY = {"hot": 3, "warm": 2, "cold": 1}
 
+#: Stands where no lane is known: the record could not be read, or has not reached the router.
+UNKNOWN_LANE = "unknown"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriageTime:
@@ -59,7 +62,7 @@ def times(samples: Iterable[tuple[str, float | None]]) -> TriageTimes:
     lanes: dict[str, list[float | None]] = {}
     for lane, seconds in samples:
         everything.append(seconds)
-        lanes.setdefault(lane or "unknown", []).append(seconds)
+        lanes.setdefault(lane or UNKNOWN_LANE, []).append(seconds)
     return TriageTimes(
         overall=_summary(everything), by_lane={lane: _summary(lanes[lane]) for lane in sorted(lanes)}
     )
