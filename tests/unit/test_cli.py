@@ -12,6 +12,7 @@ import pytest
 
 from vigimesh.app import cli, exits, lazy
 from vigimesh.app.exits import EXITS, exit_status_of, exits_table
+from vigimesh.app.mesh import Prepared
 from vigimesh.errors import EXPLANATIONS, Broken, Fenced, Misconfigured, Refused, Transient, VigimeshError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +48,7 @@ def vigimesh(*arguments: str, **environment: str) -> subprocess.CompletedProcess
 def test_the_listing_names_every_command() -> None:
     done = vigimesh("--help")
     assert done.returncode == 0
-    for name in ("demo", "run", "dev", "worker", "explain", *lazy.LAZY):
+    for name in ("demo", "run", "dev", "worker", "prepare", "explain", *lazy.LAZY):
         assert f"\n  {name} " in done.stdout
 
 
@@ -74,6 +75,9 @@ def test_every_command_of_the_listing_is_there(name: str) -> None:
     done = vigimesh(name, "--help")
     assert done.returncode == 0, done.stderr
     assert f"Usage: vigimesh {name}" in done.stdout
+    # Lines that are cut off tell nothing, and only the whole command line could be completed by a shell.
+    assert "..." not in done.stdout.partition("Commands:")[2]
+    assert "completion" not in done.stdout
 
 
 def test_the_version_is_shown() -> None:
@@ -91,6 +95,9 @@ def test_the_version_is_shown() -> None:
         (["worker", "router", "--lane", "hot"], "router has no lanes"),
         (["run"], "--from"),
         (["run", "--from", "x", "--limit", "0"], "--limit"),
+        (["case", "list", "--lane", "hott"], "Did you mean 'hot'"),
+        (["case", "list", "--outcome", "in_revew"], "Did you mean 'in_review'"),
+        (["stack", "up", "--kafka-port", "70000"], "--kafka-port"),
     ],
 )
 def test_wrong_arguments_are_status_2_and_say_what_is_right(arguments: list[str], says: str) -> None:
@@ -116,6 +123,63 @@ def test_an_error_is_json_too_where_json_is_asked_for() -> None:
     assert error["code"] == "VM-1102"
     assert error["kind"] == "misconfigured"
     assert "VIGIMESH_HEALTH_PORT" in error["what"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("topics", "check"),
+        ("schemas", "register"),
+        ("prepare",),
+        ("cards", "show", "x", "--cards", "/nowhere"),
+    ],
+)
+def test_every_command_fails_in_the_same_way(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = vigimesh(*arguments, "--json", XDG_DATA_HOME=str(tmp_path))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("vigimesh: VM-1")
+    assert json.loads(done.stdout)["error"]["code"] in line
+
+
+def test_a_wrong_card_is_told_before_anything_is_started(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("extends = 'triage'\nlatency_tolerence_s = 5\n")
+    (tmp_path / "cases.jsonl").touch()
+    done = vigimesh("run", "--from", str(tmp_path / "cases.jsonl"), "--cards", str(tmp_path))
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("vigimesh: VM-1103")
+    assert "latency_tolerance_s" in line
+
+
+def test_what_was_prepared_is_said_and_a_difference_is_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = {
+        "KAFKA_BOOTSTRAP": "h:1",
+        "REGISTRY_URL": "http://h:1",
+        "POSTGRES_DSN": "postgresql://h/x",
+        "OBJECTS_URL": "file:///x",
+    }
+    for name, value in addresses.items():
+        monkeypatch.setenv(f"VIGIMESH_{name}", value)
+    drift: tuple[str, ...] = ()
+    monkeypatch.setattr(cli, "load", lambda _: lambda _: Prepared(cards="mine", drift=drift))
+
+    def prepare(*options: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["vigimesh", "prepare", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    assert prepare() == 0
+    assert "cards in force: mine" in capsys.readouterr().out
+    drift = ("vigimesh.audit: partitions is 4, wanted 12",)
+    assert prepare() == exits.NOT_HELD
+    assert "VM-1007 vigimesh.audit: partitions is 4, wanted 12\n" in capsys.readouterr().out
+    assert prepare("--json") == exits.NOT_HELD
+    assert json.loads(capsys.readouterr().out) == {"ready": False, "cards": "mine", "drift": list(drift)}
 
 
 def test_a_worker_without_addresses_says_which(tmp_path: Path) -> None:
@@ -144,6 +208,10 @@ def test_an_unknown_code_gives_the_nearest() -> None:
     done = vigimesh("explain", "VM-12003")
     assert done.returncode == exits.REFUSED
     assert "VM-1203" in done.stderr or "VM-1200" in done.stderr
+
+
+def test_a_word_that_is_no_code_gives_none() -> None:
+    assert "nearest" not in vigimesh("explain", "foo").stderr
 
 
 def test_all_codes_are_listed() -> None:
@@ -223,5 +291,5 @@ def test_the_engine_is_given_what_was_asked_for(monkeypatch: pytest.MonkeyPatch)
 def test_the_guide_holds_the_table_of_statuses() -> None:
     guide = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert exits_table() in guide
-    for name in ("demo", "run", "dev", "worker", "explain", *lazy.LAZY):
+    for name in ("demo", "run", "dev", "worker", "prepare", "explain", *lazy.LAZY):
         assert f"`vigimesh {name} " in guide

@@ -29,8 +29,9 @@ def test_a_held_mesh_is_found_and_a_second_is_refused(tmp_path: Path) -> None:
     assert read_mesh(tmp_path) is None
     with hold_mesh(tmp_path):
         assert read_mesh(tmp_path) is None
-        write_mesh(tmp_path, {"router": "http://127.0.0.1:1"})
-        assert read_mesh(tmp_path) == MeshState(pid=os.getpid(), urls={"router": "http://127.0.0.1:1"})
+        write_mesh(tmp_path, {"router": "http://127.0.0.1:1"}, "mine")
+        urls = {"router": "http://127.0.0.1:1"}
+        assert read_mesh(tmp_path) == MeshState(pid=os.getpid(), urls=urls, cards="mine")
         with pytest.raises(Transient, match=f"VM-1708 .*process {os.getpid()}"), hold_mesh(tmp_path):
             pass
     assert read_mesh(tmp_path) is None

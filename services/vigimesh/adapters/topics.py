@@ -173,7 +173,7 @@ class _Cluster:
     """The admin client; every question is asked again until the deadline, since a new cluster loses some."""
 
     def __init__(self, connection: Mapping[str, Any], deadline: Deadline) -> None:
-        self._base = {"log_level": 0, "retry.backoff.ms": 20, "retry.backoff.max.ms": 200, **connection}
+        self._base = {"retry.backoff.ms": 20, "retry.backoff.max.ms": 200, **connection, "log_level": 0}
         self._client = AdminClient(self._base)
         self._where = str(connection.get("bootstrap.servers", ""))
         self._deadline = deadline

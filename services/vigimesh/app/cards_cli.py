@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vigimesh.app.exits import tell
 from vigimesh.errors import VigimeshError
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 @app.command()
 def check(folder: _Folder = None, demo: _Demo = False) -> None:
-    """Check cards: every key, every rule, and that they fit together. Exit code 2 when one is wrong."""
+    """Check every key and rule, and that cards fit.
+
+    Exit code 2 when one is wrong.
+    """
     cards = _load(folder, demo)
     typer.echo(f"{cards.origin}: {len(cards.cards)} cards, all right; the first that matches takes a case")
     for card in cards.cards:
@@ -37,24 +41,28 @@ def check(folder: _Folder = None, demo: _Demo = False) -> None:
 
 @app.command()
 def show(name: str, cards: _CardsOption = None, demo: _Demo = False, as_json: _Json = False) -> None:
-    """Show one card as it is in force, with what it takes from the card it extends. Exit code 2 when unknown."""
+    """Show one card as it is in force.
+
+    With what it takes from the card it extends. Exit code 2 when unknown.
+    """
     from vigimesh.domain.policy.cel import nearest
 
-    known = _load(cards, demo)
+    known = _load(cards, demo, as_json=as_json)
     card = known.named(name)
     if card is None:
-        typer.echo(f"there is no card {name!r}; {nearest(name, [one.name for one in known.cards])}", err=True)
+        near = nearest(name, [one.name for one in known.cards])
+        typer.echo(f"vigimesh: there is no card {name!r}; {near}", err=True)
         raise typer.Exit(WRONG)
     typer.echo(_as_json(card) if as_json else _as_text(card))
 
 
-def _load(folder: Path | None, demo: bool) -> Cards:
+def _load(folder: Path | None, demo: bool, *, as_json: bool = False) -> Cards:
     from vigimesh.app.card_files import load_cards
 
     try:
         return load_cards(folder, signed_for_demo=demo)
     except VigimeshError as failure:
-        typer.echo(str(failure), err=True)
+        tell(failure, as_json=as_json)
         raise typer.Exit(WRONG) from failure
 
 

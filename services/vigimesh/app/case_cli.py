@@ -5,6 +5,7 @@ Reads the topics; joins no group and moves nothing. Narratives are personal data
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vigimesh.app.case_history import Listed, Source
+
+#: Words of a decision (`CaseDecided.decision`).
+DECISIONS = ("auto_accepted", "superseded", "nullified")
 
 app = typer.Typer(name="case", help="What became of a case: list, show, trace.", no_args_is_help=True)
 
@@ -63,9 +67,16 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     limit: _Limit = 50,
     as_json: _Json = False,
 ) -> None:
-    """List accepted messages, the newest first: where each is, its lane, grade and reason."""
-    from vigimesh.app.case_history import list_cases
+    """List accepted messages, the newest first.
 
+    Shows where each is, its lane, grade and reason.
+    """
+    from vigimesh.app.case_history import list_cases
+    from vigimesh.domain.record.checker import PLACES
+    from vigimesh.events.topics import LANES
+
+    _one_of(lane, LANES, "--lane")
+    _one_of(outcome, (*PLACES, *DECISIONS), "--outcome")
     every = list_cases(_source(data, kafka, registry))
     found = [line for line in every if _wanted(line, lane, workflow, outcome)]
     shown = found[:limit] if limit else found
@@ -77,6 +88,11 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     from vigimesh.app.case_view import show_list
 
     show_list(_console(), shown, len(found) - len(shown))
+    if not found:
+        known = ", ".join(sorted({line.workflow for line in every if line.workflow}))
+        typer.echo(
+            f"no message matches, of {len(every)} accepted; workflows seen: {known or 'none'}", err=True
+        )
 
 
 @app.command()
@@ -84,7 +100,10 @@ def show(
     given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False,
     narrative: Annotated[bool, typer.Option("--narrative", help="Show narratives and quotes: personal data.")] = False,
 ) -> None:  # fmt: skip
-    """Show a case's history event by event: time, stage, lane, tier, cost, evidence, decision, reason."""
+    """Show a case's history event by event.
+
+    With time, stage, lane, tier, cost, evidence, decision and reason.
+    """
     from vigimesh.app.case_history import history
 
     case_id, steps = history(_source(data, kafka, registry), given, narrative=narrative)
@@ -100,7 +119,10 @@ def show(
 def trace(
     given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False
 ) -> None:
-    """Show the way of each message of a case: trace id, spans, and the time between appends."""
+    """Show the way of each message of a case.
+
+    With trace id, spans, and the time between appends.
+    """
     from vigimesh.app.case_history import traces
 
     case_id, found = traces(_source(data, kafka, registry), given)
@@ -110,6 +132,13 @@ def trace(
     from vigimesh.app.case_view import show_traces
 
     show_traces(_console(), case_id, found)
+
+
+def _one_of(given: str, known: tuple[str, ...], option: str) -> None:
+    """Refuse a word that no message can have, with the nearest one that it can."""
+    if given and given not in known:
+        near = difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
+        raise typer.BadParameter(f"{option} takes {', '.join(known)}; not {given!r}. Did you mean {near!r}?")
 
 
 def _wanted(line: Listed, lane: str, workflow: str, outcome: str) -> bool:

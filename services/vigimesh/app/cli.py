@@ -7,13 +7,16 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from vigimesh.app.exits import BROKEN, INTERRUPTED, exit_status_of
+from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
 from vigimesh.app.lazy import LazyGroup, load, mount
 from vigimesh.errors import EXPLANATIONS, Refused, VigimeshError
+
+if TYPE_CHECKING:
+    from vigimesh.app.mesh import Prepared
 
 app = typer.Typer(
     name="vigimesh",
@@ -43,7 +46,7 @@ def main() -> NoReturn:
     try:
         app(args=arguments, prog_name="vigimesh")
     except VigimeshError as error:
-        _tell(error, as_json="--json" in arguments)
+        tell(error, as_json="--json" in arguments)
         sys.exit(exit_status_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -54,20 +57,6 @@ def main() -> NoReturn:
         print("vigimesh: this is a defect; please report it with the lines above", file=sys.stderr)
         sys.exit(BROKEN)
     sys.exit(0)
-
-
-def _tell(error: VigimeshError, *, as_json: bool) -> None:
-    """Say what went wrong in one line; to a program that reads standard output as JSON also there."""
-    print("vigimesh: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
-    if as_json:
-        body = {
-            "code": error.code,
-            "kind": error.kind,
-            "what": error.what,
-            "where": error.where,
-            "todo": error.todo,
-        }
-        print(json.dumps({"error": body}), flush=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -139,10 +128,15 @@ def dev(data: Data = None) -> None:
 
 @app.command()
 def worker(
-    stage: Annotated[str, typer.Argument(help="router, planner, retriever, tool-executor or supervisor.")],
+    stage: Annotated[
+        str,
+        typer.Argument(metavar="STAGE", help="router, planner, retriever, tool-executor or supervisor."),
+    ],
     lane: Annotated[
         str | None,
-        typer.Option("--lane", help="hot, warm or cold, of a stage with lanes. [default: all of them]"),
+        typer.Option(
+            "--lane", metavar="LANE", help="hot, warm or cold, of a stage with lanes. [default: all of them]"
+        ),
     ] = None,
     data: Data = None,
 ) -> None:
@@ -163,9 +157,36 @@ def worker(
 
 
 @app.command()
+def prepare(data: Data = None, as_json: AsJson = False) -> None:
+    """Make the cluster of the settings ready for workers.
+
+    Creates topics and consumer groups, registers schemas, migrates the database, loads the documents, and records which
+    workflow cards are in force. Doing it again changes nothing but that record. VIGIMESH_PARTITIONS and
+    VIGIMESH_REPLICATION shape new topics; what is there and differs is named, with exit status 1, and left as it is.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
+    done: Prepared = load("vigimesh.app.mesh:prepare")(settings)
+    if as_json:
+        typer.echo(json.dumps({"ready": not done.drift, "cards": done.cards, "drift": done.drift}))
+    else:
+        for line in done.drift:
+            typer.echo(f"VM-1007 {line}")
+        typer.echo(
+            f"topics, groups, schemas, tables and documents are in place; cards in force: {done.cards}"
+        )
+    raise typer.Exit(NOT_HELD if done.drift else 0)
+
+
+@app.command()
 def explain(
     code: Annotated[
-        str, typer.Argument(help="The code of a message, for example VM-1203. [default: list all]")
+        str,
+        typer.Argument(
+            metavar="CODE", help="The code of a message, for example VM-1203. [default: list all]"
+        ),
     ] = "",
 ) -> None:
     """Explain an error code, and what to do about it."""
@@ -178,7 +199,7 @@ def explain(
     if found is None:
         raise Refused(
             "VM-1706",
-            what=f"there is no error code {code}; the nearest is {_nearest(f'VM-{wanted}', tuple(EXPLANATIONS))}",
+            what=f"there is no error code {code}{_nearest_code(wanted)}",
             where="vigimesh explain",
             todo="`vigimesh explain` without a code lists all",
         )
@@ -191,6 +212,14 @@ def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
     if given not in known:
         nearest = _nearest(given, known)
         raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")
+
+
+def _nearest_code(digits: str) -> str:
+    """Name the code that differs by a slip of the finger, where there is one: a far one would only mislead."""
+    import difflib
+
+    near = difflib.get_close_matches(f"VM-{digits}", EXPLANATIONS, n=1, cutoff=0.85)
+    return f"; the nearest is {near[0]}" if near else ""
 
 
 def _nearest(given: str, known: tuple[str, ...]) -> str:

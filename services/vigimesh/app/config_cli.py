@@ -25,8 +25,8 @@ secrets masked.
 
 Where none of Kafka, registry, PostgreSQL, Redis and objects is set, `vigimesh worker` uses the embedded stack that runs on
 the default data folder, if one does; with `--data DIR` it uses the one on that folder, whatever is set. `vigimesh dev`,
-`run` and `demo` always work on an embedded stack; to work on clusters of your own, set the addresses and start
-`vigimesh worker STAGE` for each stage.
+`run` and `demo` always work on an embedded stack; to work on clusters of your own, set the addresses, run
+`vigimesh prepare`, and start `vigimesh worker STAGE` for each stage.
 
 Written by `vigimesh config table --write docs/settings.md`.
 
@@ -50,7 +50,10 @@ def show(
         bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
     ] = False,
 ) -> None:
-    """Show every setting: its value, secrets masked, and where it came from (default, environment, stack)."""
+    """Show every setting and where it came from.
+
+    Secrets are masked; a value comes from the default, the environment or the stack.
+    """
     found = located(os.environ, data)
     shown = [(row, found.origin(row)) for row in rows(found.settings)]
     if as_json:

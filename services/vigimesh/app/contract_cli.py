@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.exits import exit_status_of
+from vigimesh.app.exits import exit_status_of, tell
 from vigimesh.errors import Misconfigured, VigimeshError
 
 if TYPE_CHECKING:
@@ -46,42 +46,69 @@ Registry = Annotated[
 Partitions = Annotated[
     int,
     typer.Option(
-        "--partitions", min=1, max=1_000, help="Partitions of every topic keyed by case: equal for all."
+        "--partitions",
+        envvar="VIGIMESH_PARTITIONS",
+        min=1,
+        max=1_000,
+        help="Partitions of every topic keyed by case: equal for all.",
     ),
 ]
-Replication = Annotated[int, typer.Option("--replication", min=1, max=9, help="Replicas of every topic.")]
+Replication = Annotated[
+    int,
+    typer.Option(
+        "--replication", envvar="VIGIMESH_REPLICATION", min=1, max=9, help="Replicas of every topic."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Use the stack that runs on this folder, whatever is set."),
+]
 To = Annotated[Path | None, typer.Option("--write", help="File to write instead of the terminal.")]
 In = Annotated[Path | None, typer.Option("--schemas", help="Folder of the printed schemas.")]
 
 
 @topics_app.command("apply")
 def topics_apply(
-    bootstrap: Kafka = "", partitions: Partitions = 4, replication: Replication = 1, as_json: Json = False
+    bootstrap: Kafka = "",
+    partitions: Partitions = 4,
+    replication: Replication = 1,
+    as_json: Json = False,
+    data: Data = None,
 ) -> None:
-    """Create what is missing, give every new group its start, and name what differs."""
+    """Create what is missing; name what differs.
+
+    New groups get their start; nothing that exists is changed.
+    """
     from vigimesh.adapters.topics import apply
 
-    with _told():
-        report = apply(_kafka(bootstrap), _shape(partitions, replication), _deadline())
+    with _told(as_json):
+        report = apply(_kafka(bootstrap, data), _shape(partitions, replication), _deadline())
     _say_topics(report, as_json)
 
 
 @topics_app.command("check")
 def topics_check(
-    bootstrap: Kafka = "", partitions: Partitions = 4, replication: Replication = 1, as_json: Json = False
+    bootstrap: Kafka = "",
+    partitions: Partitions = 4,
+    replication: Replication = 1,
+    as_json: Json = False,
+    data: Data = None,
 ) -> None:
     """Name what differs from the topics table; change nothing."""
     from vigimesh.adapters.topics import check
 
-    with _told():
-        report = check(_kafka(bootstrap), _shape(partitions, replication), _deadline())
+    with _told(as_json):
+        report = check(_kafka(bootstrap, data), _shape(partitions, replication), _deadline())
     _say_topics(report, as_json)
 
 
 @topics_app.command("table")
 def topics_table(write: To = None) -> None:
-    """Print the table of topics in Markdown, or write it between the markers of a file."""
+    """Print the table of topics in Markdown.
+
+    With --write, put it between the markers of a file.
+    """
     from vigimesh.app.topics_table import topics_table_markdown, with_table
 
     if write is None:
@@ -105,21 +132,29 @@ def topics_asyncapi(write: To = None, partitions: Partitions = 4, replication: R
 
 
 @schemas_app.command("register")
-def schemas_register(registry: Registry = "", as_json: Json = False) -> None:
-    """Register this version's schemas, every subject set to FULL_TRANSITIVE; doing it again changes nothing."""
-    with _told():
-        standings = _registry(registry).register_all()
+def schemas_register(registry: Registry = "", as_json: Json = False, data: Data = None) -> None:
+    """Register this version's schemas.
+
+    Every subject is set to FULL_TRANSITIVE; doing it again changes nothing.
+    """
+    with _told(as_json):
+        standings = _registry(registry, data).register_all()
     _say_schemas(standings, as_json)
 
 
 @schemas_app.command("check")
-def schemas_check(registry: Registry = "", schemas: In = None, as_json: Json = False) -> None:
-    """Check the printed and published schemas, and the registry where one is given."""
+def schemas_check(
+    registry: Registry = "", schemas: In = None, as_json: Json = False, data: Data = None
+) -> None:
+    """Check schemas, and the registry if one is given.
+
+    The printed ones must be those of the classes, the published ones readable, the registry's those of this version.
+    """
     from vigimesh.app.schema_files import findings, folder
 
-    with _told():
+    with _told(as_json):
         found = findings(schemas or folder())
-        standings = _registry(registry).check_all() if registry else ()
+        standings = _registry(registry, data).check_all() if registry or data else ()
     wrong = [*found, *(_one(one) for one in standings if one.state != "registered")]
     if as_json:
         typer.echo(
@@ -143,7 +178,10 @@ def schemas_check(registry: Registry = "", schemas: In = None, as_json: Json = F
 
 @schemas_app.command("print")
 def schemas_print(schemas: In = None) -> None:
-    """Write `schemas/NAME.avsc` of every event class (for developers, in a checkout)."""
+    """Write schemas/NAME.avsc (for developers).
+
+    In a checkout: of every event class.
+    """
     from vigimesh.app.schema_files import folder, print_all
 
     with _told():
@@ -153,7 +191,10 @@ def schemas_print(schemas: In = None) -> None:
 
 @schemas_app.command("publish")
 def schemas_publish(schemas: In = None) -> None:
-    """Freeze a new version of every class that differs from its last published one (for developers, in a checkout)."""
+    """Freeze new versions (for developers).
+
+    In a checkout: of every class that differs from its last published version.
+    """
     from vigimesh.app.schema_files import folder, publish
 
     with _told():
@@ -162,12 +203,12 @@ def schemas_publish(schemas: In = None) -> None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turn an error on purpose into one line on standard error and its exit status."""
+def _told(as_json: bool = False) -> Iterator[None]:
+    """Turn an error on purpose into one line on standard error, one JSON object where wanted, and its exit status."""
     try:
         yield
     except VigimeshError as error:
-        typer.echo(str(error), err=True)
+        tell(error, as_json=as_json)
         raise typer.Exit(exit_status_of(error)) from error
 
 
@@ -201,33 +242,37 @@ def _one(standing: Standing) -> str:
     return f"{standing.subject} {standing.state}{number}{detail}"
 
 
-def _settings() -> Settings:
+def _settings(data: Path | None) -> Settings:
     from vigimesh.app.config_cli import located
 
-    return located(os.environ, None).settings
+    return located(os.environ, data).settings
 
 
-def _kafka(bootstrap: str) -> dict[str, Any]:
+def _kafka(bootstrap: str, data: Path | None) -> dict[str, Any]:
     from vigimesh.adapters.kafka import common
 
-    kafka = _settings().kafka
-    servers = _given(bootstrap or kafka.bootstrap, "Kafka", "--bootstrap", "VIGIMESH_KAFKA_BOOTSTRAP")
+    kafka = _settings(data).kafka
+    servers = _given(
+        (not data and bootstrap) or kafka.bootstrap, "Kafka", "--bootstrap", "VIGIMESH_KAFKA_BOOTSTRAP"
+    )
     return common(servers, dict(kafka.options))
 
 
-def _registry(url: str) -> RegistrySchemas:
+def _registry(url: str, data: Path | None) -> RegistrySchemas:
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.app.mesh import registry_options
 
-    options = registry_options(_settings())
-    base = _given(url or options["url"], "the schema registry", "--registry", "VIGIMESH_REGISTRY_URL")
+    options = registry_options(_settings(data))
+    base = _given(
+        (not data and url) or options["url"], "the schema registry", "--registry", "VIGIMESH_REGISTRY_URL"
+    )
     return RegistrySchemas({**options, "url": base})
 
 
 def _given(value: str, what: str, option: str, variable: str) -> str:
     if not value:
         raise Misconfigured("VM-1102", what=f"no address of {what}", where=option,
-                            todo=f"give {option} or set {variable}; `vigimesh stack status` shows a running stack's")  # fmt: skip
+                            todo=f"give {option}, set {variable}, or name the folder of a running stack with --data")  # fmt: skip
     return value
 
 

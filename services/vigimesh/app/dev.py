@@ -50,22 +50,23 @@ def dev_command(data_dir: Path | None) -> int:
 def _run(stack: Stack, settings: Settings, folder: Path) -> None:
     """Make the mesh ready, run its workers, and watch until interrupted, which ends it well only once all is up."""
     _say("mesh: topics, schemas, tables, documents")
-    prepare(settings)
+    cards = prepare(settings).cards
     pace = Pace(drain_s=settings.worker.drain_s)
     with Fleet(worker_programs(settings, folder), on_restart=_tell_restart, pace=pace) as fleet:
         _say("mesh: workers are starting")
         fleet.wait_ready(Deadline.after(SystemClock(), READY_S))
-        _show(stack, MeshState(pid=os.getpid(), urls=fleet.urls()))
+        _show(stack, MeshState(pid=os.getpid(), urls=fleet.urls(), cards=cards))
         _say(
-            f"next: vigimesh run --stack {folder} --from FILE (another terminal); Ctrl-C here stops everything"
+            f"next: vigimesh run --stack {folder} --from FILE (another terminal)\n"
+            f"then: vigimesh case list --data {folder}; Ctrl-C here stops everything"
         )
         try:
-            _watch(fleet, folder)
+            _watch(fleet, folder, cards)
         except KeyboardInterrupt:
             _say("mesh: workers finish what they have in hand")
 
 
-def _watch(fleet: Fleet, folder: Path) -> NoReturn:
+def _watch(fleet: Fleet, folder: Path, cards: str) -> NoReturn:
     """Keep the file that others find the mesh by up to date; ends by an interrupt or what ended the fleet."""
     shown: dict[str, str] = {}
     never = threading.Event()
@@ -73,7 +74,7 @@ def _watch(fleet: Fleet, folder: Path) -> NoReturn:
         fleet.check()
         if (urls := fleet.urls()) != shown:
             shown = urls
-            write_mesh(folder, shown)
+            write_mesh(folder, shown, cards)
         never.wait(LOOK_S)
 
 
@@ -109,6 +110,7 @@ def _show(stack: Stack, mesh: MeshState) -> None:
         print(f"  {name:14} {url}")
     for stage, url in mesh.urls.items():
         print(f"  {stage:14} {url}/readyz  {url}/metrics")
+    print(f"  {'cards':14} {mesh.cards}")
     sys.stdout.flush()
 
 

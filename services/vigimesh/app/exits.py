@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import dataclass
 
 from vigimesh.errors import VigimeshError
@@ -59,6 +61,20 @@ _OF_KIND = {
 def exit_status_of(error: VigimeshError) -> int:
     """Return the exit status that an error ends the command with."""
     return _OF_KIND.get(error.kind, BROKEN)
+
+
+def tell(error: VigimeshError, *, as_json: bool) -> None:
+    """Say what went wrong in one line; to a program that reads standard output as JSON also there."""
+    print("vigimesh: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
+    if as_json:
+        body = {
+            "code": error.code,
+            "kind": error.kind,
+            "what": error.what,
+            "where": error.where,
+            "todo": error.todo,
+        }
+        print(json.dumps({"error": body}), flush=True)
 
 
 def exits_table() -> str:

@@ -39,6 +39,8 @@ class LazyGroup(TyperGroup):
             app: typer.Typer = load(LAZY[name][0])
             app.rich_markup_mode = None
             app.pretty_exceptions_enable = False
+            # Typer's: it would write the shell's start files, and only the whole command line can be completed.
+            app._add_completion = False
             command = typer.main.get_command(app)
         return name, command, rest
 

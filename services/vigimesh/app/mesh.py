@@ -10,10 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.errors import Transient
+
+if TYPE_CHECKING:
+    from vigimesh.domain.policy.cards import Cards
 
 #: Seconds for topics, schemas, tables and documents to be in place: a first start takes about 5.
 PREPARE_S = 60.0
@@ -24,56 +28,72 @@ STATE_MAX_BYTES = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshState:
-    """The mesh that runs on a folder: the process that keeps it, and where its workers' health endpoints answer."""
+    """The mesh that runs on a folder: who keeps it, where its workers' health endpoints answer, where its cards came from."""
 
     pid: int
     urls: Mapping[str, str]
+    cards: str = ""
 
 
-def prepare(settings: Settings, clock: Clock | None = None) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What `prepare` found: where the cards in force came from, and what differs from the topics table (VM-1007)."""
+
+    cards: str
+    drift: tuple[str, ...]
+
+
+def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
     """Create topics and groups, register schemas, migrate the database, load the documents, say which cards are in force.
 
     Doing it again changes nothing but `config`, which tells each start. Raises `Misconfigured` (VM-1006, VM-1007, VM-1011) or `Transient` (VM-1301).
     """
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.postgres import load_into
     from vigimesh.adapters.postgres_schema import migrate
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.adapters.topics import Shape, apply
+    from vigimesh.app.card_files import cards_of
     from vigimesh.domain.knowledge.shipped import shipped_documents
 
+    # First, so that a wrong card leaves the cluster as it was.
+    cards = cards_of(settings)
     shape = Shape(partitions=settings.mesh.partitions, replication=settings.mesh.replication)
     deadline = Deadline.after(clock or SystemClock(), PREPARE_S)
-    apply(common(settings.kafka.bootstrap, dict(settings.kafka.options)), shape, deadline)
+    report = apply(_kafka(settings), shape, deadline)
     RegistrySchemas(registry_options(settings)).register_all()
     migrate(settings.postgres.dsn)
     load_into(settings.postgres.dsn, shipped_documents())
-    _activate(settings, clock or SystemClock())
+    _activate(settings, cards, clock or SystemClock())
+    return Prepared(cards=cards.origin, drift=tuple(str(line) for line in report.drift))
 
 
-def _activate(settings: Settings, clock: Clock) -> None:
+def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
     """Write each card's body to the object store and its digest to `config`: what came into force, and when."""
-    from vigimesh.adapters.kafka import KafkaProducer, common
+    from vigimesh.adapters.kafka import KafkaProducer
     from vigimesh.adapters.objects import ObjectStore
     from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.card_files import cards_of
     from vigimesh.events.codec import Codec
     from vigimesh.intake.worker import Door
 
     instance = f"config.{os.getpid()}"
-    producer = KafkaProducer(
-        common(settings.kafka.bootstrap, dict(settings.kafka.options)), f"vigimesh.{instance}"
-    )
+    producer = KafkaProducer(_kafka(settings), f"vigimesh.{instance}")
     door = Door(
         producer=producer, codec=Codec(RegistrySchemas(registry_options(settings))),
         objects=ObjectStore(settings.objects.url), clock=clock, instance=instance,
     )  # fmt: skip
 
     async def activate() -> None:
-        await door.activate([(card.name, card.body) for card in cards_of(settings).cards])
+        await door.activate([(card.name, card.body) for card in cards.cards])
         await producer.close()
 
     asyncio.run(activate())
+
+
+def _kafka(settings: Settings) -> dict[str, Any]:
+    """Return the settings of clients that say themselves, in one line, when the broker is away."""
+    from vigimesh.adapters.kafka import common
+
+    return {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
 
 
 def registry_options(settings: Settings) -> dict[str, str]:
@@ -119,11 +139,12 @@ def _held(data_dir: Path) -> Transient:
     )
 
 
-def write_mesh(data_dir: Path, urls: Mapping[str, str]) -> None:
-    """Write who keeps the mesh and where it answers, whole or not at all; the mesh must be held."""
+def write_mesh(data_dir: Path, urls: Mapping[str, str], cards: str = "") -> None:
+    """Write who keeps the mesh, where it answers and its cards, whole or not at all; the mesh must be held."""
     target = _state_file(data_dir)
     draft = target.with_suffix(".new")
-    draft.write_text(json.dumps(asdict(MeshState(pid=os.getpid(), urls=dict(urls)))) + "\n", encoding="utf-8")
+    state = MeshState(pid=os.getpid(), urls=dict(urls), cards=cards)
+    draft.write_text(json.dumps(asdict(state)) + "\n", encoding="utf-8")
     draft.replace(target)
 
 
@@ -135,7 +156,7 @@ def read_mesh(data_dir: Path) -> MeshState | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         if path.stat().st_size <= STATE_MAX_BYTES:
             body = json.loads(path.read_text(encoding="utf-8"))
-            return MeshState(pid=int(body["pid"]), urls=dict(body["urls"]))
+            return MeshState(pid=int(body["pid"]), urls=dict(body["urls"]), cards=str(body["cards"]))
     return None
 
 

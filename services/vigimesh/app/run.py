@@ -30,7 +30,7 @@ from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.reckoning import RECKONED, Reckoning, reckon, rows_of_run
 from vigimesh.app.result import Result, as_json, show
-from vigimesh.app.settings import DEMO_CARDS, Settings, read_settings
+from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
 from vigimesh.app.tail import Tail
 from vigimesh.app.worker import rest_collector
 from vigimesh.clock import Deadline, SystemClock
@@ -106,6 +106,13 @@ class Mesh:
 def _mesh(cards: Path | None, *, stack: Path | None, data: Path | None) -> Iterator[Mesh]:
     """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`."""
     with ExitStack() as held:
+        # Before anything is started, so that a wrong setting or card costs no wait.
+        named = str(cards.expanduser().resolve()) if cards else DEMO_CARDS
+        given = read_settings(os.environ)
+        given = replace(given, mesh=replace(given.mesh, cards=named))
+        origin = cards_of(given).origin
+        if names_cluster(given):
+            _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))
         folder = folder.expanduser().resolve()
         running = (
@@ -116,26 +123,40 @@ def _mesh(cards: Path | None, *, stack: Path | None, data: Path | None) -> Itera
         if running is None:
             raise Misconfigured("VM-1102", what="no stack runs there", where=str(folder),
                                 todo=f"vigimesh dev --data {folder}, or leave --stack out")  # fmt: skip
-        base = Settings.for_stack(running.urls, read_settings(os.environ))
-        named = str(cards.expanduser().resolve()) if cards else DEMO_CARDS
-        settings = replace(base, mesh=replace(base.mesh, cards=named))
+        settings = Settings.for_stack(running.urls, given)
         clock = SystemClock()
-        origin = cards_of(settings).origin
         fleet = None
-        if stack and read_mesh(folder):
-            _say("the mesh that runs there does the work, with its own cards")
+        if stack and (other := read_mesh(folder)):
+            if cards:
+                raise _cards_of_another(folder)
+            origin = other.cards
+            _say(f"mesh: the one that process {other.pid} keeps does the work, with its own cards")
         else:
             held.enter_context(hold_mesh(folder))
+            _say("mesh: topics, schemas, tables, documents")
             prepare(settings)
             fleet = held.enter_context(Fleet(worker_programs(settings, folder), on_restart=_tell_restart))
+            _say("mesh: workers are starting")
             fleet.wait_ready(Deadline.after(clock, READY_S))
+            _say("mesh: ready; cases are on their way")
         codec = Codec(RegistrySchemas(registry_options(settings)))
         yield Mesh(settings=settings, stack=running, fleet=fleet, codec=codec, clock=clock, origin=origin)
+
+
+def _cards_of_another(folder: Path) -> Misconfigured:
+    """Return the error for cards that a mesh which runs already would not follow."""
+    return Misconfigured(
+        "VM-1102", what="--cards has no effect on a mesh that runs already", where=str(folder),
+        todo="leave --cards out, or stop that mesh and run again; `vigimesh dev` takes its cards from VIGIMESH_CARDS",
+    )  # fmt: skip
 
 
 @contextmanager
 def _thrown_away() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="vigimesh-run-")
+    if os.geteuid() == 0:
+        # PostgreSQL's own user must pass through; nobody may list it.
+        Path(folder).chmod(0o711)
     try:
         yield folder
     finally:
@@ -144,7 +165,8 @@ def _thrown_away() -> Iterator[str]:
 
 def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_wanted: bool) -> int:
     rest_collector()
-    kafka = common(mesh.settings.kafka.bootstrap, dict(mesh.settings.kafka.options))
+    # What goes wrong is told by the run itself; the client's own lines would fill the screen after Ctrl-C.
+    kafka = {**common(mesh.settings.kafka.bootstrap, dict(mesh.settings.kafka.options)), "log_level": 0}
     tail = Tail(kafka, mesh.codec)
     tail.start()
     starts = {part: end for part, (_, end) in bounds(kafka, RECKONED).items()}

@@ -37,12 +37,17 @@ NOT_RUNNING = 4
 def up_command(
     data: Data = None,
     as_json: AsJson = False,
-    kafka_port: Annotated[int, typer.Option(help="Port for Kafka; 0 chooses a free one.")] = 0,
+    kafka_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port for Kafka; 0 chooses a free one.")
+    ] = 0,
     registry_port: Annotated[
-        int, typer.Option(help="Port for the schema registry; 0 chooses a free one.")
+        int, typer.Option(min=0, max=65_535, help="Port for the schema registry; 0 chooses a free one.")
     ] = 0,
 ) -> None:
-    """Start the stack, or find the one that runs, and leave it running until `vigimesh stack down`."""
+    """Start the stack, or find the one that runs.
+
+    It goes on running until `vigimesh stack down`.
+    """
     from vigimesh.app.devstack import Wishes, up
     from vigimesh.app.devstack.progress import Terminal
 
@@ -53,7 +58,10 @@ def up_command(
 
 @app.command("status")
 def status_command(data: Data = None, as_json: AsJson = False) -> None:
-    """Show the stack that runs and answers; exit status 4 when there is none."""
+    """Show the stack that runs and answers.
+
+    Exit status 4 when there is none.
+    """
     from vigimesh.app.devstack import status
 
     stack = status(_folder(data))
@@ -67,7 +75,10 @@ def status_command(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command("down")
 def down_command(data: Data = None, as_json: AsJson = False) -> None:
-    """Stop the stack and return when every process is gone; its data is kept."""
+    """Stop the stack; its data is kept.
+
+    Returns when every process is gone.
+    """
     from vigimesh.app.devstack import down
 
     stopped = down(_folder(data))
@@ -101,7 +112,11 @@ def _show(stack: Stack, as_json: bool) -> None:
         }
         typer.echo(json.dumps(body))
         return
-    ending = "it ends with the process that started it" if stack.attached else "stop it: vigimesh stack down"
+    ending = (
+        "it ends with the process that started it"
+        if stack.attached
+        else f"stop it: vigimesh stack down --data {stack.data_dir}"
+    )
     typer.echo(f"stack in {stack.data_dir}, up since {since}; {ending}")
     for name, url in asdict(stack.urls).items():
         typer.echo(f"  {name:9} {url}")
