@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +20,22 @@ from vigimesh.events.topics import BY_NAME
 
 #: Wire v0 is a zero byte and a 4-byte big-endian schema id; v1 is a one byte and a 16-byte GUID.
 _V0_BYTES, _V1_BYTES = 5, 17
+
+_learning = threading.Lock()
+_learned: set[type] = set()
+
+
+def learn_classes() -> None:
+    """Let msgspec work out each event class once, one thread at a time.
+
+    It does so at a class's first use, and a second thread that comes upon a class half worked out ends the process with a
+    segmentation fault (msgspec 0.22): the lanes of a stage are threads that read their first records at the same time.
+    """
+    with _learning:
+        for cls in {topic.event for topic in BY_NAME.values()} - _learned:
+            with suppress(msgspec.ValidationError):
+                msgspec.convert({}, cls)
+            _learned.add(cls)
 
 
 class Schemas(Protocol):
@@ -45,6 +63,10 @@ class Codec:
     _ours: dict[type, Any] = field(default_factory=dict)
     _theirs: dict[bytes, Any] = field(default_factory=dict)
     _remembered: Remembered = field(default_factory=Remembered)
+
+    def __post_init__(self) -> None:
+        """Make every class known to msgspec before threads share it."""
+        learn_classes()
 
     def schema_id(self, topic: str) -> int:
         """Return the registry id of the schema that we write to `topic`."""
