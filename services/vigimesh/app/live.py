@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from vigimesh.app.tail import Tail
 from vigimesh.events.topics import LANES, STAGES
@@ -28,7 +29,7 @@ def live(tail: Tail, told: Callable[[], str]) -> Iterator[None]:
         yield
         return
     with Live(
-        get_renderable=lambda: _table(tail, told()),
+        get_renderable=lambda: _picture(tail, told()),
         console=console,
         refresh_per_second=_PER_S,
         transient=True,
@@ -36,8 +37,13 @@ def live(tail: Tail, told: Callable[[], str]) -> Iterator[None]:
         yield
 
 
-def _table(tail: Tail, title: str) -> Table:
-    table = Table(title=title, title_justify="left")
+def _picture(tail: Tail, told: str) -> Group:
+    # The line stands beside the table, not in it: a title is folded to the table's width.
+    return Group(Text(told), _table(tail))
+
+
+def _table(tail: Tail) -> Table:
+    table = Table()
     table.add_column("stage")
     for lane in LANES:
         table.add_column(lane, justify="right")

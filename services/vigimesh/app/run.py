@@ -284,7 +284,10 @@ def _rss(pid: int) -> int:
 
 
 def _tell_restart(restart: Restart) -> None:
-    _say(f"worker {restart.stage} ended with status {restart.status}; started again in {restart.pause_s:g} s")
+    _say(
+        f"worker {restart.stage} ended with status {restart.status}; starting it again in {restart.pause_s:g} s: "
+        f"{restart.cause}"
+    )
 
 
 def _say(text: str) -> None:
