@@ -16,8 +16,10 @@ from vigimesh.app.case_story import Step
 #: Colour of a lane, as in the other tables.
 _LANES = {"hot": "red", "warm": "yellow", "cold": "cyan"}
 
-#: Characters of a reason shown in the list; the whole stands in `show`.
-_REASON_CHARS = 60
+_COLUMNS = ("accepted", "case", "message", "workflow", "lane", "where", "grade", "due")
+
+#: Characters of a reason in the list, at most and at least; the whole stands in `show`.
+_REASON_CHARS, _REASON_LEAST_CHARS = 200, 30
 
 #: Cells of the widest bar of a trace.
 _BAR_CELLS = 40
@@ -27,20 +29,34 @@ _ASIDE = frozenset({"AuditRecorded", "HeadMoved", "RetrievalMeasured", "UsageRec
 
 
 def show_list(console: Console, lines: Sequence[Listed], left_out: int) -> None:
-    """Show one line per message."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("accepted", "case", "message", "workflow", "lane", "where", "grade", "due", "reason"):
-        table.add_column(name, overflow="fold" if name in ("case", "reason") else "ellipsis")
-    for line in lines:
-        short = line.reason[:_REASON_CHARS] + ("…" if len(line.reason) > _REASON_CHARS else "")
-        table.add_row(
-            f"{line.accepted_at:%Y-%m-%d %H:%M:%S}", escape(line.case_id), line.message_id[:12], line.workflow,
-            _lane(line.lane), line.decision or line.place, "" if line.grade is None else str(line.grade),
-            f"{line.due_at:%Y-%m-%d}" if line.due_at else "", escape(short),
-        )  # fmt: skip
+    """Show one line per message; the reason only where there is room for some of it."""
+    rows = [_cells(line) for line in lines]
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for name in _COLUMNS:
+        table.add_column(name, no_wrap=name != "case", overflow="fold")
+    taken = sum(max(map(len, column)) + 1 for column in zip(_COLUMNS, *rows, strict=True))
+    room = min(console.width - taken, _REASON_CHARS)
+    if room >= _REASON_LEAST_CHARS:
+        table.add_column("reason", no_wrap=True)
+    for line, cells in zip(lines, rows, strict=True):
+        shown = [_lane(cell) if cell == line.lane else escape(cell) for cell in cells]
+        if room >= _REASON_LEAST_CHARS:
+            shown.append(escape(line.reason if len(line.reason) <= room else line.reason[: room - 1] + "…"))
+        table.add_row(*shown)
     console.print(table)
+    if lines and room < _REASON_LEAST_CHARS:
+        console.print("the reasons: vigimesh case show ID, or in a wider terminal here")
     if left_out:
         console.print(f"… and {left_out:,} more; --limit N shows more, --json with --limit 0 all")
+
+
+def _cells(line: Listed) -> tuple[str, ...]:
+    """Return what stands in `_COLUMNS`."""
+    return (
+        f"{line.accepted_at:%Y-%m-%d %H:%M}", line.case_id, line.message_id[:12], line.workflow, line.lane,
+        line.decision or line.place, "" if line.grade is None else str(line.grade),
+        f"{line.due_at:%Y-%m-%d}" if line.due_at else "",
+    )  # fmt: skip
 
 
 def show_history(console: Console, case_id: str, steps: Sequence[Step]) -> None:

@@ -1,0 +1,42 @@
+"""The list of cases fits the terminal: nothing but a long case id may be folded."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from vigimesh.app.case_history import Listed
+from vigimesh.app.case_view import show_list
+
+ONE = Listed(
+    case_id="default/0038865", message_id="a21eb38e684f4d1e9e0b0f6a6c0f9a11",
+    accepted_at=datetime(2026, 3, 2, 12, 29, 42, tzinfo=UTC), place="in_review", workflow="regulatory_prep",
+    lane="warm", decision="auto_accepted", grade=2, serious="no", due_at=datetime(2026, 3, 17, tzinfo=UTC),
+    reason="For a person: rule non_valid of card vaccine_triage " * 4, triage_s=0.4,
+)  # fmt: skip
+
+
+def listed(width: int, *lines: Listed) -> list[str]:
+    out = io.StringIO()
+    show_list(Console(file=out, width=width, highlight=False), lines, 0)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize("width", [100, 140, 200])
+def test_a_message_is_one_line_with_every_word_whole(width: int) -> None:
+    head, row, *rest = listed(width, ONE)
+    assert len(row) <= width
+    for word in ("default/0038865", "a21eb38e684f", "regulatory_prep", "auto_accepted", "2026-03-17"):
+        assert word in row
+    assert ("reason" in head) == ("For a person" in row) == (width >= 140)
+    # Where there is no room for it, the list says where the reason is.
+    assert bool(rest) == (width < 140)
+
+
+def test_a_long_id_is_folded_and_not_cut() -> None:
+    long = replace(ONE, case_id="default/" + "x" * 60)
+    assert "".join(listed(100, long)).count("x") == 60
