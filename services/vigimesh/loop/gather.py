@@ -86,7 +86,16 @@ def _encode(worker: Worker, work: Work, now: datetime) -> tuple[Work, list[Write
 def _records(worker: Worker, work: Work, now: datetime) -> list[Write]:
     """Return the records of one outcome; raises `Refused` VM-1005 when one is larger than its topic takes."""
     emits = _emits(worker, work)
-    writes = [*_outputs(worker, work, emits, now), _audit(worker, work, emits, now)]
+    pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
+    trace = _traceparent(worker, work)
+    # Index -1 names the audit record itself, the others what is handed on.
+    own, *outputs = (
+        ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
+        for index in range(-1, len(emits))
+    )
+    audit = _audit(worker, work, emits, tuple(outputs))
+    named = zip((*emits, audit), (*outputs, own), strict=True)
+    writes = [_write(worker, emit, (event_id, trace), now) for emit, event_id in named]
     for write in writes:
         size = len(write.value) + len(write.key) + sum(len(value) for _, value in write.headers)
         if size > RECORD_BYTES:
@@ -113,14 +122,6 @@ def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
             workflow=envelope.workflow, lane=envelope.lane,
         ),
     )  # fmt: skip
-
-
-def _outputs(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -> Iterator[Write]:
-    pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
-    trace = _traceparent(worker, work)
-    for index, emit in enumerate(emits):
-        event_id = ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
-        yield _write(worker, emit, (event_id, trace), now)
 
 
 def _write(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) -> Write:
@@ -162,11 +163,10 @@ def span_of(envelope: Envelope, stage: str) -> str:
     return ids.span_id(f"{stage}|{envelope.id}")
 
 
-def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -> Write:
+def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], outputs: tuple[str, ...]) -> Emit:
     outcome, envelope = work.outcome, work.envelope
     answers = _pack.encode(work.answers) if work.answers else b""
     large = len(answers) > INLINE_BYTES
-    pass_number = outcome.pass_number if isinstance(outcome, Done) else 1
     event = AuditRecorded(
         case_id=work.input.key if work.input else envelope.subject,
         message_id=envelope.messageid or next((e.messageid for e in emits if e.messageid), ""),
@@ -178,16 +178,13 @@ def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], now: datetime) -
         input_digest=ids.digest(work.record.value),
         answers=b"" if large else answers,
         answers_ref=worker.spill(answers) if large else "",
-        outputs=tuple(
-            ids.event_id(envelope.id, worker.stage.name, pass_number, index) for index in range(len(emits))
-        ),
+        outputs=outputs,
     )
-    emit = Emit(
+    workflow, lane = _label(work)
+    return Emit(
         topic=topic("audit"), key=work.record.key.decode("utf-8", "replace"), event=event,
-        messageid=event.message_id, workflow=_label(work)[0], lane=_label(work)[1],
+        messageid=event.message_id, workflow=workflow, lane=lane,
     )  # fmt: skip
-    event_id = ids.event_id(envelope.id, worker.stage.name, pass_number, -1)
-    return _write(worker, emit, (event_id, _traceparent(worker, work)), now)
 
 
 def _label(work: Work) -> tuple[str, str]:
