@@ -9,7 +9,7 @@ from typing import Any
 
 import confluent_kafka as ck
 
-from vigimesh.errors import Transient
+from vigimesh.adapters.history import bounds
 from vigimesh.events.classes import FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import from_headers
@@ -17,8 +17,6 @@ from vigimesh.events.topics import topic
 
 _FLOW = topic("flow")
 _OUTCOMES = tuple(topic(name) for name in ("case.decided", "case.review", "deadletter", "parked"))
-#: Seconds for the broker to answer when the tail begins.
-_ASK_S = 10.0
 #: Seconds between two looks at the topics: a screen is read no faster.
 _LOOK_S = 0.2
 
@@ -42,8 +40,8 @@ class Tail:
         )
         self._consumer.assign(
             [
-                *self._parts(_FLOW, end=True),
-                *(part for name in _OUTCOMES for part in self._parts(name, end=False)),
+                ck.TopicPartition(name, number, end if name == _FLOW else first)
+                for (name, number), (first, end) in bounds(settings, (_FLOW, *_OUTCOMES)).items()
             ]
         )
         self._stop = threading.Event()
@@ -52,24 +50,6 @@ class Tail:
         self.taken: Counter[tuple[str, str]] = Counter()
         #: Messages, or events without one, that have an outcome.
         self.concluded: set[str] = set()
-
-    def _parts(self, name: str, *, end: bool) -> list[ck.TopicPartition]:
-        """Return the partitions of a topic, to be read from their end or from their start."""
-        try:
-            known = self._consumer.list_topics(name, timeout=_ASK_S).topics[name].partitions
-            return [
-                ck.TopicPartition(
-                    name,
-                    number,
-                    self._consumer.get_watermark_offsets(ck.TopicPartition(name, number), timeout=_ASK_S)[
-                        end
-                    ],
-                )
-                for number in known
-            ]
-        except ck.KafkaException as error:
-            raise Transient("VM-1301", what=f"the topics cannot be read: {error.args[0].name()}", where=name,
-                            todo="vigimesh stack status") from error  # fmt: skip
 
     def start(self) -> None:
         """Begin to follow."""
