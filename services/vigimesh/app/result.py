@@ -78,7 +78,7 @@ def fields(result: Result) -> dict[str, Any]:
             {"lane": lane, "workflow": workflow, "decision": word, "cases": count}
             for (lane, workflow, word), count in result.reckoning.decisions.items()
         ],
-        "skipped_files": len(tally.skipped),
+        "skipped_files": tally.skipped_files,
         "skipped": [{"file": one.source, "why": one.why} for one in tally.skipped],
         "refusals": [str(one) for one in tally.refusals],
         "remarks": [f"{one.source}: {one.what}" for one in tally.remarks],
@@ -98,12 +98,12 @@ def show(result: Result) -> None:
         console.print(_cases(result))
         console.print(_times(result))
     console.print(_waiting(result) if result.reckoning.waiting else "waits for a person: no case")
-    for title, lines in (
-        ("refused (bytes kept in the object store)", [str(one) for one in tally.refusals]),
-        ("files without a case", [f"{one.source}: {one.why}" for one in tally.skipped]),
-        ("remarks", [f"{one.source}: {one.what}" for one in tally.remarks]),
+    for title, lines, total in (
+        ("refused (bytes kept in the object store)", [str(one) for one in tally.refusals], tally.refused),
+        ("files without a case", [f"{one.source}: {one.why}" for one in tally.skipped], tally.skipped_files),
+        ("remarks", [f"{one.source}: {one.what}" for one in tally.remarks], len(tally.remarks)),
     ):
-        _list(console, title, lines)
+        _list(console, title, lines, total)
     console.print(
         f"read {tally.read + result.extra} = accepted {check.accepted} + refused {tally.refused}\n"
         f"accepted {check.accepted} = decided {check.decided} + in review {check.in_review} + parked {check.parked}"
@@ -174,14 +174,15 @@ def _lane_order(lane: str) -> tuple[int, str]:
     return (LANES.index(lane) if lane in LANES else len(LANES), lane)
 
 
-def _list(console: Console, title: str, lines: list[str]) -> None:
+def _list(console: Console, title: str, lines: list[str], total: int) -> None:
+    """Print the first lines of a list, and how many of `total` are not shown."""
     if not lines:
         return
     console.print(f"[bold]{title}[/bold]")
     for line in lines[:_LINES]:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
-    if len(lines) > _LINES:
-        console.print(f"  and {len(lines) - _LINES} more")
+    if total > _LINES:
+        console.print(f"  and {total - _LINES} more")
 
 
 def _money(result: Result) -> str:

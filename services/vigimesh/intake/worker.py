@@ -34,10 +34,11 @@ TRIES = 5
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """What a door did: `read` = `accepted` + `refused`; files without a case apart."""
+    """What a door did: `read` = `accepted` + `refused`; files without a case apart. The lists hold at most `SHOWN`."""
 
     accepted: int = 0
     refused: int = 0
+    skipped_files: int = 0
     message_ids: set[str] = field(default_factory=set)
     refusals: list[Refusal] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Door:
                 _keep(tally.refusals, item)
                 return [self._refused(item)]
             case Skipped():
+                tally.skipped_files += 1
                 _keep(tally.skipped, item)
             case Remark():
                 _keep(tally.remarks, item)
