@@ -62,6 +62,8 @@ def _record(cls: type, named: set[str], names: tuple[str, ...] | None = None) ->
         entry: Schema = {"name": field.name, "type": _type(plain, named), "doc": doc}
         if field.default is not dataclasses.MISSING:
             entry["default"] = _default(field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            entry["default"] = _default(field.default_factory())
         fields.append(entry)
     return {
         "type": "record",

@@ -5,7 +5,7 @@ Frozen values. Money is integer micro-units of the card's currency; a moment is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated as A
 
@@ -306,6 +306,7 @@ class FlowCounted:
     produced: A[int, "events handed on"]
     dead_lettered: A[int, "records given up"] = 0
     parked: A[int, "records made to wait"] = 0
+    sent: A[dict[str, int], "records written per topic a stage reads, so that lag is known per topic and workflow"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,6 +329,7 @@ class ThrottleOrdered:
     tier_ceiling: A[str, "highest tier allowed: tools, small, large or person"]
     calls_per_minute: A[int, "model calls allowed"]
     yields: A[bool, "whether the lane gives way to hotter ones"]
+    share_percent: A[int, "share of its time that a lane may work while it yields; 0: its records wait, parked"] = 100
     reason: A[str, "why"]
 
 

@@ -17,6 +17,8 @@ DOORS = ("urgent", "normal")
 #: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each (DESIGN part 2).
 LANE_STAGES = ("planner", "retriever", "tool-executor")
 STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
+#: Processes of their own that are no stage, with the topics their group reads.
+BACKGROUND = (("resumer", ("parked",)), ("controller", ("throttle",)))
 
 #: archived: kept until the archivist has copied it; compacted: newest per key; forever: never deleted.
 Policy = Literal["archived", "compacted", "forever"]
@@ -83,12 +85,12 @@ TOPICS: tuple[Topic, ...] = (
          "decision, grade, reason-of-record, versions used"),
     _row("case.review", e.ReviewRequested, (("supervisor",), ("console",)), _CASE,
          "what a person must decide, and by when"),
-    _row("parked", e.EventParked, (STAGES, ("resumer",)), ("event id", "compacted"),
+    _row("parked", e.EventParked, ((*STAGES, "resumer"), ("resumer",)), ("event id", "compacted"),
          "an event that waits until a moment, as it was"),
     _row("usage", e.UsageRecorded, (STAGES, ("spend",)), _CASE, "each priced thing"),
     _row("retrieval.telemetry", e.RetrievalMeasured, (("retriever",), ("librarian",)),
          ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
-    _row("flow", e.FlowCounted, (STAGES, ("controller",)), ("workflow", "archived"),
+    _row("flow", e.FlowCounted, ((*STAGES, "resumer", "operator"), ("controller",)), ("workflow", "archived"),
          "records consumed and produced in each transaction"),
     _row("flow.totals", e.FlowTotalled, (("controller",), ("controller",)), ("workflow", "compacted"),
          "totals with the offsets they stand at"),
@@ -98,9 +100,9 @@ TOPICS: tuple[Topic, ...] = (
          "a document has a new version"),
     _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
          "which card, rule set, price book or model came into force when"),
-    _row("audit", e.AuditRecorded, (("intake", *STAGES), ("notary",)), _CASE,
+    _row("audit", e.AuditRecorded, (("intake", *STAGES, "resumer", "operator"), ("notary",)), _CASE,
          "who or what did what, when, why, with the answers used"),
-    _row("deadletter", e.EventDeadLettered, (STAGES, ("operator",)), ("event id", "compacted"),
+    _row("deadletter", e.EventDeadLettered, ((*STAGES, "operator"), ("operator",)), ("event id", "compacted"),
          "an event that could not be worked on, with its cause"),
 )  # fmt: skip
 
@@ -138,9 +140,10 @@ def inputs_of(stage: str, lane: str | None) -> tuple[str, ...]:
 
 
 def groups() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return every consumer group of the stages with the topics it reads."""
+    """Return every consumer group of the stages and background processes with the topics it reads."""
     rows: list[tuple[str, tuple[str, ...]]] = []
     for stage in STAGES:
         lanes: tuple[str | None, ...] = LANES if stage in LANE_STAGES else (None,)
         rows.extend((group_of(stage, lane), inputs_of(stage, lane)) for lane in lanes)
+    rows.extend((f"{PREFIX}{name}", tuple(map(topic, names))) for name, names in BACKGROUND)
     return tuple(rows)

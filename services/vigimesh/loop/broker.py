@@ -9,13 +9,17 @@ Which error means what (the adapter maps, the loop decides):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
+
+
+#: Seconds that work in hand has to finish when its partition is taken away; then it is left and done again elsewhere.
+DRAIN_S = 2.0
 
 
 class InDoubt(Transient):
@@ -56,25 +60,30 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a poll gave. `owned` are the partitions that may be worked on after it; `group` is the metadata captured then.
+    """What a poll gave.
 
-    `assigned` and `revoked` say what changed since the last poll; state of revoked partitions is gone already.
+    `owned` are the partitions that may be worked on after it; `group` is the metadata captured then, and the only one
+    that a commit may use until the next poll has returned. `assigned` and `revoked` say what changed since the last
+    poll, the former with the committed position where reading begins; a partition that went and came back is in both,
+    and counts as revoked first. `ends` names partitions that have been read to their end: nothing below that offset is
+    still to come (transaction markers take offsets and are never handed out).
     """
 
     records: tuple[Record, ...] = ()
     owned: frozenset[Part] = frozenset()
-    assigned: frozenset[Part] = frozenset()
+    assigned: Mapping[Part, Position] = field(default_factory=dict)
     revoked: frozenset[Part] = frozenset()
+    ends: Mapping[Part, int] = field(default_factory=dict)
     group: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """A record to be written."""
+    """A record to be written; `value` is `None` in a tombstone of a compacted topic."""
 
     topic: str
     key: bytes
-    value: bytes
+    value: bytes | None
     headers: Headers = field(default_factory=list)
 
 
@@ -87,31 +96,37 @@ def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
                      where=f"{first.topic}-{first.partition}", todo="vigimesh topics apply")  # fmt: skip
 
 
-class Consumer(Protocol):
-    """Reads committed records of one group."""
+#: Called, and waited for, when partitions are about to be taken away: finish and commit what is in hand of them.
+Leave = Callable[[frozenset[Part]], Awaitable[None]]
 
-    async def poll(self, max_records: int, timeout_s: float) -> Batch:
+
+class Consumer(Protocol):
+    """Reads committed records of one group. One poll at a time; `hold` and `unhold` may come while one is under way."""
+
+    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
         """Return at most `max_records` records of owned partitions, waiting up to `timeout_s` for the first.
 
+        Records of a partition come in offset order and none is left out, from the position it was assigned or unheld
+        with. The topics come in the order of urgency that the consumer was made with. `leave` is awaited before
+        partitions are given up, at most `DRAIN_S`; the group metadata captured before is good until it returns.
         Raises `Broken` VM-1305 when a partition has no committed offset, `Transient` when the broker is away: then no
         record was taken, and the next poll gives it.
         """
         ...
 
     async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
-        """Return the group's committed position of each partition that has one."""
-        ...
-
-    def seek(self, positions: Mapping[Part, Position]) -> None:
-        """Go on reading at these positions; partitions that are not owned any more are passed over."""
+        """Return the group's committed position of each partition that has one; waits for transactions that are ending."""
         ...
 
     def hold(self, part: Part) -> None:
-        """Fetch nothing more of a partition until `unhold`; one that is not owned is passed over."""
+        """Hand out nothing more of a partition until `unhold`; one that is not owned is passed over.
+
+        Also what a poll under way has fetched of it already is not handed out.
+        """
         ...
 
-    def unhold(self, part: Part, position: Position) -> None:
-        """Fetch again after `hold`, from `position` on."""
+    def unhold(self, part: Part, offset: int) -> None:
+        """Hand out again after `hold`, from `offset` on."""
         ...
 
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
