@@ -1,202 +1,115 @@
 """A broker in memory with Kafka's transactions: what parity and simulation run the real loop on.
 
-It keeps what matters for exactly-once: offsets with commit markers, read-committed visibility up to the first open
-transaction, aborts, one epoch per transactional id, group generations, group offsets inside the transaction. A hook is
-called at each step with its name, so that a test can fail it there (`raise`) before or after it took effect.
+The log and its transactions are in `memory_log`, the groups in `memory_group`; here they are one broker, with the
+consumer and the producer that the loop is given. A hook is called at each step with its name, so that a test can fail it
+there (`raise`) before or after it took effect.
 """
 
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from vigimesh.clock import Clock
-from vigimesh.errors import Broken, Fenced, Transient
-from vigimesh.events.envelope import Headers
-from vigimesh.loop.broker import Batch, InDoubt, Part, Position, Record, TooLarge, Write
+from vigimesh.adapters.memory_group import Group, Member
+from vigimesh.adapters.memory_log import EndTxn, MemoryLog
+from vigimesh.clock import Clock, Deadline
+from vigimesh.errors import Broken, Transient
+from vigimesh.loop.broker import DRAIN_S, Batch, InDoubt, Leave, Part, Position, Record, TooLarge, Write
 
-#: Called with the step's name (`poll`, `begin`, `write`, `offsets`, `commit.before`, `commit.after`, `abort`).
+#: Called with the step's name (`poll`, `begin`, `write`, `offsets`, `commit.before`, `commit.after`, `abort`, `renew`,
+#: `committed`, `restore`).
 Hook = Callable[[str], None]
+#: What becomes of an EndTxn on its way: acted on now; lost; kept until `deliver`; or acted on now and kept as well, as
+#: when a client sends it again because the answer took too long. A request lost or kept leaves its sender in doubt.
+Fate = Literal["now", "lost", "kept", "twice"]
+#: Seconds between two looks at a position whose transaction is still ending.
+_STABLE_S = 0.05
+#: Seconds to wait for such a position: a transaction lasts 10 s at most, and then it is aborted.
+_STABLE_LIMIT_S = 15.0
 
 
-@dataclass(slots=True)
-class _Entry:
-    key: bytes
-    value: bytes | None
-    headers: Headers
-    at: datetime
-    state: str  # open, committed, aborted or marker
-
-
-@dataclass(slots=True)
-class _Transaction:
-    parts: dict[Part, list[int]] = field(default_factory=dict)
-    positions: dict[Part, Position] = field(default_factory=dict)
-    group: str = ""
-
-
-@dataclass(slots=True)
-class _Group:
-    topics: tuple[str, ...]
-    members: list[MemoryConsumer] = field(default_factory=list)
-    generation: int = 0
-    offsets: dict[Part, Position] = field(default_factory=dict)
-
-
-class MemoryBroker:
-    """Topics with `partitions` each; records stay until the process ends."""
+class MemoryBroker(MemoryLog):
+    """Topics with `partitions` each, and the groups that read them."""
 
     def __init__(
         self, topics: Sequence[str], clock: Clock, *, partitions: int = 4, record_bytes: int = 4 << 20
     ) -> None:
         """Create the topics, empty."""
-        self.clock = clock
-        self.partitions = partitions
-        self.record_bytes = record_bytes
+        super().__init__(topics, clock, partitions=partitions, record_bytes=record_bytes)
         self.hook: Hook = lambda step: None
-        self._log: dict[Part, list[_Entry]] = {Part(t, p): [] for t in topics for p in range(partitions)}
-        self._groups: dict[str, _Group] = {}
-        self._epochs: dict[str, int] = {}
-        self._open: dict[str, _Transaction] = {}
+        self.fate: Callable[[EndTxn], Fate] = lambda request: "now"
+        self.kept: list[EndTxn] = []
+        self._groups: dict[str, Group] = {}
+        self._waiting: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
 
     def init_group(self, group: str, topics: Sequence[str]) -> None:
         """Commit offset 0 for each partition that has none, as `topics apply` does."""
-        state = self._groups.setdefault(group, _Group(tuple(topics)))
-        for part in self._parts(topics):
-            state.offsets.setdefault(part, Position(offset=0))
+        self._groups.setdefault(group, Group(tuple(topics)))
+        for part in self.parts(topics):
+            self._committed.setdefault((group, part), (0, Position(offset=0)))
 
-    def append(self, write: Write, *, partition: int | None = None) -> Part:
-        """Append a record outside any transaction, as an upstream producer does."""
-        part = Part(write.topic, self.partition_of(write.key) if partition is None else partition)
-        self._log[part].append(_Entry(write.key, write.value, write.headers, self.clock.now(), "committed"))
-        return part
-
-    def partition_of(self, key: bytes) -> int:
-        """Return the partition of a key; equal keys go to equal partitions of all topics."""
-        return zlib.crc32(key) % self.partitions
-
-    def committed_records(self, topic: str) -> list[Record]:
-        """Return all records a read-committed reader sees, partition by partition."""
-        return [r for p in range(self.partitions) for r in self.read(Part(topic, p), 0, 1 << 30)[0]]
-
-    def read(self, part: Part, offset: int, limit: int) -> tuple[list[Record], int]:
-        """Return at most `limit` committed records from `offset` on and the next offset to read."""
-        found: list[Record] = []
-        log = self._log[part]
-        while offset < len(log) and len(found) < limit and log[offset].state != "open":
-            entry = log[offset]
-            if entry.state == "committed":
-                found.append(
-                    Record(
-                        part=part,
-                        offset=offset,
-                        key=entry.key,
-                        value=entry.value or b"",
-                        headers=entry.headers,
-                        at=entry.at,
-                    )
-                )
-            offset += 1
-        return found, offset
-
-    def newest(self, topic: str, partitions: Sequence[int]) -> dict[bytes, bytes]:
-        """Return the newest committed value per key; raises `Transient` VM-1306 when an open transaction is in the way."""
-        found: dict[bytes, bytes] = {}
-        for partition in partitions:
-            log = self._log[Part(topic, partition)]
-            if any(entry.state == "open" for entry in log):
-                raise Transient("VM-1306", what="an open transaction holds the end back", where=topic)
-            for entry in log:
-                if entry.state == "committed" and entry.value is None:
-                    found.pop(entry.key, None)
-                elif entry.state == "committed":
-                    found[entry.key] = entry.value or b""
+    def group(self, name: str) -> Group:
+        """Return the members of a group; those that have been silent for too long are gone."""
+        found = self._groups[name]
+        if found.expire(self.clock.monotonic_s(), self.partitions):
+            self.changed()
         return found
-
-    # Transactions, as the coordinator sees them.
-
-    def init_producer(self, transactional_id: str) -> int:
-        """Give a new epoch to the id; what an older producer left open is aborted."""
-        if transactional_id in self._open:
-            self._end(transactional_id, commit=False)
-        self._epochs[transactional_id] = self._epochs.get(transactional_id, -1) + 1
-        return self._epochs[transactional_id]
-
-    def check(self, transactional_id: str, epoch: int) -> None:
-        """Raise `Fenced` when a newer producer has the id."""
-        if self._epochs.get(transactional_id) != epoch:
-            raise Fenced(
-                "VM-1303",
-                what="fenced by a newer process with the same instance name",
-                where=transactional_id,
-            )
-
-    def add(self, transactional_id: str, write: Write) -> None:
-        """Append a record to the open transaction of the id."""
-        part = Part(write.topic, self.partition_of(write.key))
-        transaction = self._open.setdefault(transactional_id, _Transaction())
-        log = self._log[part]
-        transaction.parts.setdefault(part, []).append(len(log))
-        log.append(_Entry(write.key, write.value, write.headers, self.clock.now(), "open"))
-
-    def add_offsets(
-        self, transactional_id: str, positions: Mapping[Part, Position], group: tuple[str, int, Any]
-    ) -> None:
-        """Add positions; refused when the member lost a partition since its metadata was captured."""
-        name, generation, member = group
-        state = self._groups[name]
-        kept = {part for part, since in member.since.items() if since <= generation}
-        if member not in state.members or not set(positions) <= kept:
-            raise Transient("VM-1301", what="stale generation for a partition that was lost", where=name)
-        transaction = self._open.setdefault(transactional_id, _Transaction())
-        transaction.positions.update(positions)
-        transaction.group = name
-
-    def end(self, transactional_id: str, *, commit: bool) -> None:
-        """End the open transaction, if there is one."""
-        if transactional_id in self._open:
-            self._end(transactional_id, commit=commit)
-
-    def _end(self, transactional_id: str, *, commit: bool) -> None:
-        transaction = self._open.pop(transactional_id)
-        for part, offsets in transaction.parts.items():
-            for offset in offsets:
-                self._log[part][offset].state = "committed" if commit else "aborted"
-            self._log[part].append(_Entry(b"", b"", [], self.clock.now(), "marker"))
-        if commit and transaction.group:
-            self._groups[transaction.group].offsets.update(transaction.positions)
-
-    # Groups.
 
     def offsets(self, group: str) -> dict[Part, Position]:
         """Return the committed positions of a group."""
-        return dict(self._groups[group].offsets)
+        return {part: pos for (name, part), (_, pos) in self._committed.items() if name == group}
 
-    def join(self, group: str, member: MemoryConsumer) -> None:
-        """Let a member in and share the partitions anew."""
-        self._groups[group].members.append(member)
-        self._rebalance(self._groups[group])
-
-    def leave(self, group: str, member: MemoryConsumer) -> None:
-        """Let a member go and share its partitions among the rest."""
-        state = self._groups[group]
-        if member in state.members:
-            state.members.remove(member)
-            member.give(frozenset(), state.generation)
-            self._rebalance(state)
-
-    def _rebalance(self, state: _Group) -> None:
-        state.generation += 1
-        for at, member in enumerate(state.members):
-            own = {p for p in self._parts(state.topics) if p.partition % len(state.members) == at}
-            member.give(frozenset(own), state.generation)
-
-    def _parts(self, topics: Sequence[str]) -> list[Part]:
+    def parts(self, topics: Sequence[str]) -> list[Part]:
+        """Return the partitions of topics."""
         return [Part(topic, partition) for topic in topics for partition in range(self.partitions)]
+
+    def add_offsets(self, transactional_id: str, positions: Mapping[Part, Position], group: Any) -> None:
+        """Add positions; raises `Transient` VM-1301 when the group does not take them from this member."""
+        name, epoch, member = group
+        if not self.group(name).takes(member, epoch, positions):
+            raise Transient("VM-1301", what="stale epoch for a partition that was lost", where=name)
+        self.add_positions(transactional_id, positions, name)
+
+    def send_end(self, request: EndTxn) -> None:
+        """Send a request to end a transaction, with the `fate` that a test gives it; raises `InDoubt` without an answer."""
+        self.check(request.transactional_id, request.epoch)
+        fate = self.fate(request)
+        if fate in ("kept", "twice"):
+            self.kept.append(request)
+        if fate in ("now", "twice"):
+            self.end(request)
+        else:
+            raise InDoubt(
+                "VM-1302", what="no answer to the end of the transaction", where=request.transactional_id
+            )
+
+    def deliver(self, request: EndTxn) -> None:
+        """Let a kept request arrive now; one of an older epoch is refused without effect (nobody waits for the answer)."""
+        if request in self.kept:
+            self.kept.remove(request)
+        if self._epochs.get(request.transactional_id) == request.epoch:
+            self.end(request)
+
+    def changed(self) -> None:
+        """Wake the polls that wait; from another thread too."""
+        for woken, loop in list(self._waiting.items()):
+            if loop is _running():
+                _wake(woken)
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(_wake, woken)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when something has changed, or after a time."""
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        timer = loop.call_later(timeout_s, _wake, woken)
+        self._waiting[woken] = loop
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            del self._waiting[woken]
 
 
 class MemoryConsumer:
@@ -207,67 +120,112 @@ class MemoryConsumer:
         self._broker = broker
         self._group = group
         self._topics = tuple(topics)
-        self._joined = False
-        self._generation = 0
         self._next: dict[Part, int] = {}
-        self._given: frozenset[Part] = frozenset()
+        self._ended: dict[Part, int] = {}
         self._held: set[Part] = set()
-        self.since: dict[Part, int] = {}
+        self.member = Member()
 
-    def give(self, parts: frozenset[Part], generation: int) -> None:
-        """Take a new assignment; it is seen at the next poll, but lost partitions count as lost at once."""
-        self._given = parts
-        self._generation = generation
-        self.since = {part: self.since.get(part, generation) for part in parts}
+    def metadata(self) -> Any:
+        """Return the group metadata as it is at this moment. The loop takes that of its last poll instead."""
+        return (self._group, self.member.epoch, self.member)
 
-    async def poll(self, max_records: int, timeout_s: float) -> Batch:
-        """See `loop.broker.Consumer`. Never waits for records, but lets the event loop's other tasks have their turn."""
-        await asyncio.sleep(0)
-        self._broker.hook("poll")
-        if not self._joined:
-            self._joined = True
-            self._broker.join(self._group, self)
-        owned = frozenset(self._next)
-        gained, lost = self._given - owned, owned - self._given
+    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+        """See `loop.broker.Consumer`. Lets the event loop's other tasks have their turn at least once."""
+        deadline = Deadline.after(self._broker.clock, timeout_s)
+        self.member.polls(self._broker.clock.monotonic_s())
+        try:
+            await asyncio.sleep(0)
+            self._broker.hook("poll")
+            while True:
+                lost, gained = await self._reconcile(leave)
+                records, ends = self._fetch(max_records)
+                if lost or gained or records or ends or deadline.passed():
+                    return Batch(
+                        records=tuple(records), owned=frozenset(self._next), assigned=gained, revoked=lost,
+                        ends=ends, group=self.metadata(),
+                    )  # fmt: skip
+                await self._broker.wait(deadline.left_s())
+        finally:
+            self.member.polled(self._broker.clock.monotonic_s())
+
+    async def _reconcile(self, leave: Leave) -> tuple[frozenset[Part], dict[Part, Position]]:
+        """Give up what the group has taken away, then take what it gives and nobody holds any more."""
+        broker, member, now_s = self._broker, self.member, self._broker.clock.monotonic_s()
+        group = broker.group(self._group)
+        if group.joins(member, now_s, broker.partitions):
+            broker.changed()
+        losing = self._of(member.leaving())
+        if losing:
+            try:
+                await asyncio.wait_for(leave(losing), DRAIN_S)
+            except TimeoutError:
+                pass  # what is not done by now is left, and done again elsewhere
+        group = broker.group(self._group)
+        group.lets_go(member)
+        lost = frozenset(part for part in self._next if part.partition not in member.since)
+        if group.joins(member, broker.clock.monotonic_s(), broker.partitions) or lost:
+            broker.changed()
         for part in lost:
-            self._next.pop(part)
-            self._held.discard(part)
+            self._forget(part)
+        taken = group.takes_over(
+            member, lambda p: not any(broker.pending(self._group, x) for x in self._of((p,)))
+        )
+        return lost, self._begin(self._of(taken))
+
+    def _of(self, partitions: Sequence[int] | frozenset[int]) -> frozenset[Part]:
+        return frozenset(Part(topic, partition) for topic in self._topics for partition in partitions)
+
+    def _forget(self, part: Part) -> None:
+        del self._next[part]
+        self._ended.pop(part, None)
+        self._held.discard(part)
+
+    def _begin(self, gained: frozenset[Part]) -> dict[Part, Position]:
         committed = self._broker.offsets(self._group)
-        for part in gained:
-            if part not in committed:
-                raise Broken("VM-1305", what="no committed offset", where=f"{part.topic}-{part.partition}",
-                             todo="vigimesh topics apply")  # fmt: skip
+        for part in sorted(gained):
+            if part not in committed or committed[part].offset < self._broker.start(part):
+                raise Broken("VM-1305", what="no committed offset, or one outside the log",
+                             where=f"{part.topic}-{part.partition}", todo="vigimesh topics apply")  # fmt: skip
             self._next[part] = committed[part].offset
+        return {part: committed[part] for part in sorted(gained)}
+
+    def _fetch(self, max_records: int) -> tuple[list[Record], dict[Part, int]]:
         records: list[Record] = []
-        for part in sorted(self._next):
-            if part not in self._held:
-                found, self._next[part] = self._broker.read(
-                    part, self._next[part], max_records - len(records)
-                )
-                records.extend(found)
-        return Batch(
-            records=tuple(records), owned=frozenset(self._next), assigned=gained, revoked=lost,
-            group=(self._group, self._generation, self),
-        )  # fmt: skip
+        ends: dict[Part, int] = {}
+        for part in sorted(self._next, key=lambda p: (self._topics.index(p.topic), p.partition)):
+            if part in self._held or len(records) >= max_records:
+                continue
+            found, self._next[part] = self._broker.read(part, self._next[part], max_records - len(records))
+            records.extend(found)
+            # Told once each time the end is reached, as Kafka does.
+            if self._broker.at_end(part, self._next[part]) and self._ended.get(part) != self._next[part]:
+                ends[part] = self._ended[part] = self._next[part]
+        return records, ends
 
     async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
-        """See `loop.broker.Consumer`."""
+        """See `loop.broker.Consumer`; raises `Transient` VM-1301 when a transaction is not ended within its time."""
         self._broker.hook("committed")
+        deadline = Deadline.after(self._broker.clock, _STABLE_LIMIT_S)
+        while any(self._broker.pending(self._group, part) for part in parts):
+            if deadline.passed():
+                raise Transient(
+                    "VM-1301", what="positions of a transaction that does not end", where=self._group
+                )
+            await self._broker.wait(_STABLE_S)
         return {p: o for p, o in self._broker.offsets(self._group).items() if p in set(parts)}
-
-    def seek(self, positions: Mapping[Part, Position]) -> None:
-        """See `loop.broker.Consumer`."""
-        self._next.update({part: pos.offset for part, pos in positions.items() if part in self._next})
 
     def hold(self, part: Part) -> None:
         """See `loop.broker.Consumer`."""
         if part in self._next:
             self._held.add(part)
 
-    def unhold(self, part: Part, position: Position) -> None:
+    def unhold(self, part: Part, offset: int) -> None:
         """See `loop.broker.Consumer`."""
-        self._held.discard(part)
-        self.seek({part: position})
+        if part in self._next:
+            self._held.discard(part)
+            self._next[part] = offset
+            self._ended.pop(part, None)
+            self._broker.changed()
 
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         """See `loop.broker.Consumer`; an open transaction in the way is `Transient` at once."""
@@ -276,7 +234,8 @@ class MemoryConsumer:
 
     async def close(self) -> None:
         """See `loop.broker.Consumer`."""
-        self._broker.leave(self._group, self)
+        self._broker.group(self._group).leaves(self.member, self._broker.partitions)
+        self._broker.changed()
 
 
 class MemoryProducer:
@@ -305,10 +264,9 @@ class MemoryProducer:
     def write(self, record: Write) -> None:
         """See `loop.broker.Producer`."""
         self._check("write")
-        if len(record.value) > self._broker.record_bytes:
-            raise TooLarge(
-                "VM-1005", what=f"record of {len(record.value)} bytes is too large", where=record.topic
-            )
+        size = len(record.value or b"")
+        if size > self._broker.record_bytes:
+            raise TooLarge("VM-1005", what=f"record of {size} bytes is too large", where=record.topic)
         self._broker.add(self._id, record)
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
@@ -318,21 +276,34 @@ class MemoryProducer:
 
     async def commit(self) -> None:
         """See `loop.broker.Producer`."""
-        self._check("commit.before")
-        self._broker.end(self._id, commit=True)
+        self._broker.send_end(
+            EndTxn(transactional_id=self._id, epoch=self._check("commit.before"), commit=True)
+        )
         self._broker.hook("commit.after")
 
     async def abort(self) -> None:
         """See `loop.broker.Producer`."""
-        self._check("abort")
-        self._broker.end(self._id, commit=False)
+        self._broker.send_end(EndTxn(transactional_id=self._id, epoch=self._check("abort"), commit=False))
 
     async def close(self) -> None:
         """See `loop.broker.Producer`."""
         self._epoch = None
 
-    def _check(self, step: str) -> None:
+    def _check(self, step: str) -> int:
         if self._epoch is None:
             raise InDoubt("VM-1302", what="no producer that is trusted", where=self._id)
         self._broker.hook(step)
         self._broker.check(self._id, self._epoch)
+        return self._epoch
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
