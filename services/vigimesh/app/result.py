@@ -46,7 +46,7 @@ class Result:
         return (
             entered
             and check.balanced
-            and not (check.lost or check.duplicated or check.torn or check.in_flight)
+            and not (check.lost or check.duplicated or check.torn or check.out_of_order or check.in_flight)
         )
 
 
@@ -66,6 +66,7 @@ def fields(result: Result) -> dict[str, Any]:
         "lost": check.lost,
         "duplicated": check.duplicated,
         "torn": check.torn,
+        "out_of_order": check.out_of_order,
         "cases_per_second": _rounded(result.reckoning.cases_per_second, 1),
         "triage_p50_s": _rounded(triage.median_s, 3),
         "triage_p99_s": _rounded(triage.p99_s, 3),
@@ -108,7 +109,7 @@ def show(result: Result) -> None:
         f"read {tally.read + result.extra} = accepted {check.accepted} + refused {tally.refused}\n"
         f"accepted {check.accepted} = decided {check.decided} + in review {check.in_review} + parked {check.parked}"
         f" + dead-lettered {check.dead_lettered} + in flight {check.in_flight}\n"
-        f"lost {check.lost}, duplicated {check.duplicated}, torn {check.torn}; "
+        f"lost {check.lost}, duplicated {check.duplicated}, torn {check.torn}{_late(check.out_of_order)}; "
         f"{_text(result.reckoning.cases_per_second, 1)} cases/s; spent {_money(result)}\n"
         f"workers restarted {result.restarts}; memory at most {result.peak_rss_bytes / 2**20:.0f} MiB\n"
         f"cards: {result.cards}",
@@ -183,6 +184,11 @@ def _list(console: Console, title: str, lines: list[str], total: int) -> None:
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     if total > _LINES:
         console.print(f"  and {total - _LINES} more")
+
+
+def _late(works: int | None) -> str:
+    """Return what is said of works out of order: nothing while there are none."""
+    return f", out of order {works}" if works else ""
 
 
 def _money(result: Result) -> str:

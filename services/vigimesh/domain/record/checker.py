@@ -5,7 +5,9 @@ A *unit* is what counts as one: a message id on `case.received.*`. A received re
 
 Every unit has one place: decided, in review, dead-lettered, parked, in flight, or lost. *Lost* is a unit without an
 outcome of which no record is left that a stage has yet to take. Lost units are in none of the other places, so that
-`accepted` equals the sum of the places only while nothing is lost.
+`accepted` equals the sum of the places only while nothing is lost. *Duplicated* counts the places of a unit beyond one,
+and the works of a stage beyond the records it was given. *Out of order* are works on a record that were concluded after a
+later record of the same key: see `works`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from datetime import datetime
 
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.triage_time import Statement, TriageTimes, first_standing, times
+from vigimesh.domain.record.works import INPUTS, Committed, Works, works
 from vigimesh.events.topics import BY_NAME, DOORS, LANES, lane_topic, topic
 
 #: Where a unit may be, in the order of the sum.
@@ -26,21 +29,14 @@ _PARKED, _DEAD = topic("parked"), topic("deadletter")
 _DOOR_TOPICS = frozenset(topic(f"case.received.{door}") for door in DOORS)
 _SUPERVISE = frozenset(lane_topic("supervise", lane) for lane in LANES)
 _MIDWAY = frozenset(lane_topic(step, lane) for step in ("plan", "retrieve", "execute") for lane in LANES)
-#: What a stage reads: a record of these that nobody has taken yet keeps its message in flight.
-_INPUTS = _DOOR_TOPICS | _MIDWAY | _SUPERVISE
 #: What a stage hands on: each such record must be named by the audit record of the same transaction.
 _HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
-#: Actions of an audit record after which a stage never comes back to the event.
-_FINAL_ACTIONS = frozenset({"done", "parked", "rejected"})
 _HEAD_WRITERS = BY_NAME[topic("case.head")].writers
-
-#: Next offset to read, by topic and partition: what a group has committed.
-Committed = Mapping[tuple[str, int], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Totals derived from topics. `torn` is `None` when no audit was given; ids are units, see the module."""
+    """Totals derived from topics. `torn`, `out_of_order`: `None` when no audit was given. Ids are units, see the module."""
 
     accepted: int
     decided: int
@@ -62,6 +58,8 @@ class Check:
     duplicated_ids: tuple[str, ...] = ()
     torn_ids: tuple[str, ...] = ()
     unaccounted_ids: tuple[str, ...] = ()
+    out_of_order: int | None = None
+    out_of_order_ids: tuple[str, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -96,7 +94,7 @@ class _Unit:
     workflow: str = ""
     named_at: datetime | None = None
 
-    def place(self, taken: _Taken) -> str:
+    def place(self, taken: Works) -> str:
         """Return where the unit is: one of `PLACES`, or `lost`."""
         if self.outcomes:
             return "decided" if self.outcomes[-1].topic == _DECIDED else "in_review"
@@ -119,34 +117,19 @@ class _Unit:
         return first.lane or self.lane, (first.at - self.accepted_at).total_seconds()
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """Which stage inputs have been worked on for good, by the audit or by the groups' committed offsets."""
-
-    audited: frozenset[str] = frozenset()
-    committed: Committed = field(default_factory=dict)
-
-    def has(self, row: Row) -> bool:
-        """Return whether no stage will take this record any more, as far as is known."""
-        if row.offset < self.committed.get((row.topic, row.partition), 0):
-            return True
-        return row.headers.id in self.audited
-
-
 def check(
     rows: Iterable[Row], *, audits: Iterable[AuditFact] | None = None, committed: Committed | None = None
 ) -> Check:
     """Return what became of every accepted message.
 
-    `rows` are all committed records of the topics that stages read or write, in offset order per partition. `torn`
-    needs `audits`, and for it `rows` must hold every topic that a stage writes to. Without `audits` and `committed`
+    `rows` are all committed records of the topics that stages read or write, in offset order per partition, `audits`
+    likewise. `torn` needs `audits`, and for it `rows` must hold every topic that a stage writes to. Without `audits` and `committed`
     a unit without an outcome always counts as in flight. Only the headers of `rows` are read.
     """
     facts = None if audits is None else tuple(audits)
     kept = tuple(rows)
     units, owners = _units(kept)
-    audited = frozenset(fact.event_id for fact in facts or () if fact.action in _FINAL_ACTIONS)
-    taken = _Taken(audited, committed or {})
+    taken = works(kept, facts, committed)
     places = {name: unit.place(taken) for name, unit in units.items()}
     accepted = {name: unit for name, unit in units.items() if unit.accepted_at is not None}
     table: dict[tuple[str, str, str], int] = {}
@@ -158,11 +141,14 @@ def check(
     lost = tuple(sorted(name for name in accepted if places[name] == "lost"))
     unaccounted = tuple(sorted(set(units) - set(accepted)))
     outcomes = [row.at for unit in units.values() for row in unit.outcomes]
+    twice = {name for name, unit in units.items() if unit.extra_places()}
+    twice.update(owners.get(event, event) for event in taken.again)
+    late = tuple(sorted({owners.get(event, event) for event in taken.out_of_order}))
     return Check(
         accepted=len(accepted),
         **counts,
         lost=len(lost),
-        duplicated=sum(unit.extra_places() for unit in units.values()),
+        duplicated=sum(unit.extra_places() for unit in units.values()) + len(taken.again),
         torn=None if torn is None else len(torn),
         unaccounted=len(unaccounted),
         triage=times(unit.triage_s() for unit in accepted.values()),
@@ -170,9 +156,11 @@ def check(
         first_append_at=min((u.accepted_at for u in accepted.values() if u.accepted_at), default=None),
         last_outcome_at=max(outcomes, default=None),
         lost_ids=lost,
-        duplicated_ids=tuple(sorted(name for name, unit in units.items() if unit.extra_places())),
+        duplicated_ids=tuple(sorted(twice)),
         torn_ids=torn or (),
         unaccounted_ids=unaccounted,
+        out_of_order=None if facts is None else len(taken.out_of_order),
+        out_of_order_ids=late,
     )
 
 
@@ -181,7 +169,7 @@ def placed(rows: Iterable[Row]) -> dict[str, Placed]:
     units, _ = _units(tuple(rows))
     found = {
         name: Placed(
-            key=unit.key, place=unit.place(_Taken()), lane=unit.lane, workflow=unit.workflow,
+            key=unit.key, place=unit.place(Works()), lane=unit.lane, workflow=unit.workflow,
             accepted_at=unit.accepted_at, triage_s=unit.triage_s()[1],
         )
         for name, unit in units.items()
@@ -213,11 +201,11 @@ def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
 
 def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
     """Let the unit know one of its records."""
-    if row.topic not in _INPUTS and row.topic not in (_DECIDED, _REVIEW):
+    if row.topic not in INPUTS and row.topic not in (_DECIDED, _REVIEW):
         return
     unit = units.setdefault(name, _Unit())
     _name_lane(unit, row)
-    if row.topic in _INPUTS:
+    if row.topic in INPUTS:
         unit.inputs.append(row)
     if row.topic in _DOOR_TOPICS:
         unit.key = row.key

@@ -1,0 +1,96 @@
+"""Which record each piece of work was done on: audit records matched with the copies of an event on the topics read.
+
+An event id may stand several times on the topic it was written to: sent twice by an upstream system, resumed after it was
+parked, redriven after it was dead-lettered. Each copy is a record of its own, and a stage concludes each exactly once. All
+audits of a key lie in one partition in the order of their commits, so the n-th final audit of an event belongs to its n-th
+copy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vigimesh.domain.record.rows import AuditFact, Row
+from vigimesh.events.topics import STAGES, inputs_of
+
+#: Actions of an audit record after which a stage never comes back to that copy of the event.
+FINAL_ACTIONS = frozenset({"done", "parked", "rejected"})
+
+#: Every topic that a stage reads.
+INPUTS = frozenset(name for stage in STAGES for name in inputs_of(stage, None))
+
+#: Next offset to read, by topic and partition: what a group has committed.
+Committed = Mapping[tuple[str, int], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What the stages have concluded.
+
+    `again` names the event of each work beyond the copies there are: done twice. `out_of_order` names the event of
+    each work on a record that was concluded after a later record of the same key and partition.
+    """
+
+    #: Event id -> its copies on the topics that stages read, the oldest first.
+    copies: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    #: Event id -> final audits.
+    concluded: Mapping[str, int] = field(default_factory=dict)
+    committed: Committed = field(default_factory=dict)
+    again: tuple[str, ...] = ()
+    out_of_order: tuple[str, ...] = ()
+
+    def has(self, row: Row) -> bool:
+        """Return whether no stage will take this record any more, as far as is known."""
+        if row.offset < self.committed.get((row.topic, row.partition), 0):
+            return True
+        done = self.concluded.get(row.headers.id, 0)
+        if done == 0:
+            return False
+        copies = self.copies.get(row.headers.id, ())
+        return done >= len(copies) or any(one.place == row.place for one in copies[:done])
+
+
+def works(rows: Iterable[Row], facts: Iterable[AuditFact] | None, committed: Committed | None) -> Works:
+    """Match audits, given in offset order per partition, with the records they were made on."""
+    copies: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.topic in INPUTS:
+            copies[row.headers.id].append(row)
+    for found in copies.values():
+        if len({(row.topic, row.partition) for row in found}) > 1:
+            found.sort(key=lambda row: row.at)
+    final = [fact for fact in facts or () if fact.action in FINAL_ACTIONS and fact.stage in STAGES]
+    concluded = Counter(fact.event_id for fact in final)
+    again = [
+        event
+        for event, count in concluded.items()
+        for _ in range(count - len(copies[event]) if event in copies else 0)
+    ]
+    return Works(
+        copies=copies, concluded=concluded, committed=committed or {}, again=tuple(again),
+        out_of_order=_out_of_order(final, copies),
+    )  # fmt: skip
+
+
+def _out_of_order(final: Sequence[AuditFact], copies: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
+    """Return the events concluded behind a later record of their key.
+
+    Copies that lie in several partitions are passed over: nothing says which of them an audit was made on.
+    """
+    times: Counter[str] = Counter()
+    newest: dict[tuple[str, int, str], int] = {}
+    late = []
+    for fact in final:
+        nth = times[fact.event_id]
+        times[fact.event_id] += 1
+        found = copies.get(fact.event_id, ())
+        if nth >= len(found) or len({(row.topic, row.partition) for row in found}) > 1:
+            continue
+        row = found[nth]
+        where = (row.topic, row.partition, row.key)
+        if row.offset < newest.get(where, -1):
+            late.append(fact.event_id)
+        newest[where] = max(row.offset, newest.get(where, -1))
+    return tuple(late)
