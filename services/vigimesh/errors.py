@@ -220,6 +220,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "a need could not be met",
         "What the verb asked for (object, search) failed for good. The record is kept on the dead-letter topic with the cause.",
     ),
+    "VM-1311": (
+        "map of what is done does not fit beside the offset",
+        "A defect in vigimesh: records are refused before their map can outgrow the space. Nothing was committed and nothing is lost; restart the worker and report it.",
+    ),
     "VM-1501": (
         "knowledge base is away",
         "PostgreSQL does not answer, has not been migrated, or holds no document yet. Work waits and goes on by itself. Check `vigimesh stack status` and the setting of the database's address.",
