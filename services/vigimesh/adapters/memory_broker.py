@@ -14,7 +14,7 @@ from typing import Any, Literal
 from vigimesh.adapters.memory_group import Group, Member
 from vigimesh.adapters.memory_log import EndTxn, MemoryLog
 from vigimesh.clock import Clock, Deadline
-from vigimesh.errors import Broken, Transient
+from vigimesh.errors import Broken, Fenced, Transient
 from vigimesh.loop.broker import DRAIN_S, Batch, InDoubt, Leave, Part, Position, Record, TooLarge, Write
 
 #: Called with the step's name (`poll`, `begin`, `write`, `offsets`, `commit.before`, `commit.after`, `abort`, `renew`,
@@ -88,8 +88,10 @@ class MemoryBroker(MemoryLog):
         """Let a kept request arrive now; one of an older epoch is refused without effect (nobody waits for the answer)."""
         if request in self.kept:
             self.kept.remove(request)
-        if self._epochs.get(request.transactional_id) == request.epoch:
+        try:
             self.end(request)
+        except Fenced:
+            return
 
     def changed(self) -> None:
         """Wake the polls that wait; from another thread too."""
@@ -246,6 +248,7 @@ class MemoryProducer:
         self._broker = broker
         self._id = transactional_id
         self._epoch: int | None = None
+        self._sent = False
 
     def expire(self) -> None:
         """See `loop.broker.Producer`."""
@@ -256,10 +259,12 @@ class MemoryProducer:
         if self._epoch is None:
             self._broker.hook("renew")
             self._epoch = self._broker.init_producer(self._id)
+            self._sent = False
 
     def begin(self) -> None:
         """See `loop.broker.Producer`."""
         self._check("begin")
+        self._sent = False
 
     def write(self, record: Write) -> None:
         """See `loop.broker.Producer`."""
@@ -268,11 +273,13 @@ class MemoryProducer:
         if size > self._broker.record_bytes:
             raise TooLarge("VM-1005", what=f"record of {size} bytes is too large", where=record.topic)
         self._broker.add(self._id, record)
+        self._sent = True
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
         """See `loop.broker.Producer`."""
         self._check("offsets")
         self._broker.add_offsets(self._id, positions, group)
+        self._sent = True
 
     async def commit(self) -> None:
         """See `loop.broker.Producer`."""
@@ -283,11 +290,16 @@ class MemoryProducer:
 
     async def abort(self) -> None:
         """See `loop.broker.Producer`."""
-        self._broker.send_end(EndTxn(transactional_id=self._id, epoch=self._check("abort"), commit=False))
+        self._end(self._check("abort"), commit=False)
 
     async def close(self) -> None:
         """See `loop.broker.Producer`."""
         self._epoch = None
+
+    def _end(self, epoch: int, *, commit: bool) -> None:
+        if self._sent:  # a transaction that holds nothing is unknown to the broker
+            self._broker.send_end(EndTxn(transactional_id=self._id, epoch=epoch, commit=commit))
+            self._sent = False
 
     def _check(self, step: str) -> int:
         if self._epoch is None:

@@ -65,6 +65,7 @@ class MemoryLog:
         self._committed: dict[tuple[str, Part], tuple[int, Position]] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, _Transaction] = {}
+        self._ended: dict[str, bool] = {}
         self._appends = 0
 
     def changed(self) -> None:
@@ -155,6 +156,7 @@ class MemoryLog:
         """Give a new epoch to the id; what an older producer left open is aborted."""
         if transactional_id in self._open:
             self._end(transactional_id, commit=False)
+        self._ended.pop(transactional_id, None)
         self._epochs[transactional_id] = self._epochs.get(transactional_id, -1) + 1
         return self._epochs[transactional_id]
 
@@ -185,10 +187,17 @@ class MemoryLog:
         transaction.group = group
 
     def end(self, request: EndTxn) -> None:
-        """End what is open under the id *now*, if the epoch is still the newest: a late request ends a later transaction."""
-        self.check(request.transactional_id, request.epoch)
-        if request.transactional_id in self._open:
-            self._end(request.transactional_id, commit=request.commit)
+        """End what is open under the id *now*, if the epoch is still the newest: a late request ends a later transaction.
+
+        When nothing is open, a request that repeats how the last one ended is answered with success; another one raises
+        `Fenced` VM-1303 (INVALID_TXN_STATE, which a client cannot go on after).
+        """
+        name = request.transactional_id
+        self.check(name, request.epoch)
+        if name in self._open:
+            self._end(name, commit=request.commit)
+        elif self._ended.get(name) is not request.commit:
+            raise Fenced("VM-1303", what="the transaction has ended otherwise", where=name)
 
     def time_out(self) -> None:
         """Abort transactions that have lasted too long, and fence their producers."""
@@ -213,6 +222,7 @@ class MemoryLog:
 
     def _end(self, transactional_id: str, *, commit: bool) -> None:
         transaction = self._open.pop(transactional_id)
+        self._ended[transactional_id] = commit
         for part, offsets in transaction.parts.items():
             for offset in offsets:
                 self._log[part][offset].state = "committed" if commit else "aborted"
