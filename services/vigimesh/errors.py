@@ -69,7 +69,7 @@ class Broken(VigimeshError):
 
 
 #: code -> (short title, explanation with what to do). The hundreds say the room: 10 events, 11 settings and cards,
-#: 12 stack, 13 loop and broker, 14 intake, 15 knowledge, 16 objects, 17 command line.
+#: 12 stack, 13 loop and broker, 14 intake, 15 knowledge, 16 objects, 17 command line, 18 background.
 EXPLANATIONS: dict[str, tuple[str, str]] = {
     "VM-1001": (
         "not a record in the Confluent wire format",
@@ -212,6 +212,14 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "verb asked for more than 8 rounds of needs",
         "A defect in a verb. The record is kept on the dead-letter topic.",
     ),
+    "VM-1312": (
+        "partition went before its work was committed",
+        "Another worker has the partition now and does that work again; nothing is lost. When it is frequent, look for workers that come and go.",
+    ),
+    "VM-1313": (
+        "a transaction does not end",
+        "The broker's coordinator does not answer, and the client waits longer than it was told. The process ends, so that its keeper starts it again; its successor ends the transaction.",
+    ),
     "VM-1310": (
         "record given up after many tries",
         "What the record needs failed again and again. The record is kept on the dead-letter topic with the last cause.",
@@ -353,5 +361,25 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
     "VM-1708": (
         "a mesh runs on this folder already",
         "Two meshes with the same instance names would fence each other's transactions. Use the one that runs, stop it, or give `--data` another folder.",
+    ),
+    "VM-1720": (
+        "no single dead letter goes by this id",
+        "`vigimesh deadletter list` shows the ids of those that are open; give the whole one, or more of its beginning. One that was redriven or closed is not open any more.",
+    ),
+    "VM-1721": (
+        "dead letter cannot go back",
+        "The topic it left is not on this cluster, or no stage reads it in this version. Create it with `vigimesh topics apply`, or close the dead letter with its reason.",
+    ),
+    "VM-1722": (
+        "no open transaction goes by this id",
+        "`vigimesh transactions list` shows those that are open. One that has ended meanwhile needs nothing; an id that is not known is not touched, because asking for it would create it.",
+    ),
+    "VM-1723": (
+        "transactions of the cluster cannot be read",
+        "They lie on the broker's topic `__transaction_state`, which some services keep from their customers. Grant the right to read it, or use the service's own tools.",
+    ),
+    "VM-1801": (
+        "parked event has no topic to go back to",
+        "The topic it left is not on this cluster, or no stage reads it. The event is kept on the dead-letter topic as it was parked. Create the topic with `vigimesh topics apply`, then redrive: it is parked again and resumed at once.",
     ),
 }

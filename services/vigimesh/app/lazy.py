@@ -19,6 +19,10 @@ LAZY: dict[str, tuple[str, str]] = {
     "schemas": ("vigimesh.app.contract_cli:schemas_app", "Schemas of the events: register, check."),
     "cards": ("vigimesh.app.cards_cli:app", "Workflow cards: check, show."),
     "case": ("vigimesh.app.case_cli:app", "What became of a case: list, show, trace."),
+    "deadletter": (
+        "vigimesh.app.deadletter_cli:app",
+        "What could not be worked on: list, show, redrive, close.",
+    ),
     "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
 }
 
