@@ -54,9 +54,39 @@ OWNED_PARTITIONS = Metric(
     name="vigimesh.partitions.owned", kind="gauge", unit="{partition}", labels=("stage", "lane"),
     meaning="partitions this worker works on now",
 )  # fmt: skip
+PARKED_WAITING = Metric(
+    name="vigimesh.parked.waiting", kind="gauge", unit="{event}", labels=("stage",),
+    meaning="parked events of this resumer's partitions that wait for their time",
+)  # fmt: skip
+
+LAG_RECORDS = Metric(
+    name="vigimesh.lag.records", kind="gauge", unit="{record}", labels=("stage", "lane", "workflow"),
+    meaning="records that wait; `all` is every workflow; NaN while it is not known, never 0",
+)  # fmt: skip
+LAG_SECONDS = Metric(
+    name="vigimesh.lag.seconds", kind="gauge", unit="s", labels=("stage", "lane", "workflow"),
+    meaning="age of the oldest unfinished record, 0 when none waits; NaN while it is not known",
+    alarm="SRE: hot above the objective of its card",
+)  # fmt: skip
+LAG_UNKNOWN = Metric(
+    name="vigimesh.lag.unknown", kind="gauge", unit="{lane}", labels=("stage", "lane", "workflow"),
+    meaning="1 while records or seconds of this lane are not known: orders in force are held, nothing may be scaled down",
+    alarm="SRE: 1 for two minutes",
+)  # fmt: skip
+ORDERED_SHARE = Metric(
+    name="vigimesh.orders.share", kind="gauge", unit="{percent}", labels=("lane",),
+    meaning="share of its time that the controller lets a lane work; 100 when it does not yield: a lane that is slow "
+    "because it yields needs no further replicas", alarm="SRE: below 100 for an hour",
+)  # fmt: skip
+LEADING = Metric(
+    name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
+    meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
+)  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (
     CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
+    PARKED_WAITING,
+    LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE, LEADING,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

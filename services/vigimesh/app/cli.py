@@ -181,6 +181,20 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def lag(
+    data: Data = None,
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Draw the table again until Ctrl-C.")] = False,
+) -> None:
+    """Show what waits: by stage, lane and workflow.
+
+    In records and in seconds since the oldest was written. What is not known is said to be unknown, never 0; then the
+    exit status is 1.
+    """
+    raise typer.Exit(load("vigimesh.app.lag_cli:lag_command")(data, as_json=as_json, watch=watch))
+
+
+@app.command()
 def explain(
     code: Annotated[
         str,

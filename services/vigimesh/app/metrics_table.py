@@ -29,7 +29,8 @@ def metrics_document() -> str:
 
 def prometheus_name(metric: Metric) -> str:
     """Return the name under which Prometheus shows a metric."""
-    name = metric.name.replace(".", "_") + _SUFFIXES.get(metric.unit, "")
+    suffix = _SUFFIXES.get(metric.unit, "")
+    name = metric.name.replace(".", "_").removesuffix(suffix) + suffix
     return f"{name}_total" if metric.kind == "counter" else name
 
 

@@ -1,0 +1,126 @@
+"""`vigimesh lag`: how many records wait in each lane of each stage, of which workflow, and for how long."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from vigimesh.app.exits import NOT_HELD, OK
+from vigimesh.domain.control.measure import Known, Measure, Unknown
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vigimesh.adapters.lag import LagReader
+    from vigimesh.domain.control.lag import LagRow
+
+#: Seconds for what `flow` holds that the controller has not counted yet: without a controller, all of it.
+_FLOW_S = 60.0
+#: Seconds between two looks of `--watch`: a broker is asked some thirty questions at each.
+_WATCH_S = 2.0
+
+
+def lag_command(data: Path | None, *, as_json: bool, watch: bool) -> int:
+    """Print the lag and return the exit status: 1 when part of it is not known.
+
+    Raises `Misconfigured` when nothing says where the cluster is, or a card is wrong.
+    """
+    if watch and as_json:
+        raise typer.BadParameter("--watch draws a table again and again; leave --json or --watch out")
+    reader = _reader(data)
+    try:
+        if watch:
+            return _watch(reader)
+        rows = reader.look(_FLOW_S)
+    finally:
+        reader.close()
+    unknown = sum(row.state == "unknown" for row in rows)
+    if as_json:
+        typer.echo(json.dumps(document(rows)))
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(table(rows))
+        for cause in causes(rows):
+            typer.echo(f"unknown: {cause}", err=True)
+    return NOT_HELD if unknown else OK
+
+
+def document(rows: Sequence[LagRow]) -> dict[str, Any]:
+    """Return the object of `--json`: every row, also those that are done; an unknown number is null."""
+    return {"lag": [row.plain() for row in rows], "unknown": sum(row.state == "unknown" for row in rows)}
+
+
+def table(rows: Sequence[LagRow]) -> Table:
+    """Return the table: every lane of every stage, and in each the workflows that wait or are not known.
+
+    Where the lane itself is not known, the workflows that are not either add nothing and are left out.
+    """
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for name in ("stage", "lane", "workflow", "records", "oldest", "state"):
+        made.add_column(name, justify="right" if name in ("records", "oldest") else "left")
+    lanes = {(row.stage, row.lane): row.state for row in rows if not row.workflow}
+    for row in rows:
+        if row.workflow and (row.state == "done" or row.state == lanes[row.stage, row.lane] == "unknown"):
+            continue
+        made.add_row(
+            row.stage, row.lane, row.workflow or "all", _text(row.records, "{:.0f}"),
+            _text(row.seconds, "{:.1f} s"), row.state,
+        )  # fmt: skip
+    return made
+
+
+def causes(rows: Sequence[LagRow]) -> list[str]:
+    """Return why numbers are not known, each cause once with the first place it was met."""
+    found: dict[str, str] = {}
+    for row in rows:
+        for measure in (row.records, row.seconds):
+            if isinstance(measure, Unknown):
+                found.setdefault(measure.cause, f"{row.stage} {row.lane}")
+    return [f"{cause} ({place})" for cause, place in found.items()]
+
+
+def _text(measure: Measure, form: str) -> str:
+    if isinstance(measure, Known):
+        return ("≤ " if measure.at_most else "") + form.format(measure.value)
+    return "unknown"
+
+
+def _watch(reader: LagReader) -> int:
+    """Draw the table until Ctrl-C."""
+    import threading
+
+    from rich.live import Live
+
+    never = threading.Event()
+    with Live(table(reader.look(_FLOW_S)), auto_refresh=False) as screen:
+        while not never.wait(_WATCH_S):
+            screen.update(table(reader.look(_WATCH_S)), refresh=True)
+    return OK
+
+
+def _reader(data: Path | None) -> LagReader:
+    from vigimesh.adapters.kafka import common
+    from vigimesh.adapters.lag import LagReader
+    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.card_files import cards_of
+    from vigimesh.app.config_cli import located
+    from vigimesh.app.mesh import registry_options
+    from vigimesh.clock import SystemClock
+    from vigimesh.events.codec import Codec
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url")
+    return LagReader(
+        common(settings.kafka.bootstrap, dict(settings.kafka.options)),
+        Codec(RegistrySchemas(registry_options(settings))),
+        [card.name for card in cards_of(settings).cards],
+        SystemClock(),
+    )
