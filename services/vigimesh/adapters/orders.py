@@ -1,0 +1,154 @@
+"""Follows `throttle` in a thread of its own and tells a worker which orders are in force."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from vigimesh.clock import Clock
+from vigimesh.errors import Refused, VigimeshError
+from vigimesh.events.classes import ThrottleOrdered
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import LANES, topic
+from vigimesh.loop.orders import Order
+
+#: Seconds that an order holds at most after it was written, and so how far back a worker that starts has to read.
+#: Those in force are repeated every 10 s.
+ORDER_S = 60.0
+#: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken.
+ORDERS_MAX = 500
+
+#: Seconds a poll waits, and how soon `close` is noticed.
+_POLL_S = 0.5
+#: Seconds for one question to the broker; only this thread waits.
+_ASK_S = 10.0
+#: Seconds before a new start after one that failed.
+_RETRY_S = 1.0
+
+_THROTTLE = topic("throttle")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class OrderBook:
+    """The newest order of each lane and workflow, by the rules that make a wrong one harmless."""
+
+    #: The highest term seen: what an older leader still writes is passed over.
+    term: int = 0
+    _newest: dict[tuple[str, str], Order] = field(default_factory=dict)
+
+    def take(self, ordered: ThrottleOrdered, at: datetime) -> None:
+        """Take one order, appended at `at`.
+
+        1. One of a lower term than was seen is dropped.
+        2. The hot lane never yields, whoever says so; a lane that is not known is passed over.
+        3. A share outside 0 to 100 is passed over, and so is one of 0 for all workflows: nobody may stop a lane.
+        4. The newest of a lane and workflow counts, also when it lifts what was ordered (a share of 100).
+        5. It ends when it says, at most `ORDER_S` after it was written: what is to hold longer is repeated.
+        """
+        if ordered.term < self.term:
+            return
+        self.term = ordered.term
+        share = ordered.share_percent
+        known = ordered.lane in LANES and ordered.lane != "hot"
+        if not known or not 0 <= share <= 100 or (share == 0 and not ordered.workflow):
+            return
+        place = (ordered.lane, ordered.workflow)
+        fresh = dict(self._newest)
+        fresh.pop(place, None)
+        if share < 100:
+            ends = min(ordered.expires_at, at + timedelta(seconds=ORDER_S))
+            fresh = {other: order for other, order in fresh.items() if order.expires_at > at}
+            if len(fresh) < ORDERS_MAX:
+                fresh[place] = Order(
+                    lane=ordered.lane, workflow=ordered.workflow, share_percent=share, expires_at=ends,
+                    reason=ordered.reason,
+                )  # fmt: skip
+        self._newest = fresh  # whole at once: another thread reads it
+
+    def in_force(self, lane: str, now: datetime) -> tuple[Order, ...]:
+        """Return the orders for a lane that have not expired; never any for the hot one."""
+        return tuple(o for o in self._newest.values() if o.lane == lane and o.expires_at > now)
+
+
+class OrderReader:
+    """`loop.orders.Orders` from the broker. While it is away, what was ordered expires: full speed, never a stop."""
+
+    def __init__(self, base: Mapping[str, Any], codec: Codec, clock: Clock) -> None:
+        """Nothing is read before `start`. `base` are the settings of every client; one reader serves a process."""
+        self._base = {**base, "log_level": 0}
+        self._codec = codec
+        self._clock = clock
+        self._book = OrderBook()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="orders", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to follow the topic; returns at once."""
+        self._thread.start()
+        return self
+
+    def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
+        """See `loop.orders.Orders`."""
+        return self._book.in_force(lane, now)
+
+    def close(self) -> None:
+        """Stop following, within `_POLL_S` where the broker answers; the thread never keeps a process alive."""
+        self._stop.set()
+        self._thread.join(_POLL_S * 2)
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            consumer: Consumer | None = None
+            try:
+                consumer = self._placed()
+                while not self._stop.is_set():
+                    self._take(consumer.poll(_POLL_S))
+            except (KafkaException, VigimeshError):
+                # Broker or registry away, topic not there yet: begin anew, far enough back to miss nothing.
+                self._stop.wait(_RETRY_S)
+            finally:
+                if consumer is not None:
+                    consumer.close()
+
+    def _placed(self) -> Consumer:
+        """Return a consumer that stands where an order could still be in force."""
+        consumer = Consumer(
+            {
+                **self._base, "group.id": "vigimesh.orders", "enable.auto.commit": False, "auto.offset.reset": "error",
+                "isolation.level": "read_committed", "fetch.wait.max.ms": 500,
+            }
+        )  # fmt: skip
+        try:
+            # The end first: an order written after this question lies behind it.
+            _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=_ASK_S)
+            since = self._clock.now() - timedelta(seconds=ORDER_S)
+            asked = TopicPartition(_THROTTLE, 0, int(since.timestamp() * 1000))
+            (found,) = consumer.offsets_for_times([asked], timeout=_ASK_S)
+            if found.error is not None:
+                raise KafkaException(found.error)
+            consumer.assign([TopicPartition(_THROTTLE, 0, found.offset if found.offset >= 0 else end)])
+        except BaseException:
+            consumer.close()
+            raise
+        return consumer
+
+    def _take(self, message: Any) -> None:
+        if message is None:
+            return
+        error = message.error()
+        if error is not None:
+            passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
+            if not error.retriable() and error.code() not in passing:
+                raise KafkaException(error)
+            return
+        try:
+            ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, message.value() or b"")
+        except Refused:
+            return  # no order of ours
+        self._book.take(ordered, _EPOCH + timedelta(milliseconds=message.timestamp()[1]))

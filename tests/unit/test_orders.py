@@ -1,0 +1,85 @@
+"""Which orders a worker obeys: the newest of the highest term, never for the hot lane, never longer than they say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vigimesh.adapters.orders import ORDER_S, ORDERS_MAX, OrderBook
+from vigimesh.events.classes import ThrottleOrdered
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+
+
+def ordered(
+    lane: str = "cold", share: int = 25, *, workflow: str = "", term: int = 1, for_s: float = 30
+) -> ThrottleOrdered:
+    return ThrottleOrdered(
+        workflow=workflow, lane=lane, term=term, expires_at=NOW + timedelta(seconds=for_s), tier_ceiling="person",
+        calls_per_minute=0, yields=share < 100, share_percent=share, reason="test",
+    )  # fmt: skip
+
+
+def shares(book: OrderBook, lane: str = "cold", after_s: float = 1) -> dict[str, int]:
+    return {o.workflow: o.share_percent for o in book.in_force(lane, NOW + timedelta(seconds=after_s))}
+
+
+def book_of(*orders: ThrottleOrdered) -> OrderBook:
+    book = OrderBook()
+    for order in orders:
+        book.take(order, NOW)
+    return book
+
+
+def test_an_order_holds_for_its_lane_until_it_expires() -> None:
+    book = book_of(ordered())
+    assert shares(book) == {"": 25}
+    assert shares(book, "warm") == {}
+    assert shares(book, after_s=29.9) == {"": 25}
+    assert shares(book, after_s=30) == {}
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        pytest.param((ordered(share=25), ordered(share=50)), {"": 50}, id="the newest counts"),
+        pytest.param((ordered(share=25), ordered(share=100)), {}, id="lifted"),
+        pytest.param(
+            (ordered(share=25, term=3), ordered(share=50, term=2)), {"": 25}, id="an older leader's"
+        ),
+        pytest.param(
+            (ordered(share=25, term=3), ordered(share=100, term=2)), {"": 25}, id="an older leader's lifting"
+        ),
+        pytest.param((ordered(share=25, term=2), ordered(share=50, term=3)), {"": 50}, id="a newer leader's"),
+        pytest.param(
+            (ordered(share=25), ordered(share=0, workflow="triage")),
+            {"": 25, "triage": 0},
+            id="lane and workflow",
+        ),
+        pytest.param((ordered(share=0),), {}, id="nobody stops a whole lane"),
+        pytest.param((ordered(share=101),), {}, id="more than all"),
+        pytest.param((ordered(share=-1),), {}, id="less than nothing"),
+        pytest.param((ordered(for_s=-1),), {}, id="expired before it came"),
+    ],
+)
+def test_which_orders_count(orders: tuple[ThrottleOrdered, ...], expected: dict[str, int]) -> None:
+    assert shares(book_of(*orders)) == expected
+
+
+@pytest.mark.parametrize("lane", ["hot", "tepid", ""])
+def test_the_hot_lane_never_yields_nor_one_that_is_not_known(lane: str) -> None:
+    assert shares(book_of(ordered(lane), ordered(lane, 0, workflow="triage")), lane) == {}
+
+
+def test_an_order_without_an_end_ends_all_the_same() -> None:
+    book = book_of(ordered(for_s=10**8))
+    assert shares(book, after_s=ORDER_S - 1) == {"": 25}
+    assert shares(book, after_s=ORDER_S) == {}
+
+
+def test_more_orders_than_there_is_room_for_are_not_taken() -> None:
+    book = book_of(*(ordered(share=0, workflow=f"w{n}") for n in range(ORDERS_MAX + 10)))
+    assert len(shares(book)) == ORDERS_MAX
+    book.take(ordered(share=0, workflow="later", for_s=200), NOW + timedelta(seconds=40))
+    assert shares(book, after_s=41) == {"later": 0}, "what has expired makes room"
