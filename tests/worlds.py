@@ -13,7 +13,9 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer, MemoryProducer
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.clock import Deadline, SystemClock
@@ -193,10 +195,10 @@ class World:
     def worker(
         self, stage: Stage, *, instance: str = "a", fault: Fault = lambda step: None, group: str = ""
     ) -> Worker:
-        producer = FaultyProducer(self.producer(f"{self.group}.{instance}"), fault)
+        one, two = (FaultyProducer(self.producer(f"{self.group}.{instance}.{x}"), fault) for x in "ab")
         return Worker(
             stage=stage, group=group or self.group, topics=(INPUT,), instance=instance,
-            consumer=self.consumer(group or self.group), producer=producer, codec=self.codec, spill=ids.digest,
+            consumer=self.consumer(group or self.group), producers=(one, two), codec=self.codec, spill=ids.digest,
             telemetry=Silent(), health=Health(SystemClock()), clock=SystemClock(),
             table=Table(stage.table_topic, self.codec) if stage.table_topic else None,
         )  # fmt: skip

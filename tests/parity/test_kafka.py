@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters import kafka
-from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, read_compacted
+from vigimesh.adapters import compacted
+from vigimesh.adapters.compacted import read_compacted
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
-from vigimesh.errors import Transient
+from vigimesh.errors import Transient, VigimeshError
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
-from vigimesh.loop.broker import Batch, Part, Record
+from vigimesh.loop.broker import Batch, Leave, Part, Record
 from vigimesh.loop.health import Health
 from vigimesh.loop.outcome import Done
 from vigimesh.loop.run import run
@@ -49,6 +51,10 @@ def audited(world: KafkaWorld) -> list[str]:
     return [one.message_id for one in found]
 
 
+async def at_once(parts: frozenset[Part]) -> None:
+    """Let partitions go: nothing is in hand of them."""
+
+
 async def until(condition: Callable[[], bool]) -> None:
     deadline = Deadline.after(SystemClock(), WAIT_S)
     while not await asyncio.to_thread(condition):
@@ -61,7 +67,7 @@ async def polled(*consumers: KafkaConsumer, until: Callable[[], bool]) -> list[B
     while not until():
         assert not deadline.passed(), f"the test's condition did not come within {WAIT_S:g} s"
         for consumer in consumers:
-            batches.append(await consumer.poll(500, 0.05))
+            batches.append(await consumer.poll(500, 0.05, at_once))
             if until():
                 break
     return batches
@@ -91,8 +97,8 @@ class Member(KafkaConsumer):
         super().__init__(world.base, world.group, BOTH, copartitioned=True)
         self.name, self.claims = name, claims
 
-    async def poll(self, max_records: int, timeout_s: float) -> Batch:
-        batch = await super().poll(max_records, timeout_s)
+    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+        batch = await super().poll(max_records, timeout_s, leave)
         self.claims.told(self.name, batch)
         return batch
 
@@ -114,7 +120,7 @@ class Crew:
         worker = Worker(
             stage=stage, group=self.world.group, topics=BOTH, instance=name,
             consumer=Member(self.world, name, self.claims),
-            producer=KafkaProducer(self.world.base, f"{self.world.group}.{name}"), codec=self.world.codec,
+            producers=tuple(KafkaProducer(self.world.base, f"{self.world.group}.{name}.{x}") for x in "ab"), codec=self.world.codec,
             spill=ids.digest, telemetry=Silent(), health=Health(SystemClock()), clock=SystemClock(),
         )  # fmt: skip
         stop = threading.Event()
@@ -185,7 +191,7 @@ def test_a_partition_that_was_held_delivers_again_when_it_has_gone_and_come_back
         deadline = Deadline.after(SystemClock(), WAIT_S)
         while not back():
             assert not deadline.passed(), f"partitions {moved} deliver nothing; seen {seen}"
-            seen |= {record.part.partition for record in (await first.poll(500, 0.05)).records}
+            seen |= {record.part.partition for record in (await first.poll(500, 0.05, at_once)).records}
         assert seen == moved
         await first.close()
 
@@ -196,15 +202,16 @@ def test_records_that_were_fetched_beside_an_error_are_given_again(
     world: KafkaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [world.send(n, partition=0) for n in range(20)]
-    whole, failed = KafkaConsumer._record, list[int]()
+    whole, failed = KafkaConsumer._keep, list[int]()
 
-    def record(self: KafkaConsumer, message: Any) -> Any:
-        if message.offset() == world.starts[INPUT, 0] + 10 and not failed:
+    def keep(self: KafkaConsumer, messages: Sequence[Any]) -> VigimeshError | None:
+        found = whole(self, messages)
+        if messages and not failed:
             failed.append(1)
-            raise Transient("VM-1301", what="planted")
-        return whole(self, message)
+            return Transient("VM-1301", what="planted")
+        return found
 
-    monkeypatch.setattr(KafkaConsumer, "_record", record)
+    monkeypatch.setattr(KafkaConsumer, "_keep", keep)
     drive(work(world.worker(copier()), until=lambda: len(world.handed_on()) >= 20))
     assert failed
     assert Counter(world.handed_on()) == Counter(sent)
@@ -223,15 +230,14 @@ def test_state_is_not_read_past_an_open_transaction(
     producer.produce(name, b"new", key, partition=0)
     assert producer.flush(10) == 0
     with monkeypatch.context() as short:
-        short.setattr(kafka, "RESTORE_S", 0.5)
+        short.setattr(compacted, "RESTORE_S", 0.5)
         with pytest.raises(Transient, match="VM-1306"):
             read_compacted(world.base, name, (0,))
     producer.commit_transaction(10)
     assert read_compacted(world.base, name, (0,))[key] == b"new"
 
 
-def test_a_held_partition_keeps_its_place_while_a_batch_is_read_anew(world: KafkaWorld) -> None:
-    """A rewind seeks held partitions too; the record they wait for must still come, once."""
+def test_a_held_partition_hands_nothing_out_and_goes_on_where_it_is_told(world: KafkaWorld) -> None:
     sent = [world.send(n, partition=0) for n in range(3)]
 
     async def scenario() -> None:
@@ -239,17 +245,13 @@ def test_a_held_partition_keeps_its_place_while_a_batch_is_read_anew(world: Kafk
         batches = await polled(consumer, until=lambda: len(consumer._owned) == 4)
         records = [r for b in batches for r in b.records]
         while len(records) < len(sent):
-            records += (await consumer.poll(500, 0.05)).records
+            records += (await consumer.poll(500, 0.05, at_once)).records
         consumer.hold(records[1].part)
-        consumer.seek(await consumer.committed([records[1].part]))
-        assert [r for _ in range(5) for r in (await consumer.poll(500, 0.05)).records] == []
-        from_second = replace(
-            next(iter((await consumer.committed([records[1].part])).values())), offset=records[1].offset
-        )
-        consumer.unhold(records[1].part, from_second)
+        assert [r for _ in range(5) for r in (await consumer.poll(500, 0.05, at_once)).records] == []
+        consumer.unhold(records[1].part, records[1].offset)
         again: list[Record] = []
         while len(again) < 2:
-            again += (await consumer.poll(500, 0.05)).records
+            again += (await consumer.poll(500, 0.05, at_once)).records
         assert [r.offset for r in again] == [r.offset for r in records[1:]]
         await consumer.close()
 

@@ -247,7 +247,7 @@ def test_state_forgets_what_did_not_commit(world: World, step: str, error: Trans
 def test_a_second_process_with_the_same_name_fences_the_first(world: World) -> None:
     async def both() -> None:
         first = world.worker(copier(), instance="same")
-        second = world.producer(f"{world.group}.same")
+        second = world.producer(f"{world.group}.same.a")
         world.send(1)
         taken: list[str] = []
 

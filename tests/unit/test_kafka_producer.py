@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vigimesh.adapters import kafka
-from vigimesh.adapters.kafka import KafkaProducer
+from vigimesh.adapters import kafka_producer
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.errors import Transient
 from vigimesh.loop.broker import Write
 
@@ -22,6 +22,6 @@ class FullBuffer:
 def test_a_send_buffer_that_stays_full_ends_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     producer = KafkaProducer({"bootstrap.servers": "127.0.0.1:1"}, "vigimesh.test")
     producer._producer = FullBuffer()  # type: ignore[assignment]
-    monkeypatch.setattr(kafka, "CALL_S", 0.02)
+    monkeypatch.setattr(kafka_producer, "CALL_S", 0.02)
     with pytest.raises(Transient, match=r"VM-1301.*case\.head"):
         producer.write(Write(topic="vigimesh.case.head", key=b"k", value=b"v"))

@@ -69,7 +69,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
 
 def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
     """Write each card's body to the object store and its digest to `config`: what came into force, and when."""
-    from vigimesh.adapters.kafka import KafkaProducer
+    from vigimesh.adapters.kafka_producer import KafkaProducer
     from vigimesh.adapters.objects import ObjectStore
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.events.codec import Codec

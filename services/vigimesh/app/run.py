@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 
 from vigimesh.adapters.history import bounds, committed_offsets, scan
-from vigimesh.adapters.kafka import KafkaProducer, common
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from vigimesh.adapters.kafka import KafkaConsumer, KafkaProducer, common
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres import PgSearch
@@ -85,7 +87,10 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
     return Worker(
         stage=built, group=group, topics=inputs, instance=instance,
         consumer=KafkaConsumer(base, group, inputs, copartitioned=len(inputs) > 1),
-        producer=KafkaProducer(base, f"{group}.{instance}.a"),
+        producers=(
+            KafkaProducer(base, f"{group}.{instance}.a"),
+            KafkaProducer(base, f"{group}.{instance}.b"),
+        ),
         codec=parts.codec, spill=parts.objects.put, telemetry=parts.telemetry,
         health=Health(parts.clock), clock=parts.clock,
         table=Table(built.table_topic, parts.codec) if built.table_topic else None,

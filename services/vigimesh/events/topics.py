@@ -139,6 +139,10 @@ def inputs_of(stage: str, lane: str | None) -> tuple[str, ...]:
     return tuple(lane_topic(step, one) for one in LANES if lane in (None, one))
 
 
+#: What stages read: only these can lag.
+READ = frozenset(name for stage in STAGES for name in inputs_of(stage, None))
+
+
 def groups() -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return every consumer group of the stages and background processes with the topics it reads."""
     rows: list[tuple[str, tuple[str, ...]]] = []

@@ -9,14 +9,13 @@ Which error means what (the adapter maps, the loop decides):
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
-
 
 #: Seconds that work in hand has to finish when its partition is taken away; then it is left and done again elsewhere.
 DRAIN_S = 2.0
@@ -97,7 +96,7 @@ def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
 
 
 #: Called, and waited for, when partitions are about to be taken away: finish and commit what is in hand of them.
-Leave = Callable[[frozenset[Part]], Awaitable[None]]
+Leave = Callable[[frozenset[Part]], Coroutine[Any, Any, None]]
 
 
 class Consumer(Protocol):

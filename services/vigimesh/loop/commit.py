@@ -1,82 +1,145 @@
-"""commit: one transaction per batch, and the rules for one whose end is in doubt (DESIGN part 5)."""
+"""commit: one transaction per bundle, two producers in turn, and the rules for one whose end is in doubt (DESIGN part 5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
 
 from vigimesh import names
-from vigimesh.errors import Broken, Transient, VigimeshError
-from vigimesh.loop.broker import InDoubt, Part, Position, TooLarge, require
-from vigimesh.loop.worker import DOUBT_S, Bundle, Worker
+from vigimesh.errors import Broken, Transient
+from vigimesh.loop.broker import InDoubt, Part, Position, Producer, TooLarge, require
+from vigimesh.loop.hand import Hand, Transaction
+from vigimesh.loop.progress import holds
+from vigimesh.loop.report import report
+from vigimesh.loop.worker import DOUBT_S, STUCK_S, Bundle, Work, Worker
 
 
-async def commit(worker: Worker, bundle: Bundle, owned: Iterable[Part], group: Any) -> bool:
-    """Write a bundle exactly once. Return whether it is committed for certain; after a doubt the records come again.
+def commit(worker: Worker, hand: Hand, bundle: Bundle) -> None:
+    """Write a bundle exactly once, while the transaction before may still be ending.
 
-    1. begin a transaction
+    1. begin a transaction with the producer whose turn it is
     2. write outputs, audit, usage, dead letters and flow
-    3. add the positions, with the group metadata captured when the batch was polled
-    4. commit
-    5. doubt: after an error or a commit slower than half the time-out nothing is believed, also not a success:
-       a new producer fences the old one's late requests, and the group's offsets say what really happened
+    3. wait until the transaction before has ended for certain: positions that pass an aborted one would lose its records
+    4. add the positions of partitions owned at the newest poll, with the group metadata captured then
+    5. commit; after an error, or slower than half the time-out, nothing is believed, also not a success
 
-    Raises `Fenced` when a newer process took over; `Transient` when the transaction was aborted, or the broker is away
-    while the producer is renewed; `Broken` VM-1304 when a record does not fit its topic.
+    1 and 2 happen at once, 3 to 5 in a task that `settle` looks after. Raises `Fenced` when a newer process took over,
+    `Transient` when the broker is away, `Broken` VM-1304 when a record does not fit its topic; then `settle` does it again.
     """
-    if not bundle.positions:
-        return True
-    started_s = worker.clock.monotonic_s()
+    before = hand.transactions[-1] if hand.transactions else None
+    first, second = worker.producers
+    producer = second if before is not None and before.producer is first else first
+    now_s = worker.clock.monotonic_s()
     try:
-        worker.producer.begin()  # 1.
+        producer.begin()  # 1.
         for write in bundle.writes:  # 2.
-            worker.producer.write(write)
-        await worker.producer.send_offsets(bundle.positions, group)  # 3.
-        await worker.producer.commit()  # 4.
-    except InDoubt as error:
-        return await _doubt(worker, owned, str(error))  # 5.
-    except Transient as error:
-        return await _abort(worker, owned, error)
+            producer.write(write)
     except TooLarge as error:
-        return await _abort(
-            worker, owned, Broken("VM-1304", what=error.what, where=error.where, todo=error.todo)
-        )
-    took_s = worker.clock.monotonic_s() - started_s
-    worker.telemetry.observe(names.COMMIT_DURATION, took_s, {"stage": worker.stage.name, "lane": worker.lane})
+        raise Broken("VM-1304", what=error.what, where=error.where, todo=error.todo) from error
+    except Transient as error:
+        hand.done[:0] = bundle.works
+        hand.doubt = str(error)
+        raise
+    end = asyncio.ensure_future(_end(worker, hand, bundle, (producer, before, now_s)))
+    end.add_done_callback(lambda _: hand.woken.set())
+    hand.transactions.append(Transaction(bundle, producer, now_s, end))
+
+
+_Turn = tuple[Producer, Transaction | None, float]
+
+
+async def _end(worker: Worker, hand: Hand, bundle: Bundle, turn: _Turn) -> None:
+    """Take steps 3 to 5; when it returns, the bundle is committed for certain."""
+    producer, before, begun_s = turn
+    if before is not None:  # 3.
+        await asyncio.wait({before.end})
+        if before.end.cancelled() or before.end.exception() is not None:
+            raise Transient("VM-1301", what="the transaction before was not committed", where=worker.group)
+    if not all(hand.owns(place) for place in bundle.places.values()):
+        raise Transient("VM-1312", what="a partition went before its work was committed", where=worker.group)
+    await producer.send_offsets(_positions(bundle), hand.group)  # 4.
+    await producer.commit()  # 5.
+    took_s = worker.clock.monotonic_s() - begun_s
+    labels = {"stage": worker.stage.name, "lane": worker.lane}
+    worker.telemetry.observe(names.COMMIT_DURATION, took_s, labels)
     if took_s > DOUBT_S:
-        return await _doubt(worker, owned, f"commit took {took_s:.1f} s")  # 5.
-    if worker.table is not None:
-        worker.table.keep()
-    return True
+        raise InDoubt("VM-1302", what=f"commit took {took_s:.1f} s", where=worker.group)
+    _finish(bundle.works)
 
 
-async def _abort(worker: Worker, owned: Iterable[Part], error: VigimeshError) -> bool:
-    """Abort and raise `error`, so that the loop waits before it tries again; a failed abort is a doubt."""
+def _positions(bundle: Bundle) -> dict[Part, Position]:
+    offsets: dict[Part, list[int]] = {part: [] for part in bundle.places}
+    for work in bundle.works:
+        offsets[work.record.part].append(work.record.offset)
+    return {part: place.position(offsets[part]) for part, place in bundle.places.items()}
+
+
+def _finish(works: tuple[Work, ...] | list[Work]) -> None:
+    for work in works:
+        if work.place is not None:
+            work.place.finish((work.record.offset,))
+
+
+async def settle(worker: Worker, hand: Hand) -> None:
+    """See how transactions have ended. What did not commit for certain is kept and committed again, never worked on again.
+
+    Raises what `commit` raises; `Broken` VM-1313 when a transaction does not end at all: the process must be replaced.
+    """
+    while hand.transactions and hand.transactions[0].end.done():
+        error = hand.transactions[0].end.exception()
+        if error is not None:
+            await _gather_up(hand, error)
+        else:
+            report(worker, hand.transactions.popleft().bundle)
+            hand.failing = False
+    if hand.transactions and worker.clock.monotonic_s() - hand.transactions[0].begun_s > STUCK_S:
+        raise Broken("VM-1313", what=f"a transaction has not ended in {STUCK_S:g} s", where=worker.group,
+                     todo="the keeper starts the worker again; look at the broker")  # fmt: skip
+    if hand.doubt and not hand.transactions:
+        await _resolve(worker, hand)
+    for producer in worker.producers:
+        await producer.renew()
+
+
+async def _gather_up(hand: Hand, error: BaseException) -> None:
+    """Take back the work of a transaction that failed, and of the one that waited for it; raise why."""
+    failed = tuple(hand.transactions)
+    await asyncio.wait({transaction.end for transaction in failed}, timeout=STUCK_S)
+    hand.transactions.clear()
+    hand.failing = True
+    works = [work for transaction in failed for work in transaction.bundle.works]
+    errors = [
+        t.end.exception() if t.end.done() else InDoubt("VM-1302", what="it does not end") for t in failed
+    ]
+    for one in errors:
+        if one is not None and not isinstance(one, Transient):
+            raise one
+    if any(isinstance(one, InDoubt) for one in errors):
+        hand.doubtful, hand.doubt = works, str(error)
+        raise error
     try:
-        await worker.producer.abort()
-    except Transient:
-        await _doubt(worker, owned, str(error))
-        if isinstance(error, Transient):
-            return False
+        for transaction in failed:
+            await transaction.producer.abort()
+    except Transient as worse:
+        hand.doubtful, hand.doubt = works, str(worse)
+        raise error from worse
+    hand.done[:0] = [work for work in works if hand.owns(work.place)]
     raise error
 
 
-async def _doubt(worker: Worker, owned: Iterable[Part], why: str) -> bool:
-    worker.health.trouble = f"transaction in doubt: {why}"
+async def _resolve(worker: Worker, hand: Hand) -> None:
+    """Renew both producers, which fences late requests of the old ones, then believe only the committed positions."""
+    worker.health.ready, worker.health.trouble = False, f"transaction in doubt: {hand.doubt}"
     worker.telemetry.add(names.DOUBTS, 1, {"stage": worker.stage.name, "lane": worker.lane})
-    if worker.table is not None:
-        worker.table.drop()
-        worker.table.stale({part.partition for part in owned})
-    worker.producer.expire()
-    await worker.producer.renew()
-    await rewind(worker, owned)
-    return False
-
-
-async def rewind(worker: Worker, owned: Iterable[Part]) -> None:
-    """Go on reading where the group's committed offsets stand; raises `Broken` VM-1305 when one is missing."""
-    parts = tuple(owned)
-    if parts:
-        positions: dict[Part, Position] = dict(await worker.consumer.committed(parts))
-        require(parts, positions)
-        worker.consumer.seek(positions)
+    for producer in worker.producers:
+        producer.expire()
+    for producer in worker.producers:
+        await producer.renew()
+    parts = {work.record.part for work in hand.doubtful if hand.owns(work.place)}
+    positions = dict(await worker.consumer.committed(sorted(parts))) if parts else {}
+    require(parts, positions)
+    works = [work for work in hand.doubtful if hand.owns(work.place) and work.record.part in parts]
+    written = [work for work in works if holds(positions[work.record.part], work.record.offset)]
+    _finish(written)
+    done = {id(work) for work in written}
+    hand.done[:0] = [work for work in works if id(work) not in done]
+    hand.doubtful, hand.doubt = [], ""

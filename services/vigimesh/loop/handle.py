@@ -1,163 +1,266 @@
-"""handle: records in, outcomes out. Order per key is kept by waves; needs of a whole wave are fetched together."""
+"""handle: records in, finished work out. In order per key; what must wait waits in a task, and nothing waits for it.
+
+A record without needs never gets a task. Needs of a fetcher's kind are fetched together for all records that came in one
+turn; a record with a need of a caller's kind has a task of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from vigimesh.errors import Fenced, Misconfigured, Refused, Transient, VigimeshError
-from vigimesh.events.envelope import Envelope, from_headers
-from vigimesh.loop.broker import Record
-from vigimesh.loop.outcome import Answers, Done, Input, Need, Outcome, Reject
+from vigimesh.events.envelope import from_headers
+from vigimesh.loop.broker import Batch
+from vigimesh.loop.finish import finish, reject
+from vigimesh.loop.hand import Hand
+from vigimesh.loop.orders import Order
+from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
 from vigimesh.loop.stage import MAX_ROUNDS
-from vigimesh.loop.worker import Work, Worker
+from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, Job, Worker
+
+#: Stages that an order of the controller may make wait (DESIGN part 2): the others see every version of a case in order.
+_MAY_WAIT = frozenset({"planner", "retriever", "tool-executor"})
 
 
-async def handle(worker: Worker, records: Sequence[Record]) -> tuple[Work, ...]:
-    """Return what became of each record, in the order given.
+def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
+    """Take records in hand, and work on all that can go on: new ones, those whose answers are here, those due again.
 
-    Raises `Transient` when a source of answers is away: then nothing of the batch counts.
+    Raises `Misconfigured` or `Fenced` when a source says so, `Broken` VM-1304 when a dead letter does not fit.
     """
-    works: dict[int, Work] = {}
-    decoded = [(at, record, *_decode(worker, record)) for at, record in enumerate(records)]
-    for wave in _waves(decoded):
-        ready: dict[int, Input] = {}
-        for at, record, envelope, found in wave:
-            if isinstance(found, Input):
-                ready[at] = found
-            else:
-                works[at] = Work(record=record, envelope=envelope, input=None, answers={}, outcome=found)
-        answers, refused = await _answer(worker, ready, records)
-        for at, record, envelope, found in wave:
-            if isinstance(found, Input):
-                outcome = _put(worker, record, refused.get(at) or _decide(worker, found, answers[at]))
-                works[at] = Work(
-                    record=record, envelope=envelope, input=found, answers=answers[at], outcome=outcome
-                )
-    return tuple(works[at] for at in range(len(records)))
+    ready = [*_landed(hand), *_due(worker, hand), *_taken(worker, hand, batch)]
+    if not ready:
+        return
+    orders = () if worker.stage.name not in _MAY_WAIT else _waits(worker)
+    waiting: list[Job] = []
+    todo = deque(ready)
+    while todo:
+        job = todo.popleft()
+        if not hand.owns(job.place) or (job.record.part in hand.leaving and not job.begun):
+            continue
+        if worker.table is not None and not worker.table.fresh(job.record.part.partition):
+            _restore(worker, hand, job)
+            continue
+        outcome = _outcome(worker, job, orders)
+        if outcome is None:
+            waiting.append(job)
+        elif following := _conclude(worker, hand, job, outcome):
+            todo.append(following)
+    _depart(worker, hand, waiting)
 
 
-_Decoded = tuple[int, Record, Envelope, Input | Reject]
+def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
+    """Return the new records that wait for no other of their key."""
+    now_s = worker.clock.monotonic_s()
+    first: list[Job] = []
+    for record in batch.records:
+        part = record.part
+        place = hand.places.get(part)
+        if place is None or part in hand.leaving or part in hand.held:
+            continue
+        taken = place.take(record.offset)
+        if taken == "full":
+            hand.held.add(part)
+            worker.consumer.hold(part)
+        if taken != "new":
+            continue
+        envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
+        job = Job(record=record, place=place, envelope=envelope, taken_s=now_s)
+        queue = hand.keys.get(job.key)
+        if queue is None:
+            hand.keys[job.key] = deque((job,))
+            first.append(job)
+        else:
+            queue.append(job)
+    for part, end in batch.ends.items():
+        if part in hand.places and part not in hand.held and part not in hand.leaving:
+            hand.places[part].reached(end)
+    return first
 
 
-def _decode(worker: Worker, record: Record) -> tuple[Envelope, Input | Reject]:
-    place = f"{record.part.topic}-{record.part.partition}-{record.offset}"
-    envelope = from_headers(record.headers, place)
+def _landed(hand: Hand) -> list[Job]:
+    """Return the jobs whose answers have come; raises what stopped a task for good."""
+    ended = [task for task in hand.flights if task.done()]
+    jobs = [job for task in ended for job in hand.flights.pop(task)]
+    for task in ended:
+        if not task.cancelled():
+            task.result()
+    return jobs
+
+
+def _due(worker: Worker, hand: Hand) -> list[Job]:
+    """Return the jobs to be tried again now."""
+    if not hand.later:
+        return []
+    now_s = worker.clock.monotonic_s()
+    due = [job for due_s, job in hand.later if due_s <= now_s]
+    hand.later = [(due_s, job) for due_s, job in hand.later if due_s > now_s]
+    return due
+
+
+def _waits(worker: Worker) -> tuple[Order, ...]:
+    """Return the orders that make workflows of this lane wait; never any in the hot lane."""
+    if worker.lane == "hot":
+        return ()
+    found = worker.orders.in_force(worker.lane, worker.clock.now())
+    return tuple(order for order in found if order.share_percent == 0 and order.workflow)
+
+
+def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | None:
+    """Return what becomes of a record, or `None` while it needs something more."""
+    if job.refused is not None:
+        return job.refused
+    for order in orders:
+        if order.workflow == job.envelope.workflow and not job.rounds:
+            return Park(not_before=order.expires_at, why=f"its workflow waits by order: {order.reason}")
     try:
-        event = worker.codec.decode(record.part.topic, record.value)
-        key = record.key.decode("utf-8", "replace")
-    except Refused as error:
-        return envelope, reject(error)
-    return envelope, Input(topic=record.part.topic, event=event, event_id=envelope.id, key=key, at=record.at)
-
-
-def _waves(decoded: Sequence[_Decoded]) -> Iterator[list[_Decoded]]:
-    """Yield the records so that no wave holds a key twice and each key's records come in order."""
-    waves: list[list[_Decoded]] = []
-    next_wave: dict[bytes, int] = {}
-    for item in decoded:
-        number = next_wave.get(item[1].key, 0)
-        next_wave[item[1].key] = number + 1
-        if number == len(waves):
-            waves.append([])
-        waves[number].append(item)
-    yield from waves
-
-
-async def _answer(
-    worker: Worker, ready: dict[int, Input], records: Sequence[Record]
-) -> tuple[dict[int, dict[str, Any]], dict[int, Reject]]:
-    """Fetch what the verbs need, a whole wave's needs of a kind at once, until none needs more."""
-    answers: dict[int, dict[str, Any]] = {at: {} for at in ready}
-    refused: dict[int, Reject] = {}
-    open_ = set(ready)
-    for _ in range(MAX_ROUNDS):
-        wanted: dict[str, list[tuple[int, Need]]] = {}
-        for at in sorted(open_):
-            needs = _needs(worker, ready[at], answers[at])
-            if isinstance(needs, Reject):
-                refused[at] = needs
-            elif not needs:
-                open_.discard(at)
-            else:
-                for need in needs:
-                    wanted.setdefault(need.kind, []).append((at, need))
-        open_ -= refused.keys()
-        if not wanted:
-            break
-        for kind, pairs in wanted.items():
-            await _fetch(worker, kind, pairs, (answers, refused, records))
-        open_ -= refused.keys()
-    for at in open_:
-        refused[at] = Reject(code="VM-1308", why=f"more than {MAX_ROUNDS} rounds of needs")
-    return answers, refused
-
-
-def _needs(worker: Worker, case: Input, answers: Answers) -> tuple[Need, ...] | Reject:
-    try:
-        return tuple(need for need in worker.stage.verb.needs(case, answers) if need.name not in answers)
+        if job.input is None:
+            record = job.record
+            event = worker.codec.decode(record.part.topic, record.value)
+            key = record.key.decode("utf-8", "replace")
+            job.input = Input(
+                topic=record.part.topic, event=event, event_id=job.envelope.id, key=key, at=record.at
+            )
+        job.needs = _needs(worker, job)
+        if job.needs:
+            job.rounds += 1
+            return None
+        return worker.stage.verb.decide(job.input, job.answers)
     except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
         return reject(error)
 
 
-_Sink = tuple[dict[int, dict[str, Any]], dict[int, Reject], Sequence[Record]]
+def _needs(worker: Worker, job: Job) -> tuple[Need, ...]:
+    """Return what must be fetched for a record next; what is asked of the state is answered at once."""
+    assert job.input is not None
+    for _ in range(MAX_ROUNDS + 1 - job.rounds):
+        needs = tuple(n for n in worker.stage.verb.needs(job.input, job.answers) if n.name not in job.answers)
+        heads = [need for need in needs if need.kind == "head"] if worker.table is not None else []
+        if not heads:
+            break
+        for need in heads:
+            assert worker.table is not None
+            job.answers[need.name] = worker.table.get(job.record.part.partition, need.key.encode())
+    else:
+        needs = (Need(kind="head", key=""),)
+    if needs and job.rounds >= MAX_ROUNDS:
+        raise Refused("VM-1308", what=f"more than {MAX_ROUNDS} rounds of needs", where=worker.stage.name)
+    return needs
 
 
-async def _fetch(worker: Worker, kind: str, pairs: list[tuple[int, Need]], sink: _Sink) -> None:
-    answers, refused, records = sink
-    if kind == "head" and worker.table is not None:
-        for at, need in pairs:
-            partition = records[at].part.partition
-            answers[at][need.name] = worker.table.get(partition, need.key.encode())
-        return
-    fetcher = worker.stage.fetchers.get(kind)
-    if fetcher is None:
-        for at, _ in pairs:
-            refused[at] = Reject(code="VM-1309", why=f"no fetcher for needs of kind {kind!r}")
-        return
+def _conclude(worker: Worker, hand: Hand, job: Job, outcome: Outcome) -> Job | None:
+    """Keep finished work for the next transaction; return the next record of the key."""
+    if isinstance(outcome, Retry) and job.attempt >= MAX_ATTEMPTS:
+        why = f"given up after {job.attempt} tries: {outcome.why}"
+        outcome = Reject(code="VM-1310", why=why)
+    if isinstance(outcome, Retry):
+        job.attempt += 1
+        _again(worker, hand, job, outcome.after_s)
+        return None
     try:
-        found = await fetcher([need for _, need in pairs])
-    except (Transient, Misconfigured, Fenced):
+        work = finish(worker, job, outcome)
+    except Transient as error:
+        hand.away["store"] = str(error)
+        _again(worker, hand, job, MAX_BACKOFF_S / 10)
+        return None
+    hand.away.pop("store", None)
+    hand.done.append(work)
+    queue = hand.keys[job.key]
+    queue.popleft()
+    if queue:
+        return queue[0]
+    del hand.keys[job.key]
+    return None
+
+
+def _again(worker: Worker, hand: Hand, job: Job, after_s: float) -> None:
+    job.answers, job.rounds, job.refused = {}, 0, None
+    hand.later.append((worker.clock.monotonic_s() + after_s, job))
+
+
+def _restore(worker: Worker, hand: Hand, job: Job) -> None:
+    """Let a job wait until the state of its partition has been read; other partitions go on."""
+    partition = job.record.part.partition
+    if partition in hand.restoring:
+        hand.restoring[partition].append(job)
+        return
+    jobs = hand.restoring[partition] = [job]
+    table = worker.table
+    assert table is not None
+
+    async def restore() -> None:
+        values = await _patiently(worker, hand, lambda: table.restore(partition, worker.consumer))
+        if hand.restoring.get(partition) is jobs:
+            del hand.restoring[partition]
+            table.fill(partition, values)
+
+    hand.fly(restore(), jobs)
+
+
+def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> None:
+    """Begin the tasks that fetch what jobs need: one for those of one turn, one apiece for those that call."""
+    together: list[Job] = []
+    for job in waiting:
+        if any(need.kind in worker.stage.callers for need in job.needs):
+            hand.fly(_fetch(worker, hand, [job]), [job])
+        else:
+            together.append(job)
+    if together:
+        hand.fly(_fetch(worker, hand, together), together)
+
+
+async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
+    """Get one round of answers for some jobs."""
+    wanted: dict[str, list[tuple[Job, Need]]] = {}
+    for job in jobs:
+        for need in job.needs:
+            wanted.setdefault(need.kind, []).append((job, need))
+    async with hand.room:
+        for kind, pairs in wanted.items():
+            await _fetch_kind(worker, hand, kind, pairs)
+
+
+async def _fetch_kind(worker: Worker, hand: Hand, kind: str, pairs: list[tuple[Job, Need]]) -> None:
+    caller, fetcher = worker.stage.callers.get(kind), worker.stage.fetchers.get(kind)
+    needs = [need for _, need in pairs]
+    try:
+        if caller is not None:
+            found: Sequence[Any] = [await _patiently(worker, hand, partial(caller, need)) for need in needs]
+        elif fetcher is not None:
+            found = await _patiently(worker, hand, partial(fetcher, needs))
+        else:
+            raise Refused("VM-1309", what=f"no fetcher for needs of kind {kind!r}", where=worker.stage.name)
+    except (Misconfigured, Fenced):
         raise  # no fault of the record: given up now, every record would be
     except VigimeshError as error:
         if len(pairs) == 1:
-            refused[pairs[0][0]] = reject(error)
+            pairs[0][0].refused = reject(error)
             return
         for pair in pairs:  # one of them can't be met: ask one by one, so that only that one is given up
-            await _fetch(worker, kind, [pair], sink)
+            await _fetch_kind(worker, hand, kind, [pair])
         return
-    for (at, need), answer in zip(pairs, found, strict=True):
-        answers[at][need.name] = answer
+    except Exception as error:  # noqa: BLE001  a defect of a fetcher: each of its records is kept with its cause
+        for job, _ in pairs:
+            job.refused = reject(error)
+        return
+    for (job, need), answer in zip(pairs, found, strict=True):
+        job.answers[need.name] = answer
 
 
-def _decide(worker: Worker, case: Input, answers: Answers) -> Outcome:
+async def _patiently(worker: Worker, hand: Hand, ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask a source until it answers, with growing pauses, however long it is away; the worker says so meanwhile."""
+    wait_s, mark = BACKOFF_S, object()
     try:
-        return worker.stage.verb.decide(case, answers)
-    except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
-        return reject(error)
-
-
-def reject(error: Exception) -> Reject:
-    """Turn an error into the outcome: the only place that does. Its text never quotes the case."""
-    if isinstance(error, VigimeshError):
-        return Reject(code=error.code, why=str(error))
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else "?"
-    return Reject(code="VM-1307", why=f"VM-1307 handler failed: {type(error).__name__} in {place}")
-
-
-def _put(worker: Worker, record: Record, outcome: Outcome) -> Outcome:
-    """Let the table know what the outcome adds to it; return the outcome, or why what it adds is no event."""
-    if worker.table is None or not isinstance(outcome, Done):
-        return outcome
-    try:
-        for emit in outcome.events:
-            if emit.topic == worker.table.topic:
-                worker.table.put(record.part.partition, emit.key.encode(), emit.event)
-    except (Transient, Misconfigured):
-        raise
-    except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
-        return reject(error)
-    return outcome
+        while True:
+            try:
+                return await ask()
+            except Transient as error:
+                hand.away[mark] = str(error)
+                worker.health.ready, worker.health.trouble = False, str(error)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, MAX_BACKOFF_S)
+    finally:
+        hand.away.pop(mark, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from vigimesh import names
-from vigimesh.loop.gather import span_of, trace_of
+from vigimesh.loop.finish import span_of, trace_of
 from vigimesh.loop.outcome import Done, Outcome, Park, Reject, Retry
 from vigimesh.loop.telemetry import Processed
 from vigimesh.loop.worker import Bundle, Work, Worker

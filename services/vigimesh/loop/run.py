@@ -4,132 +4,138 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from vigimesh import names
+from vigimesh.clock import Deadline
 from vigimesh.errors import Transient
-from vigimesh.loop.broker import Batch, Part, Position
-from vigimesh.loop.commit import commit, rewind
+from vigimesh.loop.broker import DRAIN_S, Batch, Part
+from vigimesh.loop.commit import commit, settle
 from vigimesh.loop.gather import gather
+from vigimesh.loop.hand import Hand
 from vigimesh.loop.handle import handle
-from vigimesh.loop.outcome import Reject, Retry
-from vigimesh.loop.report import report
-from vigimesh.loop.worker import (
-    BACKOFF_S,
-    MAX_ATTEMPTS,
-    MAX_BACKOFF_S,
-    MAX_BATCH,
-    POLL_S,
-    Progress,
-    Work,
-    Worker,
-)
+from vigimesh.loop.progress import Progress
+from vigimesh.loop.throttle import throttle
+from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S, MAX_OPEN, POLL_S, STOP_S, Worker
 
 
 async def run(worker: Worker, stop: threading.Event) -> None:
-    """Work until `stop` is set, then finish the batch in hand and leave the group.
+    """Work until `stop` is set, then finish what is in hand within `STOP_S` and leave the group.
 
     Raises `Fenced` when a newer process with the same instance name took over, `Broken` when going on would lose
     something (no committed offset, dead letter not writable): the process ends and is started again by its keeper.
     """
-    progress = Progress()
-    limit = MAX_BATCH
+    hand = Hand(room=asyncio.Semaphore(worker.stage.concurrency))
+    wait_s = BACKOFF_S
     try:
         while not stop.is_set():
             try:
-                # First of all: fences a dead predecessor, whose open transaction ends.
-                await worker.producer.renew()
-                batch = await poll(worker, progress, limit)
-                started_s = worker.clock.monotonic_s()
-                works = count(worker, progress, await handle(worker, batch.records))
-                bundle = gather(worker, works, started_s)
-                if await commit(worker, bundle, batch.owned, batch.group):
-                    report(worker, bundle)
-                    unpause(worker, progress, works)
-                    worker.health.ready, worker.health.trouble = True, ""
-                limit = throttle()
-                worker.health.beat()
+                await turn(worker, hand)
+                wait_s = BACKOFF_S
             except Transient as error:
-                await again(worker, progress.owned, error, stop)
+                worker.health.ready, worker.health.trouble = False, str(error)
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, MAX_BACKOFF_S)
+            worker.health.beat()
+        await drain(worker, hand)
     finally:
         worker.health.ready = False
-        await worker.consumer.close()
-        await worker.producer.close()
+        await let_go(worker, hand)
 
 
-async def poll(worker: Worker, progress: Progress, limit: int) -> Batch:
-    """Take records, most urgent topic first; state of partitions gained or lost is brought up to date before."""
-    batch = await worker.consumer.poll(limit, POLL_S)
-    progress.owned = batch.owned
-    if batch.assigned or batch.revoked:
-        progress.forget(batch)
-        labels = {"stage": worker.stage.name, "lane": worker.lane}
-        worker.telemetry.level(names.OWNED_PARTITIONS, len(batch.owned), labels)
-        if worker.table is not None:
-            worker.table.forget({p.partition for p in batch.revoked} - {p.partition for p in batch.owned})
-            worker.table.stale({p.partition for p in batch.assigned})
+async def turn(worker: Worker, hand: Hand) -> None:
+    """Go round once. Raises `Transient` when the broker is away or a transaction failed: nothing is lost by it."""
+    # First of all: see how transactions ended; fences a dead predecessor, whose open transaction ends.
+    await settle(worker, hand)
+    batch = await poll(worker, hand)
+    began_s = worker.clock.monotonic_s()
+    handle(worker, hand, batch)
+    bundle = gather(worker, hand)
+    if bundle is not None:
+        commit(worker, hand, bundle)
+    unpause(worker, hand)
+    await throttle(worker, hand, began_s, len(batch.records))
+    trouble = next(iter(hand.away.values()), "")
+    worker.health.ready = hand.group is not None and not (trouble or hand.failing or hand.doubt)
+    if worker.health.ready or trouble:
+        worker.health.trouble = trouble
+
+
+async def poll(worker: Worker, hand: Hand) -> Batch:
+    """Wait for records, for answers or for the end of a transaction; a poll goes on while work is done."""
+
+    async def leave(parts: frozenset[Part]) -> None:
+        hand.leaving |= parts
+        hand.woken.set()
+        while hand.busy(parts):
+            hand.settled.clear()
+            await hand.settled.wait()
+
+    if hand.polling is None and hand.limit > 0:
+        hand.polling = asyncio.ensure_future(worker.consumer.poll(hand.limit, POLL_S, leave))
+        hand.polling.add_done_callback(lambda _: hand.woken.set())
+    timer = asyncio.get_running_loop().call_later(POLL_S, hand.woken.set)
+    await hand.woken.wait()
+    timer.cancel()
+    hand.woken.clear()
+    await settle(worker, hand)
+    if hand.polling is None or not hand.polling.done():
+        return Batch()
+    polling, hand.polling = hand.polling, None
+    batch = polling.result()
+    receive(worker, hand, batch)
+    return batch
+
+
+def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
+    """Let go of what was taken away and begin with what was given; state is keyed by assignment."""
+    hand.group = batch.group
+    if not (batch.assigned or batch.revoked):
+        return
+    parts = batch.revoked | batch.assigned.keys()
+    for job in hand.lose(parts):
+        hand.later.append((float("-inf"), job))
     if worker.table is not None:
-        await worker.table.refresh(worker.consumer)
-    urgency = {topic: at for at, topic in enumerate(worker.topics)}
-    return replace(batch, records=tuple(sorted(batch.records, key=lambda r: urgency[r.part.topic])))
+        worker.table.forget({part.partition for part in parts})
+    for part, position in batch.assigned.items():
+        hand.epoch += 1
+        hand.places[part] = Progress.resumed(part, hand.epoch, position)
+    labels = {"stage": worker.stage.name, "lane": worker.lane}
+    worker.telemetry.level(names.OWNED_PARTITIONS, len(hand.places), labels)
 
 
-def count(worker: Worker, progress: Progress, works: Sequence[Work]) -> tuple[Work, ...]:
-    """Count the tries of a record that asks for another; after `MAX_ATTEMPTS` it is given up.
-
-    A stage with a table starts its whole batch over, since what later records added rests on the earlier ones.
-    """
-    counted = list(works)
-    for at, work in enumerate(works):
-        if isinstance(work.outcome, Retry):
-            where = (work.record.part, work.record.offset)
-            tries = progress.attempts[where] = progress.attempts.get(where, 0) + 1
-            if tries >= MAX_ATTEMPTS:
-                del progress.attempts[where]
-                why = f"given up after {tries} tries: {work.outcome.why}"
-                counted[at] = replace(work, outcome=Reject(code="VM-1310", why=why), attempt=tries)
-            elif worker.table is not None:
-                raise Transient("VM-1310", what=work.outcome.why, where=work.record.part.topic)
-        elif progress.attempts:
-            progress.attempts.pop((work.record.part, work.record.offset), None)
-    return tuple(counted)
-
-
-def unpause(worker: Worker, progress: Progress, works: Sequence[Work]) -> None:
-    """Hold partitions whose first record must be tried again later; let those go on whose time has come.
-
-    Only after a commit: the held position stands behind records that would be skipped if they had not been committed.
-    """
-    now_s = worker.clock.monotonic_s()
-    for work in works:
-        part = work.record.part
-        if isinstance(work.outcome, Retry) and part not in progress.held:
-            progress.held[part] = (now_s + work.outcome.after_s, Position(offset=work.record.offset))
+def unpause(worker: Worker, hand: Hand) -> None:
+    """Stop fetching what has no room in hand or in the map of its position; fetch again once half of it is free."""
+    hand.settled.set()
+    open_count = hand.open_count()
+    for part, place in hand.places.items():
+        if part not in hand.held and (place.full or open_count >= MAX_OPEN):
+            hand.held.add(part)
             worker.consumer.hold(part)
-    for part, (until_s, position) in list(progress.held.items()):
-        if until_s <= now_s:
-            del progress.held[part]
-            worker.consumer.unhold(part, position)
+        elif part in hand.held and not place.full and open_count < MAX_OPEN // 2:
+            hand.held.discard(part)
+            worker.consumer.unhold(part, place.next)
 
 
-def throttle() -> int:
-    """Return how many records the next poll may take. The controller's orders come in here (DESIGN part 6)."""
-    return MAX_BATCH
-
-
-async def again(worker: Worker, owned: Iterable[Part], error: Transient, stop: threading.Event) -> None:
-    """Nothing of the batch counts: wait, then read again from the committed offsets, however long that takes."""
-    wait_s = BACKOFF_S
-    while not stop.is_set():
-        worker.health.ready, worker.health.trouble = False, str(error)
-        worker.health.beat()
-        if worker.table is not None:
-            worker.table.drop()
-        await asyncio.sleep(wait_s)
+async def drain(worker: Worker, hand: Hand) -> None:
+    """Finish what is under way, begin nothing more."""
+    hand.leaving = frozenset(hand.places)
+    deadline = Deadline.after(worker.clock, STOP_S)
+    while hand.busy(hand.places) and not deadline.passed():
         try:
-            await worker.producer.renew()  # a producer in doubt is fenced before the offsets are believed
-            await rewind(worker, owned)
-            return
-        except Transient as now:
-            error, wait_s = now, min(2 * wait_s, MAX_BACKOFF_S)
+            await turn(worker, hand)
+        except Transient:
+            await asyncio.sleep(BACKOFF_S)
+
+
+async def let_go(worker: Worker, hand: Hand) -> None:
+    """Leave the group; what is not committed is done again by whoever gets its partitions."""
+    tasks = [*hand.flights, *(transaction.end for transaction in hand.transactions)]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    hand.abandon()
+    if hand.polling is not None:
+        await asyncio.wait({hand.polling}, timeout=DRAIN_S + POLL_S)
+    await worker.consumer.close()
+    for producer in worker.producers:
+        await producer.close()

@@ -1,4 +1,4 @@
-"""A stage as the loop sees it: a pure verb, and the fetchers that answer its needs."""
+"""A stage as the loop sees it: a pure verb, and what answers its needs."""
 
 from __future__ import annotations
 
@@ -24,17 +24,26 @@ class Verb(Protocol):
         ...
 
 
-#: Fetches the answers of all needs of one kind of a whole batch at once, in their order. A plain value per need.
-#: Raises `Transient` when the source is away (the batch is tried again), `Refused` when a need can never be met.
+#: Fetches the answers of all needs of one kind of many records at once, in their order. A plain value per need.
+#: Raises `Transient` when the source is away (asked again until it is back), `Refused` when a need can never be met.
 Fetcher = Callable[[Sequence[Need]], Awaitable[Sequence[Any]]]
+
+#: Answers one need on its own, so that a slow one holds up no other record; raises as a `Fetcher` does.
+Caller = Callable[[Need], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage as the loop runs it. `fetchers` by need kind; `table` is the compacted topic it keeps as state."""
+    """One stage as the loop runs it.
+
+    `fetchers` answer needs of a kind together, `callers` one by one (model calls); of both together at most
+    `concurrency` are under way. `table_topic` is the compacted topic it keeps as state.
+    """
 
     name: str
     lane: str | None
     verb: Verb
     fetchers: Mapping[str, Fetcher] = field(default_factory=dict)
+    callers: Mapping[str, Caller] = field(default_factory=dict)
+    concurrency: int = 100
     table_topic: str | None = None

@@ -1,4 +1,4 @@
-"""State of a stage kept as a compacted topic: what is committed, and on top of it what this batch adds."""
+"""State of a stage kept as a compacted topic: newest value per key, what finished work adds included."""
 
 from __future__ import annotations
 
@@ -14,51 +14,39 @@ from vigimesh.loop.broker import Consumer
 class Table:
     """Newest value per key of the owned partitions of `topic`; co-partitioned with the stage's inputs.
 
-    `put` is seen by later records of the batch at once; `keep` makes it stand after the commit, `drop` takes it back.
-    A partition that is `stale` (just assigned, or its last transaction in doubt) is read anew by `refresh` before
-    any record is worked on. Values are kept as bytes and decoded when asked for.
+    `put` is seen by later records at once. It may run ahead of the topic, never of what will be written: finished work is
+    kept until its transaction has committed, and is lost only with its partition, which is then read anew. Values are
+    kept as bytes and decoded when asked for.
     """
 
     def __init__(self, topic: str, codec: Codec) -> None:
-        """Begin empty: `refresh` fills it."""
+        """Begin empty: `restore` fills it."""
         self.topic = topic
         self._codec = codec
         self._kept: dict[int, dict[bytes, bytes]] = {}
-        self._added: dict[bytes, tuple[int, bytes]] = {}
-        self._stale: set[int] = set()
-
-    def stale(self, partitions: Iterable[int]) -> None:
-        """Trust these partitions no more until they have been read anew."""
-        self._stale.update(partitions)
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Let go of partitions that are not owned any more."""
+        """Let go of partitions that were taken away or given anew: they must be restored before they are asked."""
         for partition in partitions:
             self._kept.pop(partition, None)
-            self._stale.discard(partition)
 
-    async def refresh(self, consumer: Consumer) -> None:
-        """Read the stale partitions from the topic; raises what `Consumer.restore` raises, then they stay stale."""
-        for partition in sorted(self._stale):
-            self._kept[partition] = dict(await consumer.restore(self.topic, (partition,)))
-            self._stale.discard(partition)
+    def fresh(self, partition: int) -> bool:
+        """Return whether the partition has been restored."""
+        return partition in self._kept
+
+    async def restore(self, partition: int, consumer: Consumer) -> dict[bytes, bytes]:
+        """Read a partition from the topic to its end; raises what `Consumer.restore` raises."""
+        return dict(await consumer.restore(self.topic, (partition,)))
+
+    def fill(self, partition: int, values: dict[bytes, bytes]) -> None:
+        """Take what `restore` has read; from now on the partition is fresh."""
+        self._kept[partition] = values
 
     def get(self, partition: int, key: bytes) -> Any:
         """Return the value of a key as plain values, or `None`."""
-        added = self._added.get(key)
-        data = added[1] if added else self._kept.get(partition, {}).get(key)
+        data = self._kept[partition].get(key)
         return None if data is None else msgspec.to_builtins(self._codec.decode(self.topic, data))
 
-    def put(self, partition: int, key: bytes, event: object) -> None:
-        """Set the value of a key for the rest of this batch."""
-        self._added[key] = (partition, self._codec.encode(self.topic, event))
-
-    def keep(self) -> None:
-        """The batch has committed: what it added stands."""
-        for key, (partition, data) in self._added.items():
-            self._kept.setdefault(partition, {})[key] = data
-        self._added.clear()
-
-    def drop(self) -> None:
-        """The batch did not commit: take back what it added."""
-        self._added.clear()
+    def put(self, partition: int, key: bytes, value: bytes) -> None:
+        """Set the value of a key."""
+        self._kept[partition][key] = value

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from vigimesh.clock import Clock
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope
-from vigimesh.loop.broker import Batch, Consumer, Part, Position, Producer, Record, Write
+from vigimesh.loop.broker import Consumer, Part, Producer, Record, Write
 from vigimesh.loop.health import Health
-from vigimesh.loop.outcome import Answers, Input, Outcome
+from vigimesh.loop.orders import NoOrders, Orders
+from vigimesh.loop.outcome import Answers, Input, Need, Outcome
+from vigimesh.loop.progress import Progress
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 
 #: Records of a poll. Measured: larger batches bring no more throughput, smaller ones cost it (STACK part 5).
 MAX_BATCH = 500
+#: Records in hand of one worker, beyond which it fetches no more: what a restart has to do again stays small.
+MAX_OPEN = 2_000
 #: Seconds an empty poll waits: bounds how late SIGTERM is seen.
 POLL_S = 0.2
+#: Seconds that a turn may take where urgent and other topics share a worker: an urgent record waits no longer.
+TURN_S = 0.02
+#: Records of a turn at least, whatever they take: below, transactions would be all the work.
+MIN_BATCH = 25
 #: Bytes of a value that may travel in a record; above, it goes to the object store (DESIGN part 4).
 INLINE_BYTES = 64 * 1024
 #: Largest record the topics take, minus room for key and headers (`max.message.bytes` is 4 MiB).
@@ -27,8 +36,14 @@ RECORD_BYTES = 4 * 1024 * 1024 - 64 * 1024
 MAX_ATTEMPTS = 10
 #: Seconds a transaction may take before its end is doubted: half the transaction time-out of 10 s (DESIGN part 5).
 DOUBT_S = 5.0
+#: Seconds after which a transaction that does not end stops the process: three times what a call to the broker may take.
+STUCK_S = 30.0
+#: Seconds without a commit after which positions are committed again, so that monitors outside see life.
+RECOMMIT_S = 5.0
 #: Seconds between tries while a source or the broker is away, at first and at most.
 BACKOFF_S, MAX_BACKOFF_S = 0.1, 5.0
+#: Seconds that work in hand has to finish after SIGTERM; what takes longer is done again by the next process.
+STOP_S = 10.0
 
 #: Stores bytes and returns their digest; for what is too large for a record.
 Spill = Callable[[bytes], str]
@@ -38,7 +53,8 @@ Spill = Callable[[bytes], str]
 class Worker:
     """One stage at work in one group.
 
-    `topics` are its inputs, most urgent first; `instance` is part of the transactional id and names the actor in audit.
+    `topics` are its inputs, most urgent first; `instance` is part of the transactional ids and names the actor in audit;
+    the two `producers` take turns.
     """
 
     stage: Stage
@@ -46,13 +62,14 @@ class Worker:
     topics: tuple[str, ...]
     instance: str
     consumer: Consumer
-    producer: Producer
+    producers: tuple[Producer, Producer]
     codec: Codec
     spill: Spill
     telemetry: Telemetry
     health: Health
     clock: Clock
     table: Table | None = None
+    orders: Orders = field(default_factory=NoOrders)
 
     @property
     def lane(self) -> str:
@@ -60,9 +77,35 @@ class Worker:
         return self.stage.lane or "all"
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class Job:
+    """A record in hand. `place` is its partition in the assignment it was taken under: lost with it."""
+
+    record: Record
+    place: Progress
+    envelope: Envelope
+    taken_s: float
+    input: Input | None = None
+    answers: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[Need, ...] = ()
+    rounds: int = 0
+    attempt: int = 1
+    refused: Outcome | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was fetched for it already, which another worker would have to fetch again."""
+        return self.rounds > 0
+
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """What is worked on in order: the same key of one partition, whichever topic it came by."""
+        return (self.record.part.partition, self.record.key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A record with what became of it. `input` is missing when the bytes could not be decoded."""
+    """A record with what became of it and the records that say so. `input` is missing when its bytes are no event."""
 
     record: Record
     envelope: Envelope
@@ -70,28 +113,16 @@ class Work:
     answers: Answers
     outcome: Outcome
     attempt: int = 1
+    place: Progress | None = None
+    taken_s: float = 0.0
+    writes: tuple[Write, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """All that one transaction holds."""
+    """All that one transaction holds: finished work, and the partitions whose positions go with it."""
 
     works: tuple[Work, ...]
     writes: tuple[Write, ...]
-    positions: dict[Part, Position]
+    places: dict[Part, Progress]
     started_s: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Progress:
-    """What the loop remembers between batches: tries of records, partitions held (until monotonic seconds, from where) and owned."""
-
-    attempts: dict[tuple[Part, int], int] = field(default_factory=dict)
-    held: dict[Part, tuple[float, Position]] = field(default_factory=dict)
-    owned: frozenset[Part] = frozenset()
-
-    def forget(self, batch: Batch) -> None:
-        """Let go of partitions that are not owned any more."""
-        for part in batch.revoked:
-            self.held.pop(part, None)
-        self.attempts = {where: n for where, n in self.attempts.items() if where[0] not in batch.revoked}

@@ -1,0 +1,339 @@
+"""Reads committed records of one group from Kafka: the consumer that the loop works with.
+
+All that may wait runs in a thread of its own: a poll goes on while the loop works, and a rebalance waits there, without
+stopping the loop, for work in hand to be committed. Settings as measured (see docs/decisions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import confluent_kafka as ck
+
+from vigimesh.adapters.compacted import read_compacted
+from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, raise_for
+from vigimesh.errors import Transient, VigimeshError
+from vigimesh.loop.broker import DRAIN_S, Batch, Leave, Part, Position, Record, require
+
+#: Which group protocol: `consumer` is KIP-848, of Kafka 4; `classic` works everywhere.
+Protocol = Literal["consumer", "classic"]
+
+#: Messages taken out of the client at once where an urgent topic shares the queue with others: all that lie there, so
+#: that an urgent one is found behind them.
+_AT_ONCE = 5_000
+#: Messages of a less urgent topic that are kept here, above which it is not fetched, and below which it is again.
+_MANY, _FEW = 2_000, 500
+#: A session of the classic protocol, seconds: as long as that of KIP-848 is set on the embedded broker, and some more.
+_SESSION_MS, _HEARTBEAT_MS = 10_000, 1_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class KafkaConsumer:
+    """`loop.broker.Consumer` on one group. With `copartitioned`, partition i of every topic comes together or waits.
+
+    `member` makes it a static member: one that comes back within its session gets its partitions without a rebalance.
+    """
+
+    def __init__(
+        self, base: Mapping[str, Any], group: str, topics: Sequence[str], *,
+        copartitioned: bool, protocol: Protocol = "consumer", member: str = "",
+    ) -> None:  # fmt: skip
+        """Subscribe at once; assignments come with the polls."""
+        self._base = dict(base)
+        self._topics = tuple(topics)
+        self._copartitioned = copartitioned
+        self._eager = protocol == "classic" and copartitioned
+        self._owned: set[Part] = set()
+        #: Owned, but not handed out: without its siblings, or its committed position could not be read yet.
+        self._waiting: set[Part] = set()
+        self._gained: dict[Part, Position] = {}
+        self._lost: set[Part] = set()
+        #: Held by the loop. Orders to the client wait until no poll is under way.
+        self._held: set[Part] = set()
+        self._orders: deque[tuple[Part, int | None]] = deque()
+        #: Fetched and not handed out, by topic; and which of these topics are not fetched, since there is enough.
+        self._kept: dict[str, deque[Any]] = {topic: deque() for topic in self._topics}
+        self._stopped: set[str] = set()
+        self._next: dict[Part, int] = {}
+        self._leave: tuple[asyncio.AbstractEventLoop, Leave] | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"consume {group}")
+        self._consumer = ck.Consumer(
+            {**base, **_settings(group, copartitioned=copartitioned, protocol=protocol, member=member)}
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+        """See `loop.broker.Consumer`."""
+        loop = asyncio.get_running_loop()
+        self._leave = loop, leave
+        try:
+            return await loop.run_in_executor(self._pool, self._poll, max_records, timeout_s)
+        except ck.KafkaException as error:
+            raise away(error, "consumer") from error
+        finally:
+            self._leave = None
+
+    async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
+        """See `loop.broker.Consumer`. In another thread than `poll`, which may be waiting in a rebalance."""
+        try:
+            return await asyncio.to_thread(self._committed, parts)
+        except ck.KafkaException as error:
+            raise away(error, "consumer") from error
+
+    def hold(self, part: Part) -> None:
+        """See `loop.broker.Consumer`."""
+        self._held.add(part)
+        self._orders.append((part, None))
+
+    def unhold(self, part: Part, offset: int) -> None:
+        """See `loop.broker.Consumer`. What a poll under way has fetched is still not handed out."""
+        self._orders.append((part, offset))
+
+    async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
+        """See `loop.broker.Consumer`."""
+        try:
+            return await asyncio.to_thread(read_compacted, self._base, topic, partitions)
+        except ck.KafkaException as error:
+            raise away(error, topic) from error
+
+    async def close(self) -> None:
+        """See `loop.broker.Consumer`."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, self._consumer.close)
+        self._pool.shutdown(wait=False)
+
+    # In the consumer's own thread.
+
+    def _poll(self, max_records: int, timeout_s: float) -> Batch:
+        self._obey()
+        at_once = max_records if len(self._topics) == 1 else _AT_ONCE
+        messages = self._consumer.consume(at_once, 0)
+        if not messages and not any(self._kept.values()):
+            first = self._consumer.poll(timeout_s)
+            if first is not None:
+                messages = [first, *self._consumer.consume(at_once - 1, 0)]
+        failure = self._keep(messages)
+        self._align()
+        if failure is not None:
+            raise failure
+        records, ends = self._hand_out(max_records)
+        self._enough()
+        gained, self._gained = self._gained, {}
+        lost, self._lost = frozenset(self._lost), set()
+        return Batch(
+            records=records, ends=ends, owned=frozenset(self._owned - self._waiting), assigned=gained,
+            revoked=lost, group=self._consumer.consumer_group_metadata(),
+        )  # fmt: skip
+
+    def _obey(self) -> None:
+        """Carry out what the loop has ordered since the last poll."""
+        while self._orders:
+            part, offset = self._orders.popleft()
+            if offset is None:
+                self._drop((part,))
+                if part in self._owned:
+                    self._consumer.pause(_places((part,)))
+                continue
+            self._held.discard(part)
+            if part in self._owned and part not in self._waiting:
+                self._next[part] = offset
+                if part.topic not in self._stopped:
+                    self._go_on(part)
+
+    def _go_on(self, part: Part) -> None:
+        """Fetch again. The seek comes last: a resume alone goes on behind the last record handed out."""
+        self._consumer.resume(_places((part,)))
+        self._consumer.seek(ck.TopicPartition(part.topic, part.partition, self._next[part]))
+
+    def _fetched(self) -> set[Part]:
+        """Return the partitions whose messages count; those of others were fetched before somebody said stop."""
+        return {p for p in self._owned - self._waiting - self._held if p.topic not in self._stopped}
+
+    def _keep(self, messages: Sequence[Any]) -> VigimeshError | None:
+        """Put messages to their topic; return the first error among them, with nothing of the others lost."""
+        failure: VigimeshError | None = None
+        fetched = {(part.topic, part.partition): part for part in self._fetched()} if messages else {}
+        for message in messages:
+            error, place = message.error(), (message.topic(), message.partition())
+            if error is not None and error.code() != ck.KafkaError._PARTITION_EOF:
+                try:
+                    raise_for(error, f"{place[0]}-{place[1]}")
+                except VigimeshError as found:
+                    failure = failure or found
+            elif part := fetched.get(place):
+                self._kept[part.topic].append(message)
+                self._next[part] = message.offset() + (error is None)
+        return failure
+
+    def _hand_out(self, max_records: int) -> tuple[tuple[Record, ...], dict[Part, int]]:
+        records: list[Record] = []
+        ends: dict[Part, int] = {}
+        for topic in self._topics:
+            kept = self._kept[topic]
+            while kept and len(records) < max_records:
+                message = kept.popleft()
+                part = Part(topic, message.partition())
+                if part in self._held:
+                    continue  # held while this poll was under way: it will be sought anew
+                if message.error() is not None:
+                    ends[part] = message.offset()
+                else:
+                    records.append(_record(part, message))
+        return tuple(records), ends
+
+    def _enough(self) -> None:
+        """Stop fetching a less urgent topic of which there is enough here, so that an urgent record never waits behind it."""
+        for topic in self._topics[1:]:
+            parts = {p for p in self._owned - self._waiting - self._held if p.topic == topic}
+            if topic not in self._stopped and len(self._kept[topic]) >= _MANY:
+                self._stopped.add(topic)
+                self._consumer.pause(_places(parts))
+            elif topic in self._stopped and len(self._kept[topic]) < _FEW:
+                self._stopped.discard(topic)
+                for part in sorted(parts):
+                    self._go_on(part)
+
+    def _committed(self, parts: Sequence[Part]) -> dict[Part, Position]:
+        found = self._consumer.committed(_places(parts), timeout=CALL_S)
+        for tp in found:
+            if tp.error is not None:
+                raise Transient("VM-1301", what=f"committed offset cannot be read: {tp.error.name()}",
+                                where=f"{tp.topic}-{tp.partition}", todo="vigimesh stack status")  # fmt: skip
+        return {
+            Part(tp.topic, tp.partition): Position(offset=tp.offset, metadata=tp.metadata or "")
+            for tp in found
+            if tp.offset >= 0
+        }
+
+    def _align(self) -> None:
+        """Hand out a partition only with its siblings, from its committed position: a case's versions need one owner."""
+        apart = self._apart()
+        if parted := apart - self._waiting:
+            self._consumer.pause(_places(parted))
+            self._drop(parted)
+            self._waiting |= parted
+            self._lost |= {part for part in parted if self._gained.pop(part, None) is None}
+        joined = self._waiting - apart
+        if joined:
+            positions = self._committed(sorted(joined))
+            require(joined, positions)
+            for part in sorted(joined):
+                self._next[part] = positions[part].offset
+                self._go_on(part)
+            self._waiting -= joined
+            self._gained.update(positions)
+
+    def _apart(self) -> set[Part]:
+        if not self._copartitioned:
+            return set()
+        return {
+            p for p in self._owned if any(Part(topic, p.partition) not in self._owned for topic in self._topics)
+        }  # fmt: skip
+
+    def _on_assign(self, _: Any, partitions: list[Any]) -> None:
+        parts = {Part(tp.topic, tp.partition) for tp in partitions}
+        self._owned |= parts
+        positions: dict[Part, Position] = {}
+        with suppress(
+            ck.KafkaException, Transient
+        ):  # not now: they wait, and are asked for again at the next poll
+            positions = self._committed(sorted(parts))
+        ready = {part for part in parts & positions.keys() if part not in self._apart()}
+        begin = [
+            ck.TopicPartition(
+                p.topic, p.partition, positions[p].offset if p in positions else ck.OFFSET_STORED
+            )
+            for p in sorted(parts)
+        ]
+        if self._eager:
+            self._consumer.assign(begin)
+        else:
+            self._consumer.incremental_assign(begin)
+        self._gained.update({part: positions[part] for part in ready})
+        self._next.update({part: positions[part].offset for part in ready})
+        self._waiting |= parts - ready
+        stopped = {part for part in ready if part.topic in self._stopped}
+        if still := (parts - ready) | stopped:
+            self._consumer.pause(_places(still))
+
+    def _on_revoke(self, _: Any, partitions: list[Any]) -> None:
+        parts = {Part(tp.topic, tp.partition) for tp in partitions}
+        numbers = {part.partition for part in parts}
+        going = {
+            p
+            for p in self._owned - self._waiting
+            if p in parts or (self._copartitioned and p.partition in numbers)
+        }
+        if self._leave is not None and going:
+            loop, leave = self._leave
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(leave(frozenset(going)), loop).result(DRAIN_S)
+        self._on_lost(_, partitions)
+
+    def _on_lost(self, _: Any, partitions: list[Any]) -> None:
+        parts = {Part(tp.topic, tp.partition) for tp in partitions}
+        # A pause outlives the assignment: unless it is lifted, the partition delivers nothing when it comes back.
+        if paused := {
+            p for p in parts & self._owned if p in self._held | self._waiting or p.topic in self._stopped
+        }:
+            self._consumer.resume(_places(paused))
+        self._drop(parts)
+        self._owned -= parts
+        for part in parts:
+            self._gained.pop(part, None)
+        self._waiting -= parts
+        self._held -= parts
+        self._lost |= parts
+
+    def _drop(self, parts: Iterable[Part]) -> None:
+        gone = frozenset(parts)
+        for topic in {part.topic for part in gone}:
+            kept = self._kept[topic]
+            self._kept[topic] = deque(m for m in kept if Part(topic, m.partition()) not in gone)
+
+
+def _settings(group: str, *, copartitioned: bool, protocol: Protocol, member: str) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        "group.id": group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "fetch.wait.max.ms": 100,
+        "fetch.message.max.bytes": RECORD_BYTES,
+        "queued.max.messages.kbytes": 16_384,
+        "client.id": group,
+    }
+    if member:
+        chosen["group.instance.id"] = f"{group}.{member}"
+    if protocol == "consumer":
+        chosen["group.remote.assignor"] = "range" if copartitioned else "uniform"
+    else:
+        # Eager `range` revokes everything at each rebalance, long calls too: only where partitions must go together.
+        chosen["partition.assignment.strategy"] = "range" if copartitioned else "cooperative-sticky"
+        chosen |= {"session.timeout.ms": _SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS}
+    return chosen
+
+
+def _record(part: Part, message: Any) -> Record:
+    return Record(
+        part=part,
+        offset=message.offset(),
+        key=message.key() or b"",
+        value=message.value() or b"",
+        headers=message.headers() or [],
+        at=_EPOCH + timedelta(milliseconds=message.timestamp()[1]),
+    )
+
+
+def _places(parts: Iterable[Part]) -> list[ck.TopicPartition]:
+    return [ck.TopicPartition(part.topic, part.partition) for part in sorted(parts)]

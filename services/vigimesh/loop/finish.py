@@ -1,0 +1,169 @@
+"""finish: an outcome becomes finished work: the records that say so, encoded, before the next of its key begins."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import datetime
+
+import msgspec
+
+from vigimesh.errors import Broken, Refused, VigimeshError
+from vigimesh.events import ids
+from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import BY_NAME, topic
+from vigimesh.loop.broker import Write
+from vigimesh.loop.deadletter import dead_letter, parked
+from vigimesh.loop.outcome import Done, Emit, Outcome, Park, Reject, Retry
+from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Job, Work, Worker
+
+_ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Reject: "rejected"}
+_TRACE = re.compile(r"[0-9a-f]{32}")
+_pack = msgspec.msgpack.Encoder()
+
+
+def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
+    """Return the finished work: outputs, audit, dead letter or parked event, encoded; the table knows what it adds.
+
+    What cannot be encoded or is too large makes it a dead letter. Raises `Broken` VM-1304 when the dead letter cannot be
+    written either: the partition must stop, not skip; `Transient` when the object store is away.
+    """
+    assert not isinstance(outcome, Retry)
+    work = Work(
+        record=job.record, envelope=job.envelope, input=job.input, answers=job.answers, outcome=outcome,
+        attempt=job.attempt, place=job.place, taken_s=job.taken_s,
+    )  # fmt: skip
+    now = worker.clock.now()
+    try:
+        work = replace(work, writes=_records(worker, work, now))
+    except Exception as error:
+        if isinstance(error, VigimeshError) and not isinstance(error, Refused):
+            raise
+        answers = work.answers if isinstance(error, Refused) else {}
+        work = _given_up(worker, replace(work, outcome=reject(error), answers=answers), now)
+    if worker.table is not None and isinstance(work.outcome, Done):
+        for write in work.writes:
+            if write.topic == worker.table.topic and write.value is not None:
+                worker.table.put(work.record.part.partition, write.key, write.value)
+    return work
+
+
+def reject(error: Exception) -> Reject:
+    """Turn an error into the outcome: the only place that does. Its text never quotes the case."""
+    if isinstance(error, VigimeshError):
+        return Reject(code=error.code, why=str(error))
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else "?"
+    return Reject(code="VM-1307", why=f"VM-1307 handler failed: {type(error).__name__} in {place}")
+
+
+def _given_up(worker: Worker, work: Work, now: datetime) -> Work:
+    part = work.record.part
+    try:
+        return replace(work, writes=_records(worker, work, now))
+    except Refused as error:
+        raise Broken("VM-1304", what=f"dead letter does not fit: {error.what}",
+                     where=f"{part.topic}-{part.partition}-{work.record.offset}",
+                     todo="look at the record's key and headers") from error  # fmt: skip
+
+
+def _records(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
+    """Return the records of one outcome; raises `Refused` VM-1005 when one is larger than its topic takes."""
+    emits = _emits(worker, work)
+    pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
+    trace = f"00-{trace_of(work.envelope)}-{span_of(work.envelope, worker.stage.name)}-01"
+    # Index -1 names the audit record itself, the others what is handed on.
+    own, *outputs = (
+        ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
+        for index in range(-1, len(emits))
+    )
+    audit = _audit(worker, work, emits, tuple(outputs))
+    named = zip((*emits, audit), (*outputs, own), strict=True)
+    return tuple(write_of(worker, emit, (event_id, trace), now) for emit, event_id in named)
+
+
+def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
+    outcome, envelope = work.outcome, work.envelope
+    if isinstance(outcome, Done):
+        return outcome.events
+    event: object
+    if isinstance(outcome, Reject):
+        name, event = "deadletter", dead_letter(work, outcome, worker.stage.name, worker.spill)
+    else:
+        assert isinstance(outcome, Park)
+        name, event = "parked", parked(work, outcome, worker.spill)
+    return (
+        Emit(
+            topic=topic(name), key=envelope.id, event=event, messageid=envelope.messageid,
+            workflow=envelope.workflow, lane=envelope.lane,
+        ),
+    )  # fmt: skip
+
+
+def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) -> Write:
+    """Encode one event; `named` are its event id and its traceparent. Raises `Refused` VM-1005 when it is too large."""
+    envelope = Envelope(
+        id=named[0],
+        source=f"/vigimesh/{worker.stage.name}",
+        type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}",
+        time=now,
+        subject=emit.key,
+        dataschema=f"/schemas/ids/{worker.codec.schema_id(emit.topic)}",
+        traceparent=named[1],
+        messageid=emit.messageid,
+        workflow=emit.workflow,
+        lane=emit.lane,
+    )
+    key, value, headers = emit.key.encode(), worker.codec.encode(emit.topic, emit.event), to_headers(envelope)
+    size = len(value) + len(key) + sum(len(data) for _, data in headers)
+    if size > RECORD_BYTES:
+        raise Refused("VM-1005", what=f"output has {size} bytes, at most {RECORD_BYTES}", where=emit.topic)
+    return Write(topic=emit.topic, key=key, value=value, headers=headers)
+
+
+def trace_of(envelope: Envelope) -> str:
+    """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
+    parts = envelope.traceparent.split("-")
+    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and set(parts[1]) != {"0"}:
+        return parts[1]
+    return ids.trace_id(envelope.messageid or envelope.id)
+
+
+def span_of(envelope: Envelope, stage: str) -> str:
+    """Return the span id of a stage's work on a record."""
+    return ids.span_id(f"{stage}|{envelope.id}")
+
+
+def label_of(work: Work) -> tuple[str, str]:
+    """Return workflow and lane of a record: its own, or at the door those it was given."""
+    if work.envelope.workflow:
+        return work.envelope.workflow, work.envelope.lane
+    events = work.outcome.events if isinstance(work.outcome, Done) else ()
+    return next(((e.workflow, e.lane) for e in events if e.workflow), ("", work.envelope.lane))
+
+
+def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], outputs: tuple[str, ...]) -> Emit:
+    outcome, envelope = work.outcome, work.envelope
+    answers = _pack.encode(work.answers) if work.answers else b""
+    large = len(answers) > INLINE_BYTES
+    event = AuditRecorded(
+        case_id=work.input.key if work.input else envelope.subject,
+        message_id=envelope.messageid or next((e.messageid for e in emits if e.messageid), ""),
+        event_id=envelope.id,
+        stage=worker.stage.name,
+        actor=worker.instance,
+        action=_ACTIONS[type(outcome)],
+        why=outcome.why,
+        input_digest=ids.digest(work.record.value),
+        answers=b"" if large else answers,
+        answers_ref=worker.spill(answers) if large else "",
+        outputs=outputs,
+    )
+    workflow, lane = label_of(work)
+    return Emit(
+        topic=topic("audit"), key=work.record.key.decode("utf-8", "replace"), event=event,
+        messageid=event.message_id, workflow=workflow, lane=lane,
+    )  # fmt: skip

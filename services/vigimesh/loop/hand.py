@@ -1,0 +1,129 @@
+"""What a worker has in hand between two turns of its loop: partitions, jobs under way, finished work, transactions.
+
+All of it may be lost at any moment: what counts stands on the topics and in the committed positions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vigimesh.loop.broker import Batch, Part, Producer
+from vigimesh.loop.progress import Progress
+from vigimesh.loop.worker import MAX_BATCH, Bundle, Job, Work
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One that has begun; `end` finishes when it is known how it ended, and raises what went wrong."""
+
+    bundle: Bundle
+    producer: Producer
+    begun_s: float
+    end: asyncio.Task[None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Hand:
+    """Owned by one loop. Occupancy is always derived from what is here, never counted beside it."""
+
+    #: How many tasks may wait for answers at once.
+    room: asyncio.Semaphore
+    places: dict[Part, Progress] = field(default_factory=dict)
+    group: Any = None
+    #: Records of one key, in order: the first is worked on, the others wait for it.
+    keys: dict[tuple[int, bytes], deque[Job]] = field(default_factory=dict)
+    #: Tasks that wait for answers, with the jobs that wait for them.
+    flights: dict[asyncio.Task[None], list[Job]] = field(default_factory=dict)
+    #: Jobs that wait for the state of their partition to be restored.
+    restoring: dict[int, list[Job]] = field(default_factory=dict)
+    #: Jobs to be tried again, not before so many monotonic seconds.
+    later: list[tuple[float, Job]] = field(default_factory=list)
+    done: list[Work] = field(default_factory=list)
+    #: Begun and not known to have ended, oldest first: at most two, one per producer.
+    transactions: deque[Transaction] = field(default_factory=deque)
+    #: Work of transactions whose end is not known: the committed positions must be asked before anything else.
+    doubtful: list[Work] = field(default_factory=list)
+    doubt: str = ""
+    leaving: frozenset[Part] = frozenset()
+    held: set[Part] = field(default_factory=set)
+    polling: asyncio.Task[Batch] | None = None
+    #: Set when there is something to do: records, answers, the end of a transaction.
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set when a turn has ended, for those who wait until nothing is in hand any more.
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    committed_s: float = 0.0
+    epoch: int = 0
+    limit: int = MAX_BATCH
+    #: Seconds a record takes, where turns are kept short.
+    pace_s: float = 0.0
+    #: Sources that did not answer the last time, by what is told of them.
+    away: dict[object, str] = field(default_factory=dict)
+    #: Whether the last transaction failed and its work still waits.
+    failing: bool = False
+
+    def owns(self, place: Progress | None) -> bool:
+        """Return whether a partition is still ours, in the same assignment."""
+        return place is not None and self.places.get(place.part) is place
+
+    def open_count(self) -> int:
+        """Return how many records are in hand."""
+        return sum(place.open_count for place in self.places.values())
+
+    def busy(self, parts: Iterable[Part]) -> bool:
+        """Return whether work of these partitions is under way or not committed yet."""
+        wanted = frozenset(parts)
+        flying = (job.record.part for jobs in self.flights.values() for job in jobs)
+        finished = (work.record.part for t in self.transactions for work in t.bundle.works)
+        waiting = (work.record.part for work in (*self.done, *self.doubtful))
+        return any(part in wanted for some in (flying, finished, waiting) for part in some)
+
+    def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> None:
+        """Begin a task that `jobs` wait for; the loop is woken when it ends."""
+        task = asyncio.ensure_future(coroutine)
+        self.flights[task] = jobs
+        task.add_done_callback(lambda _: self.woken.set())
+
+    def abandon(self) -> None:
+        """Let go of everything: whoever waits for it waits no longer."""
+        for some in (
+            self.flights,
+            self.keys,
+            self.restoring,
+            self.transactions,
+            self.done,
+            self.doubtful,
+            self.later,
+        ):
+            some.clear()
+        self.settled.set()
+
+    def lose(self, parts: frozenset[Part]) -> list[Job]:
+        """Let go of partitions with everything in hand of them; return jobs that waited only for what is gone now."""
+        for part in parts:
+            self.places.pop(part, None)
+            self.held.discard(part)
+        self.leaving -= parts
+        freed: list[Job] = []
+        for partition in {part.partition for part in parts} & self.restoring.keys():
+            jobs = self.restoring.pop(partition)  # what is being read would be old state in a new assignment
+            freed.extend(job for job in jobs if self.owns(job.place))
+            jobs.clear()
+        for task, jobs in self.flights.items():
+            if not any(self.owns(job.place) for job in jobs):
+                task.cancel()
+        self.later = [(due_s, job) for due_s, job in self.later if self.owns(job.place)]
+        self.done = [work for work in self.done if self.owns(work.place)]
+        self.doubtful = [work for work in self.doubtful if self.owns(work.place)]
+        for key, queue in list(self.keys.items()):
+            kept = deque(job for job in queue if self.owns(job.place))
+            if not kept:
+                del self.keys[key]
+            elif len(kept) < len(queue):
+                self.keys[key] = kept
+                if kept[0] is not queue[0]:
+                    freed.append(kept[0])
+        return freed
