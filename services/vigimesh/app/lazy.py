@@ -23,6 +23,10 @@ LAZY: dict[str, tuple[str, str]] = {
         "vigimesh.app.deadletter_cli:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
+    "transactions": (
+        "vigimesh.app.transactions_cli:app",
+        "Transactions on the cluster: list, abort.",
+    ),
     "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
 }
 
