@@ -264,3 +264,20 @@ def test_a_tombstone_takes_its_key_out_of_a_compacted_topic(broker: MemoryBroker
     broker.append(write(b"b"))
     broker.append(write(b"a", None))
     assert broker.newest(OUT, range(4)) == {b"b": b"v"}
+
+
+def test_a_partition_that_comes_back_while_it_is_given_up_is_given_anew(broker: MemoryBroker) -> None:
+    async def body() -> None:
+        first, second = (MemoryConsumer(broker, GROUP, (IN,)) for _ in range(2))
+        await poll(first)
+        await poll(second)
+
+        async def leave(parts: frozenset[Part]) -> None:
+            await second.close()
+
+        batch = await first.poll(1, 0.0, leave)
+        assert len(batch.revoked) == 2
+        assert batch.assigned.keys() == batch.revoked
+        assert len(batch.owned) == 4
+
+    asyncio.run(body())

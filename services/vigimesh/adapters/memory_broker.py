@@ -156,14 +156,15 @@ class MemoryConsumer:
         group = broker.group(self._group)
         if group.joins(member, now_s, broker.partitions):
             broker.changed()
-        losing = self._of(member.leaving())
+        leaving = member.leaving()
+        losing = self._of(leaving)
         if losing:
             try:
                 await asyncio.wait_for(leave(losing), DRAIN_S)
             except TimeoutError:
                 pass  # what is not done by now is left, and done again elsewhere
         group = broker.group(self._group)
-        group.lets_go(member)
+        group.lets_go(member, leaving)
         lost = frozenset(part for part in self._next if part.partition not in member.since)
         if group.joins(member, broker.clock.monotonic_s(), broker.partitions) or lost:
             broker.changed()

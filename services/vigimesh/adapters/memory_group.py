@@ -81,11 +81,10 @@ class Group:
             self._share(partitions)
         return bool(dead)
 
-    def lets_go(self, member: Member) -> None:
-        """The member has given up what it must; one that was thrown out owns nothing anyway."""
-        leaving = member.leaving()
+    def lets_go(self, member: Member, leaving: frozenset[int]) -> None:
+        """The member has given up partitions, also what has become its own again meanwhile; it will get that anew."""
         for partition in leaving:
-            del member.since[partition]
+            member.since.pop(partition, None)
         if leaving and member in self.members:
             member.epoch = self.epoch
 
