@@ -9,7 +9,7 @@ FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-fast venv format lint types imports wheel test test-fast fix lock clean
+.PHONY: help demo check check-fast bench bench-all venv format lint types imports wheel test test-fast fix lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -53,8 +53,14 @@ fix: venv ## let ruff mend what it can
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --fix .
 
+bench: venv ## build the environments of the benchmarks' peers (.bench/); runs nothing
+	@bash benchmarks/peers/build
+
+bench-all: bench ## every benchmark in turn, about 25 minutes on an idle machine; results to benchmarks/results/
+	@bash benchmarks/all.sh
+
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	@bash .ci/lock
 
 clean: ## remove what was built, .venv too
-	@rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .bench dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

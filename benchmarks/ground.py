@@ -1,0 +1,215 @@
+"""What the benchmarks stand on: a throw-away stack with all topics, positions set back, records filled in and read out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka as ck
+
+from vigimesh.adapters import topics as cluster
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.devstack import Stack, StackUrls, up
+from vigimesh.clock import Deadline, SystemClock
+from vigimesh.events.topics import TOPICS
+
+#: Seconds for a question to the broker.
+ASK_S = 15.0
+#: Seconds in which a group of processes that have ended must be empty: the broker's session time-out and some.
+EMPTY_S = 20.0
+#: Seconds in which every transaction on a topic must have ended: the time-out that clients have by default, and some.
+OPEN_S = 75.0
+#: Seconds between two looks at something that is waited for.
+LOOK_S = 0.02
+#: Records taken from the client in one call when topics are read back.
+READ_BATCH = 10_000
+
+#: Topic and partition.
+Spot = tuple[str, int]
+#: A record ready to be sent: key, value, headers.
+Ready = tuple[bytes, bytes, list[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A committed record as it lies on the topic: when the broker appended it (ms since 1970), and its event id."""
+
+    at_ms: int
+    event_id: str
+    key: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Ground:
+    """A stack that is up, with every topic and schema; `ids_file` holds the schema ids for engines without a registry client."""
+
+    stack: Stack
+    folder: Path
+    ids_file: Path
+
+    @property
+    def urls(self) -> StackUrls:
+        """Where the parts of the stack answer."""
+        return self.stack.urls
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return self.stack.urls.kafka
+
+    def consumer(self, group: str, **more: Any) -> ck.Consumer:
+        """Return a consumer that joins nothing until it is told to."""
+        return ck.Consumer(
+            {"bootstrap.servers": self.kafka, "group.id": group, "enable.auto.commit": False, "log_level": 0,
+             "isolation.level": "read_committed", "auto.offset.reset": "error", **more}
+        )  # fmt: skip
+
+    def ends(self, topic: str, *, committed: bool = False) -> dict[Spot, int]:
+        """Return the offset behind the last record of each partition, or behind the last that is readable."""
+        level = "read_committed" if committed else "read_uncommitted"
+        asking = self.consumer("bench.ends", **{"isolation.level": level})
+        try:
+            partitions = asking.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+            return {
+                (topic, p): asking.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=ASK_S)[1]
+                for p in sorted(partitions)
+            }
+        finally:
+            asking.close()
+
+    def place(self, group: str, positions: Mapping[Spot, int]) -> None:
+        """Let a group begin at these offsets; waits until the members it had are gone."""
+        offsets = [ck.TopicPartition(topic, p, offset) for (topic, p), offset in positions.items()]
+        until_s = time.monotonic() + EMPTY_S
+        while True:
+            asking = self.consumer(group)
+            try:
+                for tp in asking.commit(offsets=offsets, asynchronous=False) or ():
+                    if tp.error is not None:
+                        raise ck.KafkaException(tp.error)
+                return
+            except ck.KafkaException:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(10 * LOOK_S)
+            finally:
+                asking.close()
+
+    def positions(self, group: str, spots: Iterable[Spot]) -> dict[Spot, int]:
+        """Return where a group stands."""
+        asking = self.consumer(group)
+        try:
+            found = asking.committed([ck.TopicPartition(*spot) for spot in spots], timeout=ASK_S)
+            return {(tp.topic, tp.partition): tp.offset for tp in found}
+        finally:
+            asking.close()
+
+    def fill(self, topic: str, records: Iterable[Ready]) -> int:
+        """Write records without a transaction, so that no marker takes an offset; return how many."""
+        producer = ck.Producer(
+            {"bootstrap.servers": self.kafka, "linger.ms": 50, "compression.type": "lz4", "acks": "all",
+             "partitioner": "murmur2_random", "batch.num.messages": 10_000, "queue.buffering.max.messages": 200_000}
+        )  # fmt: skip
+        count = 0
+        for key, value, headers in records:
+            while True:
+                try:
+                    producer.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  # wants a union
+                    break
+                except BufferError:
+                    producer.poll(0.1)
+            count += 1
+            if count % 1_000 == 0:
+                producer.poll(0)
+        if left := producer.flush(60):
+            raise RuntimeError(f"{left} records of {topic} could not be written")
+        return count
+
+    def read(self, topic: str, begin: Mapping[Spot, int]) -> list[Seen]:
+        """Return the committed records from `begin` to the end, once no transaction is open on the topic any more."""
+        until(
+            lambda: self.ends(topic, committed=True) == self.ends(topic),
+            OPEN_S,
+            f"the last transaction on {topic}",
+        )
+        ends = {spot: end for spot, end in self.ends(topic, committed=True).items() if end > begin[spot]}
+        reader = self.consumer("bench.reader", **{"enable.partition.eof": True})
+        found: list[Seen] = []
+        message: Any
+        try:
+            reader.assign([ck.TopicPartition(t, p, begin[t, p]) for t, p in ends])
+            left = set(ends)
+            until_s = time.monotonic() + 60
+            while left and time.monotonic() < until_s:
+                for message in reader.consume(READ_BATCH, 0.1):
+                    error, spot = message.error(), (topic, message.partition())
+                    if error is not None:
+                        if error.code() != ck.KafkaError._PARTITION_EOF:
+                            raise ck.KafkaException(error)
+                        left.discard(spot)
+                        continue
+                    found.append(_seen(message))
+                    if message.offset() + 1 >= ends.get(spot, 0):
+                        left.discard(spot)
+        finally:
+            reader.close()
+        return found
+
+
+def _seen(message: Any) -> Seen:
+    headers = dict(message.headers() or ())
+    return Seen(
+        at_ms=message.timestamp()[1],
+        event_id=(headers.get("ce_id") or b"").decode(),
+        key=message.key() or b"",
+    )
+
+
+@contextmanager
+def ground(data: Path | None = None) -> Iterator[Ground]:
+    """Bring up a stack on a folder that is thrown away (or on `data`, which is kept) with all topics and schemas."""
+    folder = data or Path(tempfile.mkdtemp(prefix="vigimesh-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    # The database's own user must pass through it.
+    folder.chmod(0o711)
+    try:
+        with up(folder, attached=True) as stack:
+            clock = SystemClock()
+            cluster.apply({"bootstrap.servers": stack.urls.kafka}, cluster.Shape(), Deadline.after(clock, 60))
+            schemas = RegistrySchemas({"url": stack.urls.registry})
+            schemas.register_all()
+            ids_file = folder / "schema-ids.json"
+            ids_file.write_text(
+                json.dumps({t.subject: schemas.id_of(t.subject) for t in TOPICS}), encoding="utf-8"
+            )
+            yield Ground(stack=stack, folder=folder, ids_file=ids_file)
+    finally:
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def until(condition: Callable[[], bool], within_s: float, what: str, pause_s: float = LOOK_S) -> None:
+    """Wait for a condition; raises `TimeoutError` naming it when it does not come true in time."""
+    end_s = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > end_s:
+            raise TimeoutError(f"{what} did not come within {within_s:g} s")
+        time.sleep(pause_s)
+
+
+def starts(spots: Iterable[Spot]) -> dict[Spot, int]:
+    """Return the first offset of each partition of topics that were never deleted from."""
+    return dict.fromkeys(spots, 0)
+
+
+def versions(ground_: Ground, more: Sequence[tuple[str, str]] = ()) -> dict[str, str]:
+    """Return the versions of what was measured beside the project's own packages."""
+    found = {name: text for name, text in ground_.stack.versions.items() if name in ("kafka", "java")}
+    return {**found, "librdkafka": ck.libversion()[0], **dict(more)}

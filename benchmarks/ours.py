@@ -1,0 +1,55 @@
+"""One worker of the mesh in a process of its own, as `vigimesh worker` runs it, over the stack a benchmark brings up.
+
+The stages are the mesh's own with search and objects in memory, or `sample.py`'s. Telemetry is the real one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from dataclasses import replace
+
+import chain
+import sample
+from vigimesh.adapters.memory_objects import MemoryObjects
+from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.app.settings import KafkaSettings, Settings, WorkerSettings
+from vigimesh.app.wiring import Parts, worker_of
+from vigimesh.app.worker import rest_collector
+from vigimesh.clock import SystemClock
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import LANE_STAGES
+from vigimesh.loop.run import run
+from vigimesh.loop.stage import Stage
+from vigimesh.loop.worker import Worker
+
+
+def worker(kafka: str, ids: sample.FixedSchemas, stage: str, lane: str | None) -> Worker:
+    """Return a worker joined to Kafka, everything else in memory."""
+    settings = replace(
+        Settings(), kafka=KafkaSettings(bootstrap=kafka), worker=WorkerSettings(instance="bench")
+    )
+    search = chain.memory_search()
+    parts = Parts(
+        settings=settings, cards=chain.cards(), codec=Codec(ids), objects=MemoryObjects(), search=lambda: search,
+        telemetry=OtelTelemetry(stage, instance="bench"), clock=SystemClock(),
+    )  # fmt: skip
+    return worker_of(stage, lane if stage in LANE_STAGES else None, parts)
+
+
+def main() -> None:
+    """Work until SIGTERM, then finish what is in hand."""
+    asked = chain.asked(__doc__)
+    rest_collector()
+    lane = sample.LANE if asked.verbs == "sample" else asked.lane
+    made = worker(asked.kafka, sample.FixedSchemas(asked.ids), asked.stage, lane)
+    if asked.verbs == "sample":
+        made = replace(made, stage=Stage(name=sample.STAGE, lane=sample.LANE, verb=sample.Verb()))
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    asyncio.run(run(made, stop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""The same transactions over raw bytes: one record out per record in, nothing decoded: what the client and broker can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import bare
+import chain
+import sample
+from records import Out
+
+
+class Passing:
+    """Hands each record on as it is."""
+
+    def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]:
+        """Yield the input under the output's topic."""
+        yield sample.OUTPUT, key, value, headers
+
+    def end(self) -> Iterator[Out]:
+        """Yield nothing: no flow."""
+        return iter(())
+
+
+if __name__ == "__main__":
+    bare.serve(chain.asked(__doc__).kafka, sample.GROUP, (sample.INPUT,), Passing())
