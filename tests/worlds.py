@@ -178,19 +178,23 @@ class World:
         key: str = "",
         narrative: str = "",
         to: str = INPUT,
+        workflow: str = "",
     ) -> str:
         """Append one case to the input; return its message id."""
+        self.append(self.record(number, key=key, narrative=narrative, to=to, workflow=workflow), partition)
+        return self.case(number).message_id
+
+    def record(
+        self, number: int, *, key: str = "", narrative: str = "", to: str = INPUT, workflow: str = ""
+    ) -> Write:
+        """Return the record of one case."""
         case = self.case(number, narrative)
         envelope = Envelope(
             id=case.message_id, source="/test", type="vigimesh.CaseReceived", time=datetime.now(UTC),
-            subject=case.case_id, messageid=case.message_id,
+            subject=case.case_id, messageid=case.message_id, workflow=workflow,
         )  # fmt: skip
         value = self.codec.encode(to, CaseReceived(case=case))
-        self.append(
-            Write(topic=to, key=(key or case.case_id).encode(), value=value, headers=to_headers(envelope)),
-            partition,
-        )
-        return case.message_id
+        return Write(topic=to, key=(key or case.case_id).encode(), value=value, headers=to_headers(envelope))
 
     def worker(
         self, stage: Stage, *, instance: str = "a", fault: Fault = lambda step: None, group: str = ""
@@ -226,6 +230,10 @@ class World:
     def records(self, name: str) -> list[Record]:
         raise NotImplementedError
 
+    def behind(self) -> int:
+        """Return by how many offsets the group's positions are behind the ends of the input."""
+        raise NotImplementedError
+
 
 @dataclass
 class MemoryWorld(World):
@@ -247,6 +255,10 @@ class MemoryWorld(World):
 
     def records(self, name: str) -> list[Record]:
         return self.broker.committed_records(name)
+
+    def behind(self) -> int:
+        positions = self.broker.offsets(self.group)
+        return sum(self.broker.end_offset(part) - position.offset for part, position in positions.items())
 
 
 @dataclass
@@ -311,6 +323,14 @@ class KafkaWorld(World):
                     assert error.code() == ck.KafkaError._PARTITION_EOF, error
                 self.seen[name, message.partition() or 0] = offset
         return self.found[name]
+
+    def behind(self) -> int:
+        asking = self._reader(self.group)
+        parts = [ck.TopicPartition(n, p) for n, p in self.starts if n == INPUT]
+        ends = [asking.get_watermark_offsets(part, timeout=10)[1] for part in parts]
+        found = sum(ends) - sum(tp.offset for tp in asking.committed(parts, timeout=10))
+        asking.close()
+        return found
 
     def close(self) -> None:
         del self.plain

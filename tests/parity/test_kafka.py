@@ -120,7 +120,10 @@ class Crew:
         worker = Worker(
             stage=stage, group=self.world.group, topics=BOTH, instance=name,
             consumer=Member(self.world, name, self.claims),
-            producers=tuple(KafkaProducer(self.world.base, f"{self.world.group}.{name}.{x}") for x in "ab"), codec=self.world.codec,
+            producers=(
+                KafkaProducer(self.world.base, f"{self.world.group}.{name}.a"),
+                KafkaProducer(self.world.base, f"{self.world.group}.{name}.b"),
+            ), codec=self.world.codec,
             spill=ids.digest, telemetry=Silent(), health=Health(SystemClock()), clock=SystemClock(),
         )  # fmt: skip
         stop = threading.Event()
