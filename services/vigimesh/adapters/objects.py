@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import obstore
 from obstore import exceptions as store_errors
@@ -21,6 +22,9 @@ from vigimesh.events.ids import digest
 MAX_BYTES = 1_073_741_824
 #: Seconds for one request to a store over the network, and how often it is tried: then the loop tries again.
 REQUEST_S, RETRIES = 30, 2
+
+#: Key of the object that `vigimesh doctor` writes anew each time.
+PROBE = "doctor/probe"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REFUSALS = (
@@ -84,6 +88,16 @@ class ObjectStore:
                 raise missing(digest, self._url) from error
         check_bytes(digest, data, self._url)
         return data
+
+    def probe(self) -> None:
+        """Write the object `PROBE` anew and read it back: shows that the store takes writes. Raises as `put` and `get` do."""
+        data = uuid4().bytes
+        with self._named_errors():
+            obstore.put(self._store, PROBE, data)
+            found = obstore.get(self._store, PROBE).bytes().to_bytes()
+        if found != data:
+            raise Broken("VM-1602", what="the store returned other bytes than were just written", where=self._url,
+                         todo="look whether another store answers under this address")  # fmt: skip
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

@@ -105,6 +105,33 @@ def migrate(uri: str, steps: Sequence[Migration] | None = None) -> tuple[Migrati
     return tuple(applied)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaStanding:
+    """How a database stands: the server's version, how many steps it has had, the names of those it lacks."""
+
+    version: str
+    applied: int
+    missing: tuple[str, ...]
+
+
+def standing(uri: str) -> SchemaStanding:
+    """Return how the database stands, changing nothing.
+
+    Raises `Misconfigured` VM-1504 and VM-1505 as `migrate` does, `Transient` VM-1501 when the server is away.
+    """
+    wanted = shipped_migrations()
+    with _named_errors(), psycopg.connect(uri, autocommit=True, **_settings("vigimesh doctor")) as own:
+        (version,) = own.execute("SHOW server_version").fetchone() or ("unknown",)
+        try:
+            found = own.execute(blocks("migrations.sql")["applied"]).fetchall()
+        except psycopg.errors.UndefinedTable:
+            found = []
+        known = {number: (name, mark) for number, name, mark in found}
+        _check(known, wanted)
+    missing = tuple(f"{step.number:04d} {step.name}" for step in wanted if step.number not in known)
+    return SchemaStanding(version=str(version), applied=len(known), missing=missing)
+
+
 def shipped_migrations() -> tuple[Migration, ...]:
     """Return the steps that come with the package, in order; their numbers have no gaps (a test holds them to it)."""
     found = []

@@ -27,6 +27,10 @@ LAZY: dict[str, tuple[str, str]] = {
         "vigimesh.app.transactions_cli:app",
         "Transactions on the cluster: list, abort.",
     ),
+    "doctor": (
+        "vigimesh.app.doctor:app",
+        "What a cluster needs before a mesh runs on it, and what to change.",
+    ),
     "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
 }
 

@@ -1,0 +1,217 @@
+"""`vigimesh doctor`: looks a cluster and its services over before a mesh runs on them, and says what to change."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vigimesh.app.exits import NOT_HELD
+from vigimesh.errors import VigimeshError
+
+if TYPE_CHECKING:
+    from vigimesh.app.doctor_rules import Finding
+    from vigimesh.app.settings import Settings
+
+app = typer.Typer(name="doctor")
+
+#: Seconds in which the cluster must have answered what is asked about its topics.
+ANSWER_S = 30.0
+#: Seconds for one question to Valkey or Redis.
+REDIS_S = 5.0
+#: Oldest server whose commands the Lua scripts use (Valkey tells this number for Redis' sake).
+REDIS_VERSION = (6, 2)
+#: Differences from the topics table that a line names.
+SHOWN = 5
+
+
+@app.command()
+def doctor(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
+    ] = False,
+) -> None:
+    """Look a cluster over: broker, topics, groups, registry, database, cache, objects, clock.
+
+    Says of each what was found, what is wanted and what to do. Exit status 1 when anything is not as it should be.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap")
+    found = examine(settings)
+    counts = Counter(one.state for one in found)
+    if as_json:
+        body = {"ok": counts["ok"] == len(found), "checks": [asdict(one) for one in found]}
+        typer.echo(json.dumps(body, ensure_ascii=False))
+    else:
+        for one in found:
+            typer.echo(
+                f"{one.state:4}  {one.name}: {one.found}" + (f"; wanted {one.wanted}" if one.todo else "")
+            )
+            if one.todo:
+                typer.echo(f"      do: {one.todo}")
+        typer.echo(f"{counts['ok']} ok, {counts['warn']} warnings, {counts['fail']} failures")
+    if counts["ok"] != len(found):
+        raise typer.Exit(NOT_HELD)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Return every finding about the cluster and the services of the settings; what is away is a finding too."""
+    return [
+        *_kafka(settings),
+        *_registry(settings),
+        _postgres(settings),
+        _redis(settings),
+        _objects(settings),
+    ]
+
+
+def _kafka(settings: Settings) -> list[Finding]:
+    from vigimesh.adapters.cluster import look
+    from vigimesh.adapters.kafka import common
+    from vigimesh.adapters.topics import Shape, check
+    from vigimesh.app.doctor_rules import Finding, findings
+    from vigimesh.clock import Deadline, SystemClock
+
+    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    clock = SystemClock()
+    wanted = "a broker that answers"
+    try:
+        facts = look(base, clock)
+    except VigimeshError as error:
+        return [_failed("kafka", wanted, error)]
+    answers = Finding(name="kafka", state="ok", found=f"{len(facts.brokers)} brokers answer", wanted=wanted)
+
+    def table() -> str:
+        shape = Shape(partitions=settings.mesh.partitions, replication=settings.mesh.replication)
+        lines = [str(line) for line in check(base, shape, Deadline.after(clock, ANSWER_S)).drift]
+        more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+        if lines:
+            raise _Wrong(
+                "; ".join(lines[:SHOWN]) + more,
+                "VM-1007: see `vigimesh topics check`, then `vigimesh topics apply`",
+            )
+        return f"{len(facts.topics)} topics and all groups"
+
+    return [
+        answers,
+        *findings(facts, clock.now()),
+        _checked("topics and groups", "as the topics table says", table),
+    ]
+
+
+def _registry(settings: Settings) -> list[Finding]:
+    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.mesh import registry_options
+
+    def schemas() -> str:
+        settings.require("registry.url")
+        standings = RegistrySchemas(registry_options(settings)).check_all()
+        wrong = [
+            f"{one.subject} {one.state} {one.detail}".rstrip()
+            for one in standings
+            if one.state != "registered"
+        ]
+        if wrong:
+            more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+            raise _Wrong(
+                "; ".join(wrong[:SHOWN]) + more,
+                "VM-1009: `vigimesh schemas register`, then `vigimesh schemas check`",
+            )
+        return f"{len(standings)} subjects, FULL_TRANSITIVE"
+
+    return [
+        _checked("schema registry", "every schema of this version, compatibility FULL_TRANSITIVE", schemas)
+    ]
+
+
+def _postgres(settings: Settings) -> Finding:
+    def migrated() -> str:
+        from vigimesh.adapters.postgres_schema import standing
+
+        settings.require("postgres.dsn")
+        state = standing(settings.postgres.dsn)
+        if state.missing:
+            steps = ", ".join(state.missing)
+            raise _Wrong(f"PostgreSQL {state.version}, without migration {steps}", "`vigimesh prepare`")
+        return f"PostgreSQL {state.version}, {state.applied} migrations"
+
+    return _checked("postgresql", "answers, migrated by this version", migrated)
+
+
+def _redis(settings: Settings) -> Finding:
+    def answers() -> str:
+        import redis
+
+        if not settings.redis.url:
+            return "not set; nothing of this version needs it yet"
+        client = redis.Redis.from_url(
+            settings.redis.url, socket_timeout=REDIS_S, socket_connect_timeout=REDIS_S
+        )
+        try:
+            told = client.info("server")
+        except redis.RedisError as error:
+            raise _Wrong(
+                f"does not answer: {type(error).__name__}", "check the address and that it is up"
+            ) from error
+        finally:
+            client.close()
+        version = str(told.get("redis_version", "0"))
+        parts = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if parts < REDIS_VERSION:
+            raise _Wrong(f"speaks Redis {version}", "install Valkey, or Redis 6.2 or later")
+        return f"answers, speaks Redis {version}"
+
+    return _checked("valkey or redis", "answers, Redis 6.2 or later", answers)
+
+
+def _objects(settings: Settings) -> Finding:
+    def writable() -> str:
+        from vigimesh.adapters.objects import ObjectStore
+
+        settings.require("objects.url")
+        ObjectStore(settings.objects.url).probe()
+        return "an object was written and read back"
+
+    return _checked("object store", "can be written and read", writable)
+
+
+class _Wrong(Exception):
+    """What was found is not as it should be."""
+
+    def __init__(self, found: str, todo: str) -> None:
+        """Keep the two apart."""
+        self.found, self.todo = found, todo
+        super().__init__(found)
+
+
+def _checked(name: str, wanted: str, look: Callable[[], str]) -> Finding:
+    """Return the finding of a look at one part; its errors are findings."""
+    from vigimesh.app.doctor_rules import Finding
+
+    try:
+        return Finding(name=name, state="ok", found=look(), wanted=wanted)
+    except _Wrong as wrong:
+        return Finding(name=name, state="fail", found=wrong.found, wanted=wanted, todo=wrong.todo)
+    except VigimeshError as error:
+        return _failed(name, wanted, error)
+
+
+def _failed(name: str, wanted: str, error: VigimeshError) -> Finding:
+    from vigimesh.app.doctor_rules import Finding
+
+    todo = error.todo or f"vigimesh explain {error.code}"
+    return Finding(name=name, state="fail", found=f"{error.code} {error.what}", wanted=wanted, todo=todo)
