@@ -274,8 +274,11 @@ class KafkaConsumer:
         }
         if self._leave is not None and going:
             loop, leave = self._leave
-            with suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(leave(frozenset(going)), loop).result(DRAIN_S)
+            waiting = asyncio.run_coroutine_threadsafe(leave(frozenset(going)), loop)
+            try:
+                waiting.result(DRAIN_S)
+            except TimeoutError:
+                waiting.cancel()
         self._on_lost(_, partitions)
 
     def _on_lost(self, _: Any, partitions: list[Any]) -> None:

@@ -92,8 +92,7 @@ async def settle(worker: Worker, hand: Hand) -> None:
             report(worker, hand.transactions.popleft().bundle)
             hand.failing = False
     if hand.transactions and worker.clock.monotonic_s() - hand.transactions[0].begun_s > STUCK_S:
-        raise Broken("VM-1313", what=f"a transaction has not ended in {STUCK_S:g} s", where=worker.group,
-                     todo="the keeper starts the worker again; look at the broker")  # fmt: skip
+        raise _stuck()
     if hand.doubt and not hand.transactions:
         await _resolve(worker, hand)
     for producer in worker.producers:
@@ -107,9 +106,7 @@ async def _gather_up(hand: Hand, error: BaseException) -> None:
     hand.transactions.clear()
     hand.failing = True
     works = [work for transaction in failed for work in transaction.bundle.works]
-    errors = [
-        t.end.exception() if t.end.done() else InDoubt("VM-1302", what="it does not end") for t in failed
-    ]
+    errors = [t.end.exception() if t.end.done() else _stuck() for t in failed]
     for one in errors:
         if one is not None and not isinstance(one, Transient):
             raise one
@@ -124,6 +121,11 @@ async def _gather_up(hand: Hand, error: BaseException) -> None:
         raise error from worse
     hand.done[:0] = [work for work in works if hand.owns(work.place)]
     raise error
+
+
+def _stuck() -> Broken:
+    return Broken("VM-1313", what=f"a transaction has not ended in {STUCK_S:g} s", where="coordinator",
+                  todo="the keeper starts the worker again; look at the broker")  # fmt: skip
 
 
 async def _resolve(worker: Worker, hand: Hand) -> None:

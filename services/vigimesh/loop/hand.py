@@ -69,9 +69,9 @@ class Hand:
         """Return whether a partition is still ours, in the same assignment."""
         return place is not None and self.places.get(place.part) is place
 
-    def open_count(self) -> int:
+    def count(self) -> int:
         """Return how many records are in hand."""
-        return sum(place.open_count for place in self.places.values())
+        return sum(place.in_hand for place in self.places.values())
 
     def busy(self, parts: Iterable[Part]) -> bool:
         """Return whether work of these partitions is under way or not committed yet."""

@@ -22,6 +22,8 @@ from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
 from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, Job, Worker
 
+#: Seconds until finished work whose payload could not be stored is tried again; its answers are kept.
+STORE_AGAIN_S = 0.5
 #: Stages that an order of the controller may make wait (DESIGN part 2): the others see every version of a case in order.
 _MAY_WAIT = frozenset({"planner", "retriever", "tool-executor"})
 
@@ -158,13 +160,14 @@ def _conclude(worker: Worker, hand: Hand, job: Job, outcome: Outcome) -> Job | N
         outcome = Reject(code="VM-1310", why=why)
     if isinstance(outcome, Retry):
         job.attempt += 1
-        _again(worker, hand, job, outcome.after_s)
+        job.answers, job.rounds, job.refused = {}, 0, None
+        hand.later.append((worker.clock.monotonic_s() + outcome.after_s, job))
         return None
     try:
         work = finish(worker, job, outcome)
     except Transient as error:
         hand.away["store"] = str(error)
-        _again(worker, hand, job, MAX_BACKOFF_S / 10)
+        hand.later.append((worker.clock.monotonic_s() + STORE_AGAIN_S, job))
         return None
     hand.away.pop("store", None)
     hand.done.append(work)
@@ -174,11 +177,6 @@ def _conclude(worker: Worker, hand: Hand, job: Job, outcome: Outcome) -> Job | N
         return queue[0]
     del hand.keys[job.key]
     return None
-
-
-def _again(worker: Worker, hand: Hand, job: Job, after_s: float) -> None:
-    job.answers, job.rounds, job.refused = {}, 0, None
-    hand.later.append((worker.clock.monotonic_s() + after_s, job))
 
 
 def _restore(worker: Worker, hand: Hand, job: Job) -> None:

@@ -202,6 +202,11 @@ class Progress:
         return len(self._hand) + len(self._owed)
 
     @property
+    def in_hand(self) -> int:
+        """Records taken and not finished."""
+        return len(self._hand)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is in hand."""
         return not self._hand

@@ -106,14 +106,14 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
 def unpause(worker: Worker, hand: Hand) -> None:
     """Stop fetching what has no room in hand or in the map of its position; fetch again once half of it is free."""
     hand.settled.set()
-    open_count = hand.open_count()
+    count = hand.count()
     for part, place in hand.places.items():
-        if part not in hand.held and (place.full or open_count >= MAX_OPEN):
+        if part not in hand.held and (place.full or count >= MAX_OPEN):
             hand.held.add(part)
             worker.consumer.hold(part)
-        elif part in hand.held and not place.full and open_count < MAX_OPEN // 2:
+        elif part in hand.held and not place.full and count < MAX_OPEN // 2:
             hand.held.discard(part)
-            worker.consumer.unhold(part, place.next)
+            worker.consumer.unhold(part, place.unpause())
 
 
 async def drain(worker: Worker, hand: Hand) -> None:
