@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterable
 
 import pytest
-from vigimesh.errors import Broken
+
 from vigimesh.loop import progress as room
 from vigimesh.loop.broker import Part, Position
-from vigimesh.loop.progress import FULL, OPEN_MAX, SPACE, SPAN_MAX, Progress, holds, read, room_needed, write
+from vigimesh.loop.progress import Progress, holds, write
 
 PART = Part("plan.hot", 3)
 

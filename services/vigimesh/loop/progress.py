@@ -111,6 +111,8 @@ class Progress:
     next: int
     #: Why the committed metadata was not read as a map (foreign, damaged, another version), for the log; "" when it was.
     trouble: str = ""
+    #: Whether the partition was taken away: what is still under way of this assignment counts no more.
+    lost: bool = False
     #: In hand, ascending because they come in order; a dict whose first key is found at once, however many went before.
     _hand: OrderedDict[int, None] = field(default_factory=OrderedDict)
     #: Open in the committed map and not offered again yet, ascending; all at or above `next`.
@@ -362,6 +364,6 @@ def _bitmap(opens: Sequence[int], high: int) -> bytes:
 def _from_bitmap(base: int, payload: bytes) -> tuple[list[int], int]:
     """Decode a bitmap; raises `ValueError` when it is none that we would have written."""
     digits = format(int.from_bytes(payload, "little"), "b")[::-1]
-    if len(digits) > SPAN_MAX or digits[0] != "0":
-        raise ValueError("too long, or done at the watermark")
+    if len(digits) > SPAN_MAX or digits[0] != "0" or digits[-1] != "1":
+        raise ValueError("too long, done at the watermark, or nothing done")
     return [base + at for at, digit in enumerate(digits) if digit == "0"], base + len(digits)
