@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 PY := .venv/bin/python
+# How long `make chaos` goes on, and what its faults are drawn from; without a seed one is drawn, and said.
+MINUTES ?= 10
+SEED ?=
 # What `make test` hands to pytest besides, for example: make test T=tests/unit/test_clock.py
 T ?=
 FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
@@ -9,7 +12,7 @@ FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-fast bench bench-all venv format lint types imports wheel test test-fast fix lock clean
+.PHONY: help demo check check-fast chaos bench bench-all venv format lint types imports wheel test test-fast fix lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +55,9 @@ test-fast: venv ## the tests that need no broker
 fix: venv ## let ruff mend what it can
 	@$(PY) -m ruff format --quiet .
 	@$(PY) -m ruff check --fix .
+
+chaos: venv ## faults for MINUTES=10, drawn from SEED; the last line is one JSON object
+	@PYTHONPATH=tests $(PY) -m chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: venv ## build the environments of the benchmarks' peers (.bench/); runs nothing
 	@bash benchmarks/peers/build

@@ -8,9 +8,10 @@ from datetime import datetime
 from sys import intern
 
 from vigimesh.app.case_history import audit_facts, named
-from vigimesh.domain.record.checker import Check, Committed, check
+from vigimesh.domain.record.checker import Check, check
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.spend import spend_by_workflow
+from vigimesh.domain.record.works import Committed
 from vigimesh.events.classes import CaseDecided, ReviewRequested, UsageRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope

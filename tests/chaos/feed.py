@@ -1,0 +1,138 @@
+"""A steady stream of invented cases through the real door, whatever happens to broker and object store meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.objects import ObjectStore
+from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
+from vigimesh.app.demo.line_cases import line
+from vigimesh.app.demo.writing import DEMO_DAY, poison_record
+from vigimesh.app.settings import Settings
+from vigimesh.clock import SystemClock
+from vigimesh.errors import Transient
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from vigimesh.intake.reading import read_path
+from vigimesh.intake.worker import Door
+from vigimesh.loop.broker import Write
+
+#: Seconds between two sends, and cases of one send at most: after a time without broker the door catches up in steps.
+EVERY_S, AT_ONCE = 0.5, 200
+#: One case in so many is long enough for the object store; one record in so many cannot be read.
+LONG_EVERY, BROKEN_EVERY = 60, 150
+#: Characters of a long narrative: above what travels in a record (64 KiB).
+LONG_CHARS = 70_000
+#: Cases between the two versions of a case.
+APART = 40
+
+
+def lines(number: int) -> Iterator[str]:
+    """Yield what is sent as the `number`-th: a first version, and a second version of an earlier case.
+
+    Every third case is serious. Of each second case the older version comes last.
+    """
+    yield _version(number, 1 if number % 2 else 0)
+    if number >= APART:
+        yield _version(number - APART, 0 if number % 2 else 1)
+
+
+def _version(number: int, version: int) -> str:
+    calendar = Calendar(today=DEMO_DAY)
+    ago = 5 - 3 * version
+    serious = ("hospitalisation",) if number % 3 == 0 else ()
+    name = f"DE-CHAOS-2026-{number:06d}"
+    text = f"Version {version}: a mild headache for a day. "
+    long = number % LONG_EVERY == 0
+    return line(
+        case(
+            sender="CALLCENTRE", receiver="VIGIMESH", report_id=name, worldwide_id=name, country="DE",
+            report_type="spontaneous", created_on=calendar.moment(ago), first_received_on=calendar.day(6),
+            most_recent_on=calendar.day(ago), reporters=(HEALTH,), patient=adult(30 + number % 40, "female"),
+            products=(product("Torvexil"),), criteria=serious,
+            reactions=(reaction("Headache", *serious, highlighted="" if serious else "2", outcome="recovered"),),
+            narrative=text * (LONG_CHARS // len(text)) if long else text,
+        )
+    )  # fmt: skip
+
+
+class Feed:
+    """Sends cases in a thread of its own. `sent` are the message ids whose transaction the door counts as committed."""
+
+    def __init__(self, bootstrap: str, settings: Settings, codec: Codec, per_s: float) -> None:
+        """Nothing is sent yet; `per_s` counts messages."""
+        self.sent: set[str] = set()
+        self.broken = 0
+        self.repeats = 0
+        self.failure: BaseException | None = None
+        self._per_s = per_s
+        self._codec = codec
+        self._door = Door(
+            producer=KafkaProducer({**common(bootstrap, {}), "log_level": 0}, "vigimesh.intake.chaos"),
+            codec=codec, objects=ObjectStore(settings.objects.url), clock=SystemClock(), instance="intake.chaos",
+        )  # fmt: skip
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, within_s: float) -> None:
+        """Send no more, and return when what was begun is committed. Raises what ended the feed, if anything did."""
+        self._stop.set()
+        self._thread.join(within_s)
+        if self._thread.is_alive():
+            raise AssertionError(f"the door did not finish within {within_s:g} s")
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            with tempfile.TemporaryDirectory(prefix="vigimesh-chaos-") as folder:
+                asyncio.run(self._send(Path(folder)))
+        except BaseException as error:  # noqa: BLE001  raised to whoever stops the feed
+            self.failure = error
+
+    async def _send(self, folder: Path) -> None:
+        begun_s, messages, number = time.monotonic(), 0, 0
+        while not self._stop.is_set():
+            due = min(int((time.monotonic() - begun_s) * self._per_s) - messages, AT_ONCE)
+            batch: list[str] = []
+            while len(batch) < due:
+                batch.extend(lines(number))
+                number += 1
+            messages += len(batch)
+            if batch:
+                await self._deliver(folder / "cases.jsonl", batch)
+            if number // BROKEN_EVERY > self.broken:
+                await self._break()
+            await asyncio.sleep(EVERY_S)
+        await self._door.producer.close()
+
+    async def _deliver(self, file: Path, batch: list[str]) -> None:
+        """Send a file until the door says that it is in; sending it again changes nothing."""
+        await asyncio.to_thread(file.write_text, "\n".join(batch) + "\n", encoding="utf-8")
+        while True:
+            with suppress(Transient):
+                tally = await self._door.send(read_path(file, tenant="default"))
+                assert tally.refused == 0, tally.refusals
+                self.sent |= tally.message_ids
+                return
+            self.repeats += 1
+            await asyncio.sleep(EVERY_S)
+
+    async def _break(self) -> None:
+        """Send a record that nobody can read."""
+        name, key, value = poison_record(self._codec.schema_id(topic("case.received.normal")))
+        with suppress(Transient):
+            await self._door.write([Write(topic=name, key=key, value=value)])
+        self.broken += 1
