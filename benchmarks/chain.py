@@ -65,6 +65,12 @@ def asked(description: str | None) -> argparse.Namespace:
     reader.add_argument(
         "--verbs", choices=("sample", "real", "none"), default="sample", help="what the stage works out"
     )
+    reader.add_argument(
+        "--call-ms", type=float, default=0.0, help="each record needs a call of so long (sample only)"
+    )
+    reader.add_argument(
+        "--slow-ms", type=float, default=0.0, help="a marked record needs a call of so long (sample only)"
+    )
     reader.add_argument("--source", type=Path, help="cases that --verbs none takes its records from")
     return reader.parse_args()
 

@@ -73,6 +73,8 @@ class Driver:
     _stop: threading.Event = field(default_factory=threading.Event)
     _reader: threading.Thread = field(init=False)
     _count: int = 0
+    #: Conclusions seen in lane cold.
+    cold: int = 0
 
     def __post_init__(self) -> None:
         self.codec = Codec(sample.FixedSchemas(Path(self.base.ids_file)))
@@ -95,7 +97,10 @@ class Driver:
             for message in found:
                 if message.error() is None:
                     headers = dict(message.headers() or ())
-                    self._seen[(headers.get("ce_messageid") or b"").decode()] = now_ns
+                    if headers.get("ce_lane") == b"cold":
+                        self.cold += 1
+                    else:
+                        self._seen[str(headers.get("ce_messageid") or b"", "utf-8")] = now_ns
         consumer.close()
 
     def warm_up(self, count: int, per_s: float) -> None:

@@ -90,13 +90,18 @@ class Running:
             self.kill()
 
 
-def start(argv: Sequence[str], log: Path, *, nice: int = 0) -> Running:
-    """Start a program with this project and its benchmarks on its path."""
+def start(
+    argv: Sequence[str], log: Path, *, nice: int = 0, environment: Mapping[str, str] | None = None
+) -> Running:
+    """Start a program, with this project and its benchmarks on its path unless it brings an environment."""
     paths = [str(HERE), str(Path(vigimesh.__file__).parent.parent)]
     command = ["nice", "-n", str(nice), *argv] if nice else list(argv)
     with log.open("ab") as said:
         process = subprocess.Popen(
-            command, stdout=said, stderr=said, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+            command,
+            stdout=said,
+            stderr=said,
+            env=environment or {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         )
     return Running(process=process, log=log)
 

@@ -111,17 +111,23 @@ class Ground:
         finally:
             asking.close()
 
-    def fill(self, topic: str, records: Iterable[Ready]) -> int:
-        """Write records without a transaction, so that no marker takes an offset; return how many."""
+    def fill(
+        self, topic: str, records: Iterable[Ready], partition_of: Callable[[int], int] | None = None
+    ) -> int:
+        """Write records without a transaction, so that no marker takes an offset; return how many.
+
+        The n-th goes to partition `partition_of(n)`, or where its key belongs.
+        """
         producer = ck.Producer(
             {"bootstrap.servers": self.kafka, "linger.ms": 50, "compression.type": "lz4", "acks": "all",
              "partitioner": "murmur2_random", "batch.num.messages": 10_000, "queue.buffering.max.messages": 200_000}
         )  # fmt: skip
         count = 0
         for key, value, headers in records:
+            place = {} if partition_of is None else {"partition": partition_of(count)}
             while True:
                 try:
-                    producer.produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  # wants a union
+                    producer.produce(topic, value, key, headers=headers, **place)  # type: ignore[arg-type]  # wants a union
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -213,3 +219,11 @@ def versions(ground_: Ground, more: Sequence[tuple[str, str]] = ()) -> dict[str,
     """Return the versions of what was measured beside the project's own packages."""
     found = {name: text for name, text in ground_.stack.versions.items() if name in ("kafka", "java")}
     return {**found, "librdkafka": ck.libversion()[0], **dict(more)}
+
+
+def steady_rate(found: Sequence[Seen], first_share: float = 0.1, last_share: float = 1.0) -> float:
+    """Return records a second between the append times at two shares of all records."""
+    times = sorted(one.at_ms for one in found)
+    first = times[int((len(times) - 1) * first_share)]
+    last = times[int((len(times) - 1) * last_share)]
+    return sum(first < at <= last for at in times) * 1_000 / max(1, last - first)

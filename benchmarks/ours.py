@@ -20,9 +20,13 @@ from vigimesh.app.worker import rest_collector
 from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANE_STAGES
+from vigimesh.loop.outcome import Need
 from vigimesh.loop.run import run
-from vigimesh.loop.stage import Stage
+from vigimesh.loop.stage import Caller, Stage
 from vigimesh.loop.worker import Worker
+
+#: Calls under way at once.
+CONCURRENCY = 100
 
 
 def worker(kafka: str, ids: sample.FixedSchemas, stage: str, lane: str | None) -> Worker:
@@ -38,6 +42,20 @@ def worker(kafka: str, ids: sample.FixedSchemas, stage: str, lane: str | None) -
     return worker_of(stage, lane if stage in LANE_STAGES else None, parts)
 
 
+def sample_stage(call_ms: float, slow_ms: float) -> Stage:
+    """Return the sample stage; with `call_ms` each record waits for a call of its own, as for a model."""
+
+    def caller(wait_ms: float) -> Caller:
+        async def call(need: Need) -> None:
+            await asyncio.sleep(wait_ms / 1_000)
+
+        return call
+
+    callers = {sample.CALL: caller(call_ms), sample.SLOW: caller(slow_ms)} if call_ms else {}
+    verb = sample.Verb(calls=bool(call_ms))
+    return Stage(name=sample.STAGE, lane=sample.LANE, verb=verb, callers=callers, concurrency=CONCURRENCY)
+
+
 def main() -> None:
     """Work until SIGTERM, then finish what is in hand."""
     asked = chain.asked(__doc__)
@@ -45,7 +63,7 @@ def main() -> None:
     lane = sample.LANE if asked.verbs == "sample" else asked.lane
     made = worker(asked.kafka, sample.FixedSchemas(asked.ids), asked.stage, lane)
     if asked.verbs == "sample":
-        made = replace(made, stage=Stage(name=sample.STAGE, lane=sample.LANE, verb=sample.Verb()))
+        made = replace(made, stage=sample_stage(asked.call_ms, asked.slow_ms or asked.call_ms))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     asyncio.run(run(made, stop))

@@ -6,8 +6,8 @@ Needs only `vigimesh.events` and the values of `vigimesh.loop.outcome`, so that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -35,6 +35,8 @@ STAGE, LANE = "tool-executor", "hot"
 INPUT = lane_topic("execute", LANE)
 OUTPUT = lane_topic("supervise", LANE)
 GROUP = group_of(STAGE, LANE)
+#: Kinds of needs of a verb that calls.
+CALL, SLOW = "call", "slow-call"
 
 _DAY = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 _CLOCK = Clock(rule="serious_15", source="invented", jurisdiction="EU", day0_on="2026-03-01", due_at=_DAY)
@@ -88,12 +90,16 @@ class FixedSchemas:
         raise KeyError(guid)
 
 
-def records(codec: Codec, count: int, keys: int) -> Iterator[tuple[bytes, bytes, Headers]]:
-    """Yield input records of about 1 KB, each with a case of its own among `keys` keys."""
+def records(
+    codec: Codec, count: int, keys: int, slow: Callable[[int], bool] = lambda _: False
+) -> Iterator[tuple[bytes, bytes, Headers]]:
+    """Yield input records of about 1 KB, number by number over `keys` keys; those that `slow` names are marked urgent."""
     for number in range(count):
         report = f"DE-BENCH-{number % keys}"
         message = ids.digest(b"%d" % number)[: ids.ID_DIGITS]
-        case = replace(CASE, message_id=message, case_id=f"default/{report}", report_id=report)
+        case = replace(
+            CASE, message_id=message, case_id=f"default/{report}", report_id=report, urgent=slow(number)
+        )
         event = EvidenceRetrieved(case=case, route=_ROUTE, plan=_PLAN, passages=(_PASSAGE,))
         envelope = Envelope(
             id=ids.event_id(message, "retriever", 1, 0), source="/vigimesh/retriever",
@@ -134,12 +140,18 @@ def make(case: Input) -> tuple[Done, Answers]:
     return Done(events=emits, why="benchmark: nothing was worked out"), {}
 
 
+@dataclass(frozen=True, slots=True)
 class Verb:
-    """The same as the loop takes it."""
+    """The same as the loop takes it; with `calls` each record needs one call first, a slow one where it is marked."""
+
+    calls: bool = False
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Need nothing."""
-        return ()
+        """Need nothing, or the call."""
+        if not self.calls or answers:
+            return ()
+        version: Case = case.event.case
+        return (Need(kind=SLOW if version.urgent else CALL, key=version.message_id),)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Do what `make` does."""

@@ -11,7 +11,7 @@ import argparse
 
 import sample
 from engines import BARE, FAUST, OURS, QUIX, RAW, Engine, running
-from ground import Ground, Seen, ground, starts, until, versions
+from ground import Ground, ground, starts, steady_rate, until, versions
 from measuring import Goal, Report, finish, options, say
 from vigimesh.events.codec import Codec
 
@@ -99,14 +99,6 @@ def rate(base: Ground, engine: Engine, target: int) -> float:
     found = steady_rate(base.read(sample.OUTPUT, begin))
     say(f"throughput: {engine.name} {found:.0f} records/s")
     return found
-
-
-def steady_rate(found: list[Seen]) -> float:
-    """Return records a second between the append times of the tenth's end and the last."""
-    times = sorted(one.at_ms for one in found)
-    first = times[len(times) // 10]
-    after = sum(at > first for at in times)
-    return after * 1_000 / max(1, times[-1] - first)
 
 
 def killed(base: Ground, report: Report, engine: Engine, count: int) -> None:
