@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
@@ -29,9 +29,8 @@ class TooLarge(Refused):
     """A record is larger than its topic takes."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Part:
-    """A partition of a topic."""
+class Part(NamedTuple):
+    """A partition of a topic. A tuple, since it is the key of everything that is kept by partition."""
 
     topic: str
     partition: int

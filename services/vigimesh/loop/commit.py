@@ -54,7 +54,7 @@ async def _end(worker: Worker, hand: Hand, bundle: Bundle, turn: _Turn) -> None:
         await asyncio.wait({before.end})
         if before.end.cancelled() or before.end.exception() is not None:
             raise Transient("VM-1301", what="the transaction before was not committed", where=worker.group)
-    if not all(hand.owns(place) for place in bundle.places.values()):
+    if any(place.lost for place in bundle.places.values()):
         raise Transient("VM-1312", what="a partition went before its work was committed", where=worker.group)
     await producer.send_offsets(_positions(bundle), hand.group)  # 4.
     await producer.commit()  # 5.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -36,12 +35,14 @@ def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
     )  # fmt: skip
     now = worker.clock.now()
     try:
-        work = replace(work, writes=_records(worker, work, now))
+        work.writes = _records(worker, work, now)
     except Exception as error:
         if isinstance(error, VigimeshError) and not isinstance(error, Refused):
             raise
-        answers = work.answers if isinstance(error, Refused) else {}
-        work = _given_up(worker, replace(work, outcome=reject(error), answers=answers), now)
+        work.outcome = reject(error)
+        if not isinstance(error, Refused):
+            work.answers = {}  # they may be what cannot be kept
+        work.writes = _given_up(worker, work, now)
     if worker.table is not None and isinstance(work.outcome, Done):
         for write in work.writes:
             if write.topic == worker.table.topic and write.value is not None:
@@ -60,10 +61,10 @@ def reject(error: Exception) -> Reject:
     return Reject(code="VM-1307", why=f"VM-1307 handler failed: {type(error).__name__} in {place}")
 
 
-def _given_up(worker: Worker, work: Work, now: datetime) -> Work:
+def _given_up(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
     part = work.record.part
     try:
-        return replace(work, writes=_records(worker, work, now))
+        return _records(worker, work, now)
     except Refused as error:
         raise Broken("VM-1304", what=f"dead letter does not fit: {error.what}",
                      where=f"{part.topic}-{part.partition}-{work.record.offset}",
@@ -118,7 +119,7 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) 
         lane=emit.lane,
     )
     key, value, headers = emit.key.encode(), worker.codec.encode(emit.topic, emit.event), to_headers(envelope)
-    size = len(value) + len(key) + sum(len(data) for _, data in headers)
+    size = len(value) + len(key) + sum([len(data) for _, data in headers])
     if size > RECORD_BYTES:
         raise Refused("VM-1005", what=f"output has {size} bytes, at most {RECORD_BYTES}", where=emit.topic)
     return Write(topic=emit.topic, key=key, value=value, headers=headers)

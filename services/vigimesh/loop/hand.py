@@ -67,7 +67,7 @@ class Hand:
 
     def owns(self, place: Progress | None) -> bool:
         """Return whether a partition is still ours, in the same assignment."""
-        return place is not None and self.places.get(place.part) is place
+        return place is not None and not place.lost
 
     def count(self) -> int:
         """Return how many records are in hand."""
@@ -103,8 +103,8 @@ class Hand:
 
     def lose(self, parts: frozenset[Part]) -> list[Job]:
         """Let go of partitions with everything in hand of them; return jobs that waited only for what is gone now."""
-        for part in parts:
-            self.places.pop(part, None)
+        for part in parts & self.places.keys():
+            self.places.pop(part).lost = True
             self.held.discard(part)
         self.leaving -= parts
         freed: list[Job] = []

@@ -41,7 +41,7 @@ def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     todo = deque(ready)
     while todo:
         job = todo.popleft()
-        if not hand.owns(job.place) or (job.record.part in hand.leaving and not job.begun):
+        if job.place.lost or (hand.leaving and not job.begun and job.record.part in hand.leaving):
             continue
         if worker.table is not None and not worker.table.fresh(job.record.part.partition):
             _restore(worker, hand, job)
@@ -61,7 +61,7 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
     for record in batch.records:
         part = record.part
         place = hand.places.get(part)
-        if place is None or part in hand.leaving or part in hand.held:
+        if place is None or part in hand.held or part in hand.leaving:
             continue
         taken = place.take(record.offset)
         if taken == "full":

@@ -103,9 +103,12 @@ class Job:
         return (self.record.part.partition, self.record.key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Work:
-    """A record with what became of it and the records that say so. `input` is missing when its bytes are no event."""
+    """A record with what became of it and the records that say so. `input` is missing when its bytes are no event.
+
+    Not frozen, since half the time of making one would go into that; nobody changes it once it is finished.
+    """
 
     record: Record
     envelope: Envelope
