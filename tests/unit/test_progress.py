@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -72,3 +74,107 @@ def test_the_table_of_cases_holds(row: tuple[str, ...]) -> None:
     progress.finish(numbers(finished))
     assert said(ahead) == committed(expected)
     assert progress.position() == ahead
+
+
+def test_an_idle_partition_keeps_its_offset_through_500_rebalances() -> None:
+    for position in (
+        Position(offset=0),
+        Position(offset=1 << 40),
+        placed(10, (12, 13)),
+        Position(offset=7, metadata="not ours"),
+    ):
+        kept = position
+        for epoch in range(500):
+            progress = Progress.resumed(PART, epoch, kept)
+            kept = progress.position()
+            assert progress.idle
+            assert not progress.full
+        assert said(kept) == said(position)
+
+
+def test_read_to_the_end_an_idle_partition_moves_to_the_end_and_no_further() -> None:
+    kept = Position(offset=10)
+    for epoch in range(500):
+        progress = Progress.resumed(PART, epoch, kept)
+        progress.reached(20)
+        progress.reached(15)
+        kept = progress.position()
+        assert kept == Position(offset=20)
+
+
+def test_the_same_offset_acknowledged_twice_stops_no_commit() -> None:
+    progress = begun(10)
+    for offset in range(10, 20):
+        assert progress.take(offset) == "new"
+        progress.finish([offset, offset])
+        progress.finish([offset, offset - 1])
+        assert progress.position([offset]) == Position(offset=offset + 1)
+    assert progress.open_count == 0
+
+
+def test_after_a_rebalance_a_stale_entry_swallows_no_fresh_record() -> None:
+    before = begun(10)
+    assert [before.take(offset) for offset in (10, 11, 12)] == ["new", "new", "new"]
+    kept = before.position([11])
+    after = Progress.resumed(PART, 2, kept)
+    assert [after.take(offset) for offset in (10, 11, 12)] == ["new", "done", "new"]
+    before.finish([10, 11, 12])
+    assert after.position() == kept
+    assert after.open_count == 2
+
+
+def test_work_that_ends_before_it_is_offered_again_is_not_counted() -> None:
+    progress = begun(placed(10, (12, 13)))
+    progress.finish([10, 11])
+    assert progress.position([10, 11]) == placed(10, (12, 13))
+    assert [progress.take(offset) for offset in (10, 11)] == ["new", "new"]
+
+
+def test_an_aborted_transaction_changes_nothing_and_is_made_again() -> None:
+    progress = begun(10)
+    for offset in range(10, 20):
+        progress.take(offset)
+    before = progress.position()
+    first = progress.position({10, 11, 15})
+    assert progress.position() == before
+    assert progress.position({10, 11, 15}) == first
+    progress.finish({10, 11, 15})
+    assert progress.position() == first
+
+
+def test_a_position_tells_after_a_doubt_which_work_was_committed() -> None:
+    progress = begun(10)
+    for offset in range(10, 20):
+        progress.take(offset)
+    position = progress.position({10, 12, 19})
+    assert [offset for offset in range(5, 25) if holds(position, offset)] == [5, 6, 7, 8, 9, 10, 12, 19]
+
+
+def test_what_is_open_is_counted_from_what_is_there() -> None:
+    progress = begun(placed(10, (12, 13, 15)))
+    assert (progress.open_count, progress.idle, progress.next) == (3, True, 10)
+    progress.take(11)
+    assert (progress.open_count, progress.idle, progress.next) == (2, False, 12)
+    progress.reached(16)
+    assert (progress.open_count, progress.idle, progress.next) == (1, False, 16)
+    progress.finish([11])
+    assert (progress.open_count, progress.idle, progress.next) == (0, True, 16)
+
+
+@pytest.mark.parametrize("spread", ["every tenth", "at random"])
+def test_a_map_of_2000_open_among_20000_takes_two_milliseconds_at_most(spread: str) -> None:
+    """The fastest of many, in the time of this thread alone, so that a busy machine does not decide it."""
+    progress = begun()
+    for offset in range(20_000):
+        progress.take(offset)
+    chance = random.Random(7)
+    slow = set(range(0, 20_000, 10)) if spread == "every tenth" else set(chance.sample(range(20_000), 2_000))
+    progress.finish(offset for offset in range(20_000) if offset not in slow)
+    spent: list[float] = []
+    position = progress.position()
+    for _ in range(40):
+        began = time.thread_time()
+        position = progress.position()
+        spent.append(time.thread_time() - began)
+    assert position.metadata
+    assert min(spent) < 0.002
