@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
+from mesh_fixture import DemoRun
+from meshes import Mesh, vigimesh
 from vigimesh.adapters import topics
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.lag import LagReader
@@ -30,6 +33,7 @@ from vigimesh.events.classes import FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import lane_topic, topic
+from waiting import until
 
 pytestmark = pytest.mark.real
 
@@ -94,6 +98,18 @@ def bench() -> Iterator[Bench]:
             reader.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_lag_is_0_when_all_is_done(mesh: Mesh, demo_run: DemoRun) -> None:
+    assert demo_run.status == 0
+    found: list[dict[str, Any]] = []
+
+    def told() -> set[tuple[Any, ...]]:
+        found[:] = vigimesh("lag", "--json", "--data", mesh.data).json["lag"]
+        return {(row["records"], row["seconds"], row["state"]) for row in found}
+
+    until(lambda: told() == {(0, 0, "done")}, within_s=60, what=f"the end of all work: {found}")
+    assert {row["workflow"] for row in found} >= {"", "triage", "drafting"}
 
 
 def test_a_new_cluster_has_no_lag(bench: Bench) -> None:

@@ -1,0 +1,59 @@
+"""`vigimesh controller`: works out the lag and lets lanes yield, in the foreground, what a container runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import NoReturn
+
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.lag import LagReader
+from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.card_files import cards_of
+from vigimesh.app.mesh import registry_options
+from vigimesh.app.settings import Settings
+from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
+from vigimesh.background.controller.run import NAME, THROTTLE, Controller, run
+from vigimesh.clock import SystemClock
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import PREFIX
+from vigimesh.loop.health import Health
+
+#: Group and transactional id: the same for every controller, so that one leads and fences the one before.
+CONTROLLER_ID = f"{PREFIX}{NAME}"
+
+
+def serve_controller(settings: Settings) -> NoReturn:
+    """Lead or stand by until SIGTERM or SIGINT, and end the process: with 1 when it could not go on.
+
+    Raises `Misconfigured` when a card or setting is wrong, `OSError` when the health port is taken.
+    """
+    rest_collector()
+    controller = controller_of(settings)
+
+    def work(stop: threading.Event) -> None:
+        asyncio.run(run(controller, stop))
+
+    loop = Loop(name=CONTROLLER_ID, work=work, health=controller.health)
+    leave(serve_loops((loop,), controller.telemetry, settings.worker))
+
+
+def controller_of(settings: Settings) -> Controller:
+    """Return the controller, joined to Kafka. Raises what the settings and cards raise: `Misconfigured`."""
+    clock = SystemClock()
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    codec = Codec(RegistrySchemas(registry_options(settings)))
+    cards = cards_of(settings).cards
+    return Controller(
+        consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),
+        producer=KafkaProducer(base, CONTROLLER_ID),
+        lag=LagReader(base, codec, [card.name for card in cards], clock),
+        objectives={card.name: float(card.lane_objectives.hot_s) for card in cards},
+        codec=codec,
+        telemetry=OtelTelemetry(NAME, instance=settings.worker.instance),
+        health=Health(clock),
+        clock=clock,
+    )
