@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from vigimesh.adapters.dead_letters import DEADLETTER, OPERATOR, Letter, Operator, Settled, open_letters
 from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.deadletter_cli import app
@@ -34,6 +35,9 @@ from vigimesh.errors import Fenced
 from vigimesh.events.classes import EventDeadLettered, Header
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
+from vigimesh.loop.broker import InDoubt
+from vigimesh.loop.broker import Producer as LoopProducer
+from worlds import FaultyProducer, once
 
 pytestmark = pytest.mark.real
 
@@ -272,6 +276,20 @@ def test_what_a_dead_operator_left_open_is_ended_by_the_next(corner: Corner) -> 
     assert len(corner.records(BACK)) == 1
 
 
+@pytest.mark.parametrize("step", ["write", "commit.before", "commit.after"])
+def test_a_redrive_whose_end_is_in_doubt_goes_back_once(corner: Corner, step: str) -> None:
+    corner.give_up(*(corner.letter(n) for n in range(3)))
+    producer = FaultyProducer(
+        KafkaProducer(corner.base, OPERATOR), once(step, InDoubt("VM-1302", what="planted"))
+    )
+    settled = asyncio.run(settle(corner, mine(corner), "a", producer))
+    assert (len(settled.done), settled.failed) == (3, [])
+    assert asyncio.run(settle(corner, mine(corner), "b")).failed == []
+    assert len(corner.records(BACK)) == 3
+    assert len(corner.audits("redriven")) == 3
+    assert corner.open_ids() == []
+
+
 def test_what_is_closed_is_gone_and_the_audit_says_who_and_why(corner: Corner) -> None:
     corner.give_up(corner.letter(1), corner.letter(2))
     done = corner.run("close", "--id", f"{corner.tag}-1", "--by", "qa", "--reason", "test record", "--yes")
@@ -297,11 +315,15 @@ def mine(corner: Corner) -> list[Letter]:
     return [letter for letter in letters if letter.event.event_id.startswith(corner.tag)]
 
 
-async def settle(corner: Corner, letters: Sequence[Letter], who: str) -> Settled:
+async def settle(
+    corner: Corner, letters: Sequence[Letter], who: str, producer: LoopProducer | None = None
+) -> Settled:
     order = Order(action="redriven", by=who, reason="test")
     settling = Settling(order=order, codec=corner.codec, clock=SystemClock(), fetch=lambda _: b"",
                         there=frozenset({BACK}))  # fmt: skip
-    return await Operator(corner.base, corner.codec).settle(letters, settling.settle, settling.total)
+    return await Operator(corner.base, corner.codec, producer).settle(
+        letters, settling.settle, settling.total
+    )
 
 
 def flows(corner: Corner, workflow: str, lane: str) -> list[tuple[int, dict[str, int]]]:

@@ -25,8 +25,6 @@ from vigimesh.loop.broker import Producer, TooLarge, Write
 OPERATOR = "vigimesh.operator"
 #: Dead letters of one transaction: as many records as a worker writes in one (`loop.worker.MAX_BATCH`).
 BATCH = 500
-#: Failures of one batch before the command gives up: each halves the batch or is the last one's own.
-FAILURES = 30
 #: Seconds one question to the broker may take.
 ASK_S = 15.0
 
@@ -131,7 +129,8 @@ class Operator:
         try:
             await self._begin_anew()
             work = deque(list(letters[at : at + BATCH]) for at in range(0, len(letters), BATCH))
-            failures = 0
+            #: Cutting in halves ends after two failures a letter; beyond, something else is wrong.
+            failures_left = 2 * len(letters)
             while work:
                 batch = self._prepared(work.popleft(), settle, settled)
                 if not batch:
@@ -139,8 +138,8 @@ class Operator:
                 try:
                     await self._commit(batch, total)
                 except (Transient, TooLarge) as error:
-                    failures += 1
-                    if failures > FAILURES:
+                    failures_left -= 1
+                    if failures_left < 0:
                         raise
                     work.extendleft(reversed(await self._after(batch, error, settled)))
                 else:
