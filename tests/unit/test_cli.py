@@ -48,7 +48,18 @@ def vigimesh(*arguments: str, **environment: str) -> subprocess.CompletedProcess
 def test_the_listing_names_every_command() -> None:
     done = vigimesh("--help")
     assert done.returncode == 0
-    for name in ("demo", "run", "dev", "worker", "prepare", "lag", "explain", *lazy.LAZY):
+    for name in (
+        "demo",
+        "run",
+        "dev",
+        "worker",
+        "controller",
+        "resumer",
+        "prepare",
+        "lag",
+        "explain",
+        *lazy.LAZY,
+    ):
         assert f"\n  {name} " in done.stdout
 
 
@@ -291,5 +302,16 @@ def test_the_engine_is_given_what_was_asked_for(monkeypatch: pytest.MonkeyPatch)
 def test_the_guide_holds_the_table_of_statuses() -> None:
     guide = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     assert exits_table() in guide
-    for name in ("demo", "run", "dev", "worker", "prepare", "lag", "explain", *lazy.LAZY):
+    for name in (
+        "demo",
+        "run",
+        "dev",
+        "worker",
+        "controller",
+        "resumer",
+        "prepare",
+        "lag",
+        "explain",
+        *lazy.LAZY,
+    ):
         assert f"`vigimesh {name} " in guide

@@ -157,6 +157,32 @@ def worker(
 
 
 @app.command()
+def controller(data: Data = None) -> None:
+    """Let cold and warm lanes yield while hot is late.
+
+    Runs in the foreground until SIGTERM. Of several, one leads and the others stand by.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url")
+    load("vigimesh.app.controller:serve_controller")(settings)
+
+
+@app.command()
+def resumer(data: Data = None) -> None:
+    """Send parked events back to the topic they left when they are due.
+
+    Runs in the foreground until SIGTERM. Several share the work.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "objects.url", "worker.instance")
+    load("vigimesh.app.resumer:serve_resumer")(settings)
+
+
+@app.command()
 def prepare(data: Data = None, as_json: AsJson = False) -> None:
     """Make the cluster of the settings ready for workers.
 

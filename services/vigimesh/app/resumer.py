@@ -1,0 +1,58 @@
+"""`vigimesh resumer`: sends parked events back when they are due, in the foreground, what a container runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import NoReturn
+
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.parked_topic import KafkaParkedTopic
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.mesh import registry_options
+from vigimesh.app.settings import Settings
+from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
+from vigimesh.background.resumer.emit import PARKED, STAGE
+from vigimesh.background.resumer.run import Resumer, run
+from vigimesh.clock import SystemClock
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import PREFIX
+from vigimesh.loop.health import Health
+
+#: The group of all resumers; with the instance behind it, the transactional id of one.
+RESUMER_ID = f"{PREFIX}{STAGE}"
+
+
+def serve_resumer(settings: Settings) -> NoReturn:
+    """Resume until SIGTERM or SIGINT, and end the process: with 1 when it could not go on.
+
+    Raises `Misconfigured` when a setting is wrong, `OSError` when the health port is taken.
+    """
+    rest_collector()
+    resumer = resumer_of(settings)
+
+    def work(stop: threading.Event) -> None:
+        asyncio.run(run(resumer, stop))
+
+    loop = Loop(name=RESUMER_ID, work=work, health=resumer.health)
+    leave(serve_loops((loop,), resumer.telemetry, settings.worker))
+
+
+def resumer_of(settings: Settings) -> Resumer:
+    """Return the resumer, joined to Kafka. Raises what the settings raise: `Misconfigured`."""
+    clock = SystemClock()
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    instance = settings.worker.instance
+    return Resumer(
+        instance=instance,
+        topic=KafkaParkedTopic(base, RESUMER_ID, PARKED),
+        producer=KafkaProducer(base, f"{RESUMER_ID}.{instance}.a"),
+        codec=Codec(RegistrySchemas(registry_options(settings))),
+        objects=ObjectStore(settings.objects.url),
+        telemetry=OtelTelemetry(STAGE, instance=instance),
+        health=Health(clock),
+        clock=clock,
+    )

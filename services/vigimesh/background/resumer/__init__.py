@@ -1,0 +1,1 @@
+"""Sends parked events back to the topic they left when their time has come, exactly once."""
