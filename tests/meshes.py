@@ -82,15 +82,15 @@ def sums_hold(found: Mapping[str, Any]) -> None:
 
 
 def workers(pid: int) -> dict[str, int]:
-    """Find the workers among the children of a process, as `ps` shows them: stage -> process number."""
+    """Find the workers among the children of a process, as `ps` shows them: seat (`planner.hot`) -> process number."""
     found = {}
     for child in psutil.Process(pid).children():
         try:
-            shown = re.search(r"vigimesh worker (\S+)", " ".join(child.cmdline()))
+            shown = re.search(r"vigimesh worker (\S+)(?: --lane (\S+))?", " ".join(child.cmdline()))
         except psutil.Error:  # one that has just ended
             continue
         if shown:
-            found[shown[1]] = child.pid
+            found[".".join(filter(None, shown.groups()))] = child.pid
     return found
 
 

@@ -220,6 +220,10 @@ EXPLANATIONS: dict[str, tuple[str, str]] = {
         "a transaction does not end",
         "The broker's coordinator does not answer, and the client waits longer than it was told. The process ends, so that its keeper starts it again; its successor ends the transaction.",
     ),
+    "VM-1314": (
+        "a loop hangs",
+        "The client waits longer than it was told, or a call does not return. The process ends, so that its keeper starts it again; what was not committed is done again. When it repeats, look at the broker.",
+    ),
     "VM-1310": (
         "record given up after many tries",
         "What the record needs failed again and again. The record is kept on the dead-letter topic with the last cause.",

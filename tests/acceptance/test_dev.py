@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from meshes import workers
 from vigimesh.app.devstack.state import read_state
+from vigimesh.app.fleet import BESIDE, seats
 from waiting import until
 
 pytestmark = pytest.mark.real
@@ -30,7 +31,7 @@ UP_S = 150.0
 DOWN_S = 60.0
 
 COMMAND = [sys.executable, "-m", "vigimesh", "dev", "--data"]
-STAGES = {"router", "planner", "retriever", "tool-executor", "supervisor"}
+WORKERS = set(seats())
 
 
 class Dev:
@@ -63,13 +64,7 @@ class Dev:
 
     def workers(self) -> dict[str, int]:
         """Find the workers as `ps` shows them."""
-        found = {}
-        for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.Error):  # one that has just ended
-                shown = re.search(r"vigimesh worker (\S+)", " ".join(child.cmdline()))
-                if shown:
-                    found[shown[1]] = child.pid
-        return found
+        return workers(self.process.pid)
 
     def left(self) -> list[psutil.Process]:
         return [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
@@ -104,9 +99,9 @@ def status_of(url: str) -> int:
 
 def test_dev_from_start_to_end(dev: Dev) -> None:
     out = (dev.data / "dev.out").read_text(encoding="utf-8")
-    for name in ("kafka", "registry", "postgres", "redis", "objects", *STAGES):
+    for name in ("kafka", "registry", "postgres", "redis", "objects", *WORKERS, *BESIDE):
         assert f"\n  {name} " in out
-    assert set(dev.workers()) == STAGES
+    assert set(dev.workers()) == WORKERS
     for url in re.findall(r"http://\S+/(?:readyz|metrics)", out):
         assert status_of(url) == 200, url
 
@@ -119,21 +114,25 @@ def test_dev_from_start_to_end(dev: Dev) -> None:
     assert dev.process.poll() is None
 
     before = dev.workers()
-    os.kill(before["planner"], signal.SIGKILL)
+    os.kill(before["planner.cold"], signal.SIGKILL)
     until(
-        lambda: dev.workers().get("planner", before["planner"]) != before["planner"],
+        lambda: dev.workers().get("planner.cold", before["planner.cold"]) != before["planner.cold"],
         within_s=UP_S,
         what="a planner",
     )
     state = dev.data / "mesh" / "mesh.json"
-    until(lambda: set(json.loads(state.read_text())["urls"]) == STAGES, within_s=UP_S, what="its address")
-    assert "worker planner ended with status -9" in dev.said()
-    assert {k: v for k, v in dev.workers().items() if k != "planner"} == {
-        k: v for k, v in before.items() if k != "planner"
+    until(
+        lambda: set(json.loads(state.read_text())["urls"]) == {*WORKERS, *BESIDE},
+        within_s=UP_S,
+        what="its address",
+    )
+    assert "worker planner.cold ended with status -9" in dev.said()
+    assert {k: v for k, v in dev.workers().items() if k != "planner.cold"} == {
+        k: v for k, v in before.items() if k != "planner.cold"
     }
 
     began_s = time.monotonic()
-    dev.family += [psutil.Process(dev.workers()["planner"])]
+    dev.family += [psutil.Process(dev.workers()["planner.cold"])]
     dev.process.send_signal(signal.SIGTERM)
     assert dev.process.wait(DOWN_S) == 0, dev.said()
     assert dev.left() == []

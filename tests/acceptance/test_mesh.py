@@ -9,6 +9,7 @@ import pytest
 
 from mesh_fixture import DemoRun
 from meshes import Mesh, Span
+from vigimesh.app.fleet import BESIDE, seats
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.topics import STAGES
 from waiting import until
@@ -84,16 +85,18 @@ def whole(mesh: Mesh, trace: str) -> list[Span]:
 
 def test_health_and_metrics_of_every_worker(mesh: Mesh, demo_run: DemoRun) -> None:
     assert demo_run.status == 0
-    assert set(mesh.health) == set(STAGES)
-    for stage, url in mesh.health.items():
-        assert get(f"{url}/livez")[0] == 200, stage
-        assert get(f"{url}/readyz")[0] == 200, stage
+    assert set(mesh.health) == {*seats(), *BESIDE}
+    for seat, url in mesh.health.items():
+        assert get(f"{url}/livez")[0] == 200, seat
+        assert get(f"{url}/readyz")[0] == 200, seat
         status, text = get(f"{url}/metrics")
         assert status == 200
-        counted = [
-            line for line in text.splitlines() if line.startswith("vigimesh_") and f'stage="{stage}"' in line
-        ]
+        stage, _, lane = seat.partition(".")
+        mine = f'stage="{stage}"' if stage != "controller" else "vigimesh_controller_leading"
+        counted = [line for line in text.splitlines() if line.startswith("vigimesh_") and mine in line]
         assert any(float(line.rsplit(" ", 1)[1]) > 0 for line in counted), text
+        # A process of one lane knows nothing of the others.
+        assert not lane or all(f'lane="{lane}"' in line for line in counted if 'lane="' in line), text
 
 
 def test_every_case_can_be_listed_shown_and_traced(

@@ -21,6 +21,7 @@ from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, re
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.demo.writing import DEMO_DAY
 from vigimesh.app.devstack.state import read_state
+from vigimesh.app.fleet import seats
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.topics import LANES, lane_topic, topic
 from waiting import until
@@ -98,14 +99,14 @@ class Run:
                 raise AssertionError(self.said)
             for data in self._folder.glob("vigimesh-run-*"):
                 state = read_state(data)
-                if state is not None and len(workers(self.process.pid)) == 5:
+                if state is not None and workers(self.process.pid).keys() == seats().keys():
                     return state.urls.kafka
             return ""
 
         return until(found, within_s=WITHIN_S, what="a mesh")
 
-    def kill(self, stage: str) -> None:
-        os.kill(workers(self.process.pid)[stage], signal.SIGKILL)
+    def kill(self, seat: str) -> None:
+        os.kill(workers(self.process.pid)[seat], signal.SIGKILL)
 
     def left(self) -> list[Path]:
         """Return what is left of its throw-away stack's folder."""
@@ -147,7 +148,8 @@ def test_killed_workers_change_no_total(run: Run, source: Path, mesh: Mesh) -> N
     before = written(kafka, *ended)
     until(lambda: written(kafka, *ended) > before + UNDER_WAY, within_s=WITHIN_S, what="concluded cases")
     run.kill("supervisor")
-    run.kill("tool-executor")
+    run.kill("tool-executor.hot")
+    run.kill("tool-executor.warm")
     assert written(kafka, *ended) < 2 * CASES, "killed too late to prove anything"
     family = psutil.Process(run.process.pid).children(recursive=True)
     killed = run.result()

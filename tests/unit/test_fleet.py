@@ -25,6 +25,7 @@ from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.app.settings import Settings, read_settings
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
+from vigimesh.events.topics import LANE_STAGES, LANES, groups
 
 #: Seconds a test waits for what takes milliseconds on an idle machine.
 PATIENCE_S = 20.0
@@ -295,15 +296,25 @@ def test_a_worker_shows_its_stage_and_is_given_its_settings(
     )
     settings = Settings.for_stack(urls, read_settings({"VIGIMESH_PARTITIONS": "2"}))
     programs = worker_programs(settings, tmp_path)
-    assert list(programs) == ["router", "planner", "retriever", "tool-executor", "supervisor"]
-    for stage, made in programs.items():
-        assert f"vigimesh worker {stage}" in " ".join(made.argv)
+    lanes = [f"{stage}.{lane}" for stage in LANE_STAGES for lane in LANES]
+    assert list(programs) == ["router", *lanes, "supervisor"]
+    assert {f"vigimesh.{name}" for name in programs} <= {group for group, _ in groups()}
+    for name, made in programs.items():
+        stage, _, lane = name.partition(".")
+        shown = f"vigimesh worker {stage} --lane {lane}" if lane else f"vigimesh worker {stage}"
+        assert " ".join(made.argv).endswith(shown)
         ours = {name: value for name, value in made.environment.items() if name.startswith("VIGIMESH_")}
         read = read_settings(ours)
-        assert read.worker.instance == f"{stage}.0"
+        assert read.worker.instance == f"{name}.0"
         assert read.worker.port_file == str(made.port_file)
         assert (read.kafka, read.mesh) == (settings.kafka, settings.mesh)
     assert len({made.log for made in programs.values()}) == len(programs)
+
+
+def test_the_controller_is_run_by_its_own_command(tmp_path: Path) -> None:
+    made = worker_programs(Settings(), tmp_path, stages=("controller",))["controller"]
+    assert made.argv[-2:] == ("vigimesh", "controller")
+    assert made.environment["VIGIMESH_INSTANCE"] == "controller.0"
 
 
 def test_the_real_worker_refuses_missing_settings(tmp_path: Path) -> None:

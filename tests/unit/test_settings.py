@@ -54,6 +54,8 @@ EVERY = {
     "VIGIMESH_HEALTH_PORT": "8080",
     "VIGIMESH_PORT_FILE": "run/router.port",
     "VIGIMESH_AUTO_ACCEPT_HOLD": "true",
+    "VIGIMESH_GROUP_PROTOCOL": "classic",
+    "VIGIMESH_STATIC_MEMBERSHIP": "true",
     "VIGIMESH_DRAIN_S": "45",
     "VIGIMESH_CARDS": "cards.d",
     "VIGIMESH_PARTITIONS": "12",

@@ -1,4 +1,4 @@
-"""Keeps one worker process per stage: starts it, starts it again when it dies, drains it at the end.
+"""Keeps one worker process per stage and lane: starts it, starts it again when it dies, drains it at the end.
 
 A thread of its own starts and watches the processes. On Linux the kernel kills them when that thread, and so this process,
 is gone, however it went; what they had in hand was in an open transaction, which the next one aborts.
@@ -25,7 +25,10 @@ from vigimesh.app.exits import MISCONFIGURED
 from vigimesh.app.settings import Settings, to_environ, without_settings
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
-from vigimesh.events.topics import STAGES
+from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
+
+#: What a mesh that stays runs beside its stages. A run that ends with its cases does without.
+BESIDE = ("controller", "resumer")
 
 #: Seconds between two looks at the processes: a dead worker stops readers for seconds anyway (DESIGN part 5).
 LOOK_S = 0.1
@@ -42,8 +45,8 @@ DEATHS_UNREADY_MAX = 5
 #: Seconds for a killed process to be gone; only the kernel can be slower.
 GONE_S = 5.0
 
-#: Bytes of a worker's log above which it becomes `STAGE.log.1` at the next start, in the place of the one before: two
-#: files a stage, enough to read back a day of warnings.
+#: Bytes of a worker's log above which it becomes `NAME.log.1` at the next start, in the place of the one before: two
+#: files a process, enough to read back a day of warnings.
 LOG_MAX_BYTES = 10_000_000
 
 
@@ -75,7 +78,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a fleet runs for one stage. `port_file` is where it says on which port its health endpoints answer."""
+    """What a fleet runs in one seat. `port_file` is where it says on which port its health endpoints answer."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -83,30 +86,46 @@ class Program:
     port_file: Path
 
 
-def worker_programs(settings: Settings, data_dir: Path, stages: Sequence[str] = STAGES) -> dict[str, Program]:
-    """Return the worker of each stage: `vigimesh worker STAGE`, instance `STAGE.0`, log and port file below `data_dir`.
+def seats(stages: Sequence[str] = STAGES) -> dict[str, tuple[str, ...]]:
+    """Return what a fleet runs, by name: a process per lane of a stage with lanes, one of each other.
 
-    The instance carries the ordinal of `settings.worker.instance` when that is set: `b` makes `router.b`.
+    The name is that of the consumer group without prefix, the value the command: `planner.hot` is
+    `("worker", "planner", "--lane", "hot")`. What is no stage (`controller`) has its own command.
+    """
+    made: dict[str, tuple[str, ...]] = {}
+    for stage in stages:
+        if stage in LANE_STAGES:
+            made |= {f"{stage}.{lane}": ("worker", stage, "--lane", lane) for lane in LANES}
+        else:
+            made[stage] = ("worker", stage) if stage in STAGES else (stage,)
+    return made
+
+
+def worker_programs(settings: Settings, data_dir: Path, stages: Sequence[str] = STAGES) -> dict[str, Program]:
+    """Return the programs of a fleet by the name of their seat, with log and port file below `data_dir`.
+
+    The instance is the name with the ordinal of `settings.worker.instance`, `0` when that is not set: `b` makes
+    `planner.hot.b`.
     """
     here = str(Path(vigimesh.__file__).parent.parent)
     inherited = without_settings(os.environ)
     paths = [here, *(part for part in inherited.get("PYTHONPATH", "").split(os.pathsep) if part)]
     ordinal = settings.worker.instance or "0"
     made = {}
-    for stage in stages:
-        port_file = data_dir / "mesh" / f"{stage}.port"
-        made[stage] = Program(
-            argv=(sys.executable, "-P", "-m", "vigimesh", "worker", stage),
+    for name, command in seats(stages).items():
+        port_file = data_dir / "mesh" / f"{name}.port"
+        made[name] = Program(
+            argv=(sys.executable, "-P", "-m", "vigimesh", *command),
             environment={
                 **inherited,
                 "PYTHONPATH": os.pathsep.join(paths),
                 **to_environ(settings),
-                "VIGIMESH_INSTANCE": f"{stage}.{ordinal}",
+                "VIGIMESH_INSTANCE": f"{name}.{ordinal}",
                 "VIGIMESH_HEALTH_HOST": LOOPBACK,
                 "VIGIMESH_HEALTH_PORT": "0",
                 "VIGIMESH_PORT_FILE": str(port_file),
             },
-            log=data_dir / "logs" / f"{stage}.log",
+            log=data_dir / "logs" / f"{name}.log",
             port_file=port_file,
         )
     return made

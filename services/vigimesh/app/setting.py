@@ -138,6 +138,17 @@ def number(least: int, most: int) -> Kind:
     return Kind(expected=f"a whole number from {least} to {most}", read=read)
 
 
+def one_of(*words: str) -> Kind:
+    """Return the kind of a word of a closed set."""
+
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return Kind(expected=" or ".join(words), read=read)
+
+
 def _read_dsn(text: str) -> str:
     if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
         raise ValueError(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vigimesh.app.setting import (
     DSN,
@@ -19,6 +19,7 @@ from vigimesh.app.setting import (
     Setting,
     declare,
     number,
+    one_of,
     url_with,
 )
 from vigimesh.errors import Misconfigured
@@ -128,6 +129,20 @@ class WorkerSettings:
         False,
         FLAG,
         "Hold every automatic acceptance: what a card would accept by machine goes to a person.",
+    )
+    protocol: Literal["consumer", "classic"] = declare(
+        "VIGIMESH_GROUP_PROTOCOL",
+        "consumer",
+        one_of("consumer", "classic"),
+        "Protocol of the consumer groups: `consumer` is KIP-848, of Kafka 4; `classic` is for older brokers. The workers of "
+        "one group use one: the broker converts a group whose members have all left.",
+    )
+    static_member: bool = declare(
+        "VIGIMESH_STATIC_MEMBERSHIP",
+        False,
+        FLAG,
+        "Join the group as a static member named after VIGIMESH_INSTANCE: a process that comes back within its session gets "
+        "its partitions without moving anybody else's; until then, or the end of the session, nobody else works on them.",
     )
     drain_s: int = declare(
         "VIGIMESH_DRAIN_S",

@@ -1,63 +1,88 @@
-"""The only place that builds adapters and joins them to the stages."""
+"""The only place that builds adapters and joins them to the stages.
+
+A process serves one stage: what only others need is not imported. That is half of a worker's start and a fifth of its memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
-from vigimesh.adapters.postgres import PgSearch
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.card_files import cards_of
 from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
-from vigimesh.domain.policy.cards import Cards
 from vigimesh.events import topics
 from vigimesh.events.codec import Codec
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import NoOrders, Orders
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import Worker
-from vigimesh.planner import worker as planner
 from vigimesh.ports import Objects, Search
-from vigimesh.retriever import worker as retriever
-from vigimesh.router import worker as router
-from vigimesh.supervisor import worker as supervisor
-from vigimesh.tool_executor import worker as tool_executor
+
+if TYPE_CHECKING:
+    from vigimesh.domain.policy.cards import Cards
+
+#: Stages whose verb reads the workflow cards.
+_READ_CARDS = ("router", "planner", "supervisor")
+#: Lanes that the controller may order to yield. The hot one never yields, and what serves all lanes does not either.
+_YIELD = frozenset(topics.LANES) - {"hot"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the workers of one process share. `search` is connected by whoever asks first."""
+    """What the workers of one process share. `search` is connected by whoever asks first; `cards` only where they are read."""
 
     settings: Settings
-    cards: Cards
+    cards: Cards | None
     codec: Codec
     objects: Objects
     search: Callable[[], Search]
     telemetry: Telemetry
     clock: Clock
+    orders: Orders = field(default_factory=NoOrders)
+    close: Callable[[], None] = lambda: None
 
 
-def parts_of(stage: str, settings: Settings) -> Parts:
-    """Build what the workers of a process share.
+def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Parts:
+    """Build what the workers of a process share; `close` what it returns when they have ended.
 
     Raises `Misconfigured` when a card or setting is wrong, `Transient` when the registry is away.
     """
     clock = SystemClock()
-    schemas = RegistrySchemas(registry_options(settings))
-    return Parts(
-        settings=settings, cards=cards_of(settings), codec=Codec(schemas), objects=ObjectStore(settings.objects.url),
-        search=cache(lambda: PgSearch(settings.postgres.dsn, clock=clock)),
+    codec = Codec(RegistrySchemas(registry_options(settings)))
+    parts = Parts(
+        settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
+        objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
+    if _YIELD.isdisjoint(lanes):
+        return parts
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    reader = OrderReader(base, codec, clock).start()
+    return replace(parts, orders=reader, close=reader.close)
+
+
+def _cards(settings: Settings) -> Cards:
+    from vigimesh.app.card_files import cards_of
+
+    return cards_of(settings)
+
+
+def _search(settings: Settings, clock: Clock) -> Search:
+    from vigimesh.adapters.postgres import PgSearch
+
+    return PgSearch(settings.postgres.dsn, clock=clock)
 
 
 def _telemetry(stage: str, settings: Settings) -> Telemetry:
@@ -83,17 +108,21 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
     base = common(parts.settings.kafka.bootstrap, dict(parts.settings.kafka.options))
     group = topics.group_of(stage, lane)
     inputs = topics.inputs_of(stage, lane)
-    instance = parts.settings.worker.instance
+    settings = parts.settings.worker
+    instance = settings.instance
+    consumer = KafkaConsumer(
+        base, group, inputs, copartitioned=len(inputs) > 1, protocol=settings.protocol,
+        member=instance if settings.static_member else "",
+    )  # fmt: skip
     return Worker(
-        stage=built, group=group, topics=inputs, instance=instance,
-        consumer=KafkaConsumer(base, group, inputs, copartitioned=len(inputs) > 1),
+        stage=built, group=group, topics=inputs, instance=instance, consumer=consumer,
         producers=(
             KafkaProducer(base, f"{group}.{instance}.a"),
             KafkaProducer(base, f"{group}.{instance}.b"),
         ),
         codec=parts.codec, spill=parts.objects.put, telemetry=parts.telemetry,
         health=Health(parts.clock), clock=parts.clock,
-        table=Table(built.table_topic, parts.codec) if built.table_topic else None,
+        table=Table(built.table_topic, parts.codec) if built.table_topic else None, orders=parts.orders,
     )  # fmt: skip
 
 
@@ -105,18 +134,29 @@ def lanes_of(stage: str, lane: str | None) -> Sequence[str | None]:
 
 
 def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
-    there = tiers(parts.settings)
+    there, cards = tiers(parts.settings), parts.cards
     match stage, lane:
-        case "router", None:
-            return router.stage(parts.cards)
-        case "planner", str():
-            return planner.stage(parts.cards, there, lane)
+        case "router", None if cards:
+            from vigimesh.router import worker as router
+
+            return router.stage(cards)
+        case "planner", str() if cards:
+            from vigimesh.planner import worker as planner
+
+            return planner.stage(cards, there, lane)
         case "retriever", str():
+            from vigimesh.retriever import worker as retriever
+
             return retriever.stage(parts.search(), lane)
         case "tool-executor", str():
+            from vigimesh.tool_executor import worker as tool_executor
+
             return tool_executor.stage(parts.objects, lane)
-        case "supervisor", None:
-            fetchers = {"tiers": planner.tiers_fetcher(there)}
-            return supervisor.stage(parts.cards, fetchers, hold=parts.settings.worker.hold)
+        case "supervisor", None if cards:
+            from vigimesh.planner.worker import tiers_fetcher
+            from vigimesh.supervisor import worker as supervisor
+
+            fetchers = {"tiers": tiers_fetcher(there)}
+            return supervisor.stage(cards, fetchers, hold=parts.settings.worker.hold)
         case _:
             raise KeyError(f"no stage {stage!r} with lane {lane!r}")
