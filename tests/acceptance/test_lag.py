@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,27 @@ from typer.testing import CliRunner, Result
 from mesh_fixture import DemoRun
 from meshes import Mesh, vigimesh
 from vigimesh.adapters import topics
+from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
+from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.cli import app
+from vigimesh.app.controller import CONTROLLER_ID
 from vigimesh.app.devstack import Stack, up
+from vigimesh.background.controller.run import THROTTLE, Controller, run
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow
 from vigimesh.domain.control.measure import NONE, Known, Unknown
 from vigimesh.events.classes import FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
-from vigimesh.events.topics import lane_topic, topic
-from waiting import until
+from vigimesh.events.topics import LANES, lane_topic, topic
+from vigimesh.loop.health import Health
+from waiting import until, until_async
+from worlds import Silent
 
 pytestmark = pytest.mark.real
 
@@ -177,6 +187,57 @@ def test_what_waits_of_a_workflow_comes_from_the_flow(bench: Bench) -> None:
     assert again.totals() == kept
     again.close()
     bench.commit("vigimesh.planner.warm", plan, 0, 2)
+
+
+@dataclass
+class Ahead(SystemClock):
+    """The machine's clock, and some seconds that a test adds."""
+
+    ahead_s: float = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.ahead_s)
+
+
+def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_go(bench: Bench) -> None:
+    base, clock = common(bench.stack.urls.kafka, {}), Ahead()
+    controller = Controller(
+        consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),
+        producer=KafkaProducer(base, CONTROLLER_ID), lag=LagReader(base, bench.codec, ("triage",), clock),
+        objectives={"triage": 10.0}, codec=bench.codec, telemetry=Silent(), health=Health(clock), clock=clock, turn_s=0.1,
+    )  # fmt: skip
+    orders = OrderReader(base, bench.codec, clock).start()
+    plan, stop = lane_topic("plan", "hot"), threading.Event()
+    bench.transact((plan, 2, "triage", b"1"))
+
+    def shares() -> dict[str, int]:
+        return {lane: o.share_percent for lane in LANES for o in orders.in_force(lane, clock.now())}
+
+    def lifted() -> bool:
+        """Let time pass, and tell whether the order was taken back by one that follows it."""
+        clock.ahead_s += 1.0
+        rows = scan(bench.stack.urls.kafka, (THROTTLE,))
+        written = [bench.codec.decode(THROTTLE, row.value or b"") for row in rows]
+        return [(one.lane, one.share_percent) for one in written][-1] == ("cold", 100)
+
+    async def play() -> None:
+        reign = asyncio.ensure_future(run(controller, stop))
+        try:
+            await until_async(lambda: controller.health.ready, within_s=LOOK_S, what="the leader")
+            assert shares() == {}, "a hot record that has just come is not late"
+            clock.ahead_s = 11.0
+            await until_async(lambda: shares() == {"cold": 25}, within_s=LOOK_S, what="the order")
+            shown = json.loads((await asyncio.to_thread(bench.command)).stdout)["orders"]
+            assert [(one["lane"], one["share_percent"]) for one in shown] == [("cold", 25)]
+            await asyncio.to_thread(bench.commit, "vigimesh.planner.hot", plan, 2, 1)
+            await until_async(lifted, within_s=LOOK_S, what="the end of the order")
+            await until_async(lambda: shares() == {}, within_s=LOOK_S, what="the workers' view of it")
+        finally:
+            stop.set()
+            await reign
+
+    asyncio.run(play())
+    orders.close()
 
 
 def test_a_group_without_an_offset_is_unknown_and_not_0(bench: Bench) -> None:

@@ -86,6 +86,7 @@ class OrderReader:
         self._clock = clock
         self._book = OrderBook()
         self._stop = threading.Event()
+        self._quiet = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="orders", daemon=True)
 
     def start(self) -> Self:
@@ -96,6 +97,10 @@ class OrderReader:
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """See `loop.orders.Orders`."""
         return self._book.in_force(lane, now)
+
+    def caught_up(self, within_s: float) -> bool:
+        """Wait until all orders that were on the topic at the start have been read; return whether they have."""
+        return self._quiet.wait(within_s)
 
     def close(self) -> None:
         """Stop following, within `_POLL_S` where the broker answers; the thread never keeps a process alive."""
@@ -121,7 +126,7 @@ class OrderReader:
         consumer = Consumer(
             {
                 **self._base, "group.id": "vigimesh.orders", "enable.auto.commit": False, "auto.offset.reset": "error",
-                "isolation.level": "read_committed", "fetch.wait.max.ms": 500,
+                "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 500,
             }
         )  # fmt: skip
         try:
@@ -142,6 +147,9 @@ class OrderReader:
         if message is None:
             return
         error = message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._quiet.set()
+            return
         if error is not None:
             passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
             if not error.retriable() and error.code() not in passing:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from vigimesh.adapters.lag import LagReader
+    from vigimesh.adapters.orders import OrderReader
     from vigimesh.domain.control.lag import LagRow
+    from vigimesh.loop.orders import Order
 
 #: Seconds for what `flow` holds that the controller has not counted yet: without a controller, all of it.
 _FLOW_S = 60.0
+#: Seconds for the orders in force, which are few and recent.
+_ORDERS_S = 5.0
 #: Seconds between two looks of `--watch`: a broker is asked some thirty questions at each.
 _WATCH_S = 2.0
 
@@ -32,28 +36,42 @@ def lag_command(data: Path | None, *, as_json: bool, watch: bool) -> int:
     """
     if watch and as_json:
         raise typer.BadParameter("--watch draws a table again and again; leave --json or --watch out")
-    reader = _reader(data)
+    reader, orders = _readers(data)
     try:
         if watch:
             return _watch(reader)
         rows = reader.look(_FLOW_S)
+        in_force = _in_force(orders)
     finally:
         reader.close()
-    unknown = sum(row.state == "unknown" for row in rows)
+        orders.close()
     if as_json:
-        typer.echo(json.dumps(document(rows)))
+        typer.echo(json.dumps(document(rows, in_force)))
     else:
         from rich.console import Console
 
         Console(highlight=False).print(table(rows))
-        for cause in causes(rows):
-            typer.echo(f"unknown: {cause}", err=True)
-    return NOT_HELD if unknown else OK
+        _tell(rows, in_force)
+    return NOT_HELD if any(row.state == "unknown" for row in rows) else OK
 
 
-def document(rows: Sequence[LagRow]) -> dict[str, Any]:
-    """Return the object of `--json`: every row, also those that are done; an unknown number is null."""
-    return {"lag": [row.plain() for row in rows], "unknown": sum(row.state == "unknown" for row in rows)}
+def document(rows: Sequence[LagRow], orders: Sequence[Order] | None) -> dict[str, Any]:
+    """Return the object of `--json`: every row, also those that are done; an unknown number is null.
+
+    `orders` are those in force, null when they are not known: a lane that yields is slow for a reason.
+    """
+    told = None
+    if orders is not None:
+        told = [
+            {"lane": one.lane, "workflow": one.workflow, "share_percent": one.share_percent,
+             "expires_at": one.expires_at.isoformat(), "reason": one.reason}
+            for one in orders
+        ]  # fmt: skip
+    return {
+        "lag": [row.plain() for row in rows],
+        "unknown": sum(row.state == "unknown" for row in rows),
+        "orders": told,
+    }
 
 
 def table(rows: Sequence[LagRow]) -> Table:
@@ -87,6 +105,28 @@ def causes(rows: Sequence[LagRow]) -> list[str]:
     return [f"{cause} ({place})" for cause, place in found.items()]
 
 
+def _tell(rows: Sequence[LagRow], orders: Sequence[Order] | None) -> None:
+    """Say beside the table what is not known and why, and which lanes are slow because they were told to be."""
+    for cause in causes(rows):
+        typer.echo(f"unknown: {cause}", err=True)
+    if orders is None:
+        typer.echo("unknown: which orders are in force", err=True)
+    for one in orders or ():
+        who = f"{one.workflow} in the {one.lane} lane" if one.workflow else f"the {one.lane} lane"
+        what = f"works {one.share_percent} % of its time" if one.share_percent else "waits, parked"
+        typer.echo(f"order until {one.expires_at:%H:%M:%S} UTC: {who} {what} ({one.reason})", err=True)
+
+
+def _in_force(reader: OrderReader) -> list[Order] | None:
+    from vigimesh.clock import SystemClock
+    from vigimesh.events.topics import LANES
+
+    if not reader.caught_up(_ORDERS_S):
+        return None
+    now = SystemClock().now()
+    return [order for lane in LANES for order in reader.in_force(lane, now)]
+
+
 def _text(measure: Measure, form: str) -> str:
     if isinstance(measure, Known):
         return ("≤ " if measure.at_most else "") + form.format(measure.value)
@@ -106,9 +146,10 @@ def _watch(reader: LagReader) -> int:
     return OK
 
 
-def _reader(data: Path | None) -> LagReader:
+def _readers(data: Path | None) -> tuple[LagReader, OrderReader]:
     from vigimesh.adapters.kafka import common
     from vigimesh.adapters.lag import LagReader
+    from vigimesh.adapters.orders import OrderReader
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.app.card_files import cards_of
     from vigimesh.app.config_cli import located
@@ -118,9 +159,7 @@ def _reader(data: Path | None) -> LagReader:
 
     settings = located(os.environ, data).settings
     settings.require("kafka.bootstrap", "registry.url")
-    return LagReader(
-        common(settings.kafka.bootstrap, dict(settings.kafka.options)),
-        Codec(RegistrySchemas(registry_options(settings))),
-        [card.name for card in cards_of(settings).cards],
-        SystemClock(),
-    )
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    codec, clock = Codec(RegistrySchemas(registry_options(settings))), SystemClock()
+    workflows = [card.name for card in cards_of(settings).cards]
+    return LagReader(base, codec, workflows, clock), OrderReader(base, codec, clock).start()
