@@ -13,22 +13,17 @@ from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from vigimesh.errors import Misconfigured, Refused, Transient, VigimeshError
+from vigimesh.adapters.registry_reader import REQUEST_S, away, meaning, no_guids, not_avro, parsed
+from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.avro import Schema, schema_of
 from vigimesh.events.topics import TOPICS, Topic
 
 #: What every subject must be set to: every version readable by every other, in both directions.
 COMPATIBILITY = "FULL_TRANSITIVE"
-#: Seconds for one request: the registry answers in milliseconds, and the client has no bound of its own.
-REQUEST_S = 10.0
 #: Tries after the first of a request that failed in transport; the loop retries on its own beyond that.
 RETRIES = 2
 #: Milliseconds before the first and the longest wait before a later try.
 RETRY_MS, RETRY_MAX_MS = 100, 1_000
-
-#: Error codes of "no such subject, version, schema" and "subject without a setting of its own"; any other 404 means that
-#: the address is not a registry's.
-_UNKNOWN = frozenset({40401, 40402, 40403, 40408})
 
 T = TypeVar("T")
 State = Literal["registered", "missing", "incompatible", "compatibility_off"]
@@ -102,8 +97,7 @@ class RegistrySchemas:
                 found = self._ask(lambda: self._client.get_schema_by_guid(str(guid)), f"schema GUID {guid}")
             except Misconfigured as error:
                 # No such address: the registry does not have the lookup.
-                raise Refused("VM-1002", what=f"the registry looks no schema up by GUID ({guid})", where=self._where,
-                              todo="let the producer write wire format v0 (4-byte schema id)") from error  # fmt: skip
+                raise no_guids(guid, self._where) from error
             self._schemas[guid] = self._parsed(found, f"schema GUID {guid}")
         return self._schemas[guid]
 
@@ -158,45 +152,16 @@ class RegistrySchemas:
         try:
             return call()
         except SchemaRegistryError as error:
-            raise self._meaning(error, about) from error
+            raise meaning(error.http_status_code, error.error_code, str(error.error_message), about, self._where) from error  # fmt: skip
         except Exception as error:
             if not _in_transport(error):
                 raise
-            raise Transient("VM-1301", what=f"the schema registry cannot be reached: {type(error).__name__}",
-                            where=self._where, todo="check its address and that it is up: `vigimesh stack status`") from error  # fmt: skip
-
-    def _meaning(self, error: SchemaRegistryError, about: str) -> VigimeshError:
-        """Say what an answer of the registry means for us."""
-        status, answer = error.http_status_code, str(error.error_message)[:500]
-        if status == 404 and error.error_code in _UNKNOWN:
-            return Refused("VM-1002", what=f"the registry does not know {about}", where=self._where,
-                           todo="let writer and reader use the same registry")  # fmt: skip
-        if status == 409 or (status == 422 and "compatib" in answer.lower()):
-            return Misconfigured("VM-1006", what=f"{about} would break a version registered before: {answer}",
-                                 where=self._where, todo="run `vigimesh schemas check` and undo the change it names")  # fmt: skip
-        if status in (408, 429) or status >= 500:
-            return Transient("VM-1301", what=f"the schema registry answered {status} for {about}",
-                             where=self._where, todo="wait; if it lasts, look into the registry's log")  # fmt: skip
-        return Misconfigured("VM-1008", what=f"the registry refused {about} with {status}: {answer}",
-                             where=self._where, todo="correct the registry's address, credentials or rights")  # fmt: skip
+            raise away(error, self._where) from error
 
     def _parsed(self, found: Any, about: str) -> Schema:
         if found.schema_type not in (None, "AVRO"):
-            raise Refused("VM-1002", what=f"{about} is {found.schema_type}, not Avro", where=self._where,
-                          todo="let the producer write Avro")  # fmt: skip
-        try:
-            parsed = json.loads(found.schema_str)
-        except ValueError as error:
-            raise Refused("VM-1002", what=f"{about} is not JSON", where=self._where,
-                          todo="look at the schema in the registry") from error  # fmt: skip
-        if not isinstance(parsed, dict):
-            raise Refused(
-                "VM-1002",
-                what=f"{about} is no record",
-                where=self._where,
-                todo="let the producer write records",
-            )
-        return parsed
+            raise not_avro(found.schema_type, about, self._where)
+        return parsed(found.schema_str, about, self._where)
 
 
 def _registry_schema(topic: Topic) -> RegistrySchema:

@@ -16,8 +16,7 @@ from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.mesh import registry_options
+from vigimesh.adapters.registry_reader import RegistryReader
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.events import topics
@@ -60,7 +59,8 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     Raises `Misconfigured` when a card or setting is wrong, `Transient` when the registry is away.
     """
     clock = SystemClock()
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    registry = settings.registry
+    codec = Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
     parts = Parts(
         settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
         objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
