@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -118,6 +119,19 @@ def test_a_version_concluded_behind_a_later_one_is_out_of_order() -> None:
     found = mesh.check()
     assert counts(found) == {"out_of_order": 1}
     assert found.out_of_order_ids == ("old",)
+
+
+def test_an_output_that_lies_behind_that_of_a_later_record_is_out_of_order() -> None:
+    """Two transactions may be concluded in order and their records appended in the other: whoever reads on is misled."""
+    mesh = two_versions()
+    mesh.work("router", "k")
+    mesh.work("router", "k")
+    plan = [at for at, row in enumerate(mesh.rows) if row.topic == "vigimesh.plan.cold"]
+    first, second = (mesh.rows[at] for at in plan)
+    mesh.rows[plan[0]] = replace(second, offset=first.offset)
+    mesh.rows[plan[1]] = replace(first, offset=second.offset)
+    found = mesh.check()
+    assert (found.out_of_order, found.out_of_order_ids) == (1, ("old",))
 
 
 def test_other_keys_may_overtake() -> None:

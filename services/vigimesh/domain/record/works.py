@@ -29,8 +29,8 @@ Committed = Mapping[tuple[str, int], int]
 class Works:
     """What the stages have concluded.
 
-    `again` names the event of each work beyond the copies there are: done twice. `out_of_order` names the event of
-    each work on a record that was concluded after a later record of the same key and partition.
+    `again` names the event of each work beyond the copies there are: done twice. `out_of_order` names each event that
+    was concluded after a later record of the same key and partition, or whose output lies behind that of a later one.
     """
 
     #: Event id -> its copies on the topics that stages read, the oldest first.
@@ -75,22 +75,39 @@ def works(rows: Iterable[Row], facts: Iterable[AuditFact] | None, committed: Com
 
 
 def _out_of_order(final: Sequence[AuditFact], copies: Mapping[str, Sequence[Row]]) -> tuple[str, ...]:
-    """Return the events concluded behind a later record of their key.
+    """Return the events concluded, or handed on to a topic, behind a later record of their key.
 
     Copies that lie in several partitions are passed over: nothing says which of them an audit was made on.
     """
     times: Counter[str] = Counter()
     newest: dict[tuple[str, int, str], int] = {}
-    late = []
+    late: dict[str, None] = {}
+    handed: dict[tuple[str, int, str, str, int], list[tuple[int, int, str]]] = defaultdict(list)
     for fact in final:
         nth = times[fact.event_id]
         times[fact.event_id] += 1
-        found = copies.get(fact.event_id, ())
-        if nth >= len(found) or len({(row.topic, row.partition) for row in found}) > 1:
+        row = _copy(copies.get(fact.event_id, ()), nth)
+        if row is None:
             continue
-        row = found[nth]
         where = (row.topic, row.partition, row.key)
         if row.offset < newest.get(where, -1):
-            late.append(fact.event_id)
+            late[fact.event_id] = None
         newest[where] = max(row.offset, newest.get(where, -1))
+        for output in fact.outputs:
+            after = _copy(copies.get(output, ()), 0)
+            if after is not None and after.key == row.key:
+                handed[*where, after.topic, after.partition].append((after.offset, row.offset, fact.event_id))
+    for pairs in handed.values():
+        furthest = -1
+        for _, offset, event in sorted(pairs):
+            if offset < furthest:
+                late[event] = None
+            furthest = max(furthest, offset)
     return tuple(late)
+
+
+def _copy(found: Sequence[Row], nth: int) -> Row | None:
+    """Return the n-th copy, `None` when there is none or they lie in several partitions."""
+    if nth >= len(found) or len({(row.topic, row.partition) for row in found}) > 1:
+        return None
+    return found[nth]
