@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 from chaos.faults import Fault
 from chaos.feed import Feed
 from chaos.rig import Rig, say
+from chaos.story import story
 from vigimesh.adapters.history import committed_offsets, scan
 from vigimesh.adapters.kafka import common
 from vigimesh.app.reckoning import RECKONED, reckon
@@ -148,9 +150,11 @@ def _account(report: Report, rig: Rig, sent: set[str]) -> None:
     )  # fmt: skip
     for name in ("lost_ids", "duplicated_ids", "torn_ids", "out_of_order_ids"):
         if ids := getattr(check, name):
-            say(f"{name}: {' '.join(ids[:8])}")
+            say(f"{name}: {' '.join(ids)}")
+            for told in story(rig.bootstrap, rig.codec, ids):
+                print(told, file=sys.stderr, flush=True)
     if vanished:
-        say(f"sent and not on the topics: {' '.join(sorted(vanished)[:8])}")
+        say(f"sent and not on the topics: {' '.join(sorted(vanished))}")
 
 
 def _look(rig: Rig, sent: set[str]) -> tuple[Check, set[str]]:
