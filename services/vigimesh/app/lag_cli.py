@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Seconds for what `flow` holds that the controller has not counted yet: without a controller, all of it.
 _FLOW_S = 60.0
 #: Seconds for the orders in force, which are few and recent.
-_ORDERS_S = 5.0
+_ORDERS_S = 2.0
 #: Seconds between two looks of `--watch`: a broker is asked some thirty questions at each.
 _WATCH_S = 2.0
 
