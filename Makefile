@@ -12,7 +12,7 @@ FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-fast chaos bench bench-all venv format lint types imports wheel test test-fast fix lock clean
+.PHONY: help demo check check-fast chaos bench bench-all venv format lint types imports wheel test test-fast simulate fix lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ test: venv ## every test; T="..." hands arguments to pytest
 
 test-fast: venv ## the tests that need no broker
 	@$(PY) -m pytest -m "not real" $(FAST_TESTS) $(T)
+
+simulate: venv ## 10,000 seeds of the simulation, on every core (SEEDS=n for another number)
+	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation/test_simulation.py -k whatever_fails
 
 fix: venv ## let ruff mend what it can
 	@$(PY) -m ruff format --quiet .

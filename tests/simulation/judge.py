@@ -1,0 +1,134 @@
+"""What the topics say after a run: lost, duplicated, torn, out of order. Looks at nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from simulation.chain import (
+    AUDIT,
+    DEAD,
+    FIRST,
+    FLOW,
+    HEAD,
+    LAST,
+    PARKED,
+    SECOND,
+    TOPICS,
+    Load,
+    codec,
+    number_of,
+)
+from vigimesh.adapters.memory_broker import MemoryBroker
+from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted, HeadMoved
+from vigimesh.events.envelope import from_headers
+from vigimesh.loop.broker import Record
+
+
+def judge(broker: MemoryBroker, sent: Sequence[Load]) -> list[str]:
+    """Return what is wrong, in words; nothing when all is well."""
+    read = {name: broker.committed_records(name) for name in TOPICS}
+    return [*_places(broker, read, sent), *_torn(read), *_order(read, sent), *_state(read)]
+
+
+def ended(broker: MemoryBroker) -> Counter[str]:
+    """Return how many ends each message has: handed on by the last stage, given up, or waiting."""
+    ends = Counter(_message(record) for record in broker.committed_records(LAST))
+    for record in broker.committed_records(DEAD):
+        letter: EventDeadLettered = codec.decode(DEAD, record.value)
+        ends[letter.message_id] += 1
+    for value in broker.newest(PARKED, range(broker.partitions)).values():
+        ends[{h.name: h.value for h in codec.decode(PARKED, value).headers}["ce_messageid"].decode()] += 1
+    return ends
+
+
+def contents(broker: MemoryBroker) -> str:
+    """Return a digest of all that a reader of committed records sees, offsets and times included."""
+    found = hashlib.sha256()
+    for name in TOPICS:
+        for record in broker.committed_records(name):
+            found.update(
+                repr(
+                    (record.part, record.offset, record.key, record.value, record.at, record.headers)
+                ).encode()
+            )
+    return found.hexdigest()
+
+
+def _places(broker: MemoryBroker, read: dict[str, list[Record]], sent: Sequence[Load]) -> Iterator[str]:
+    ends = ended(broker)
+    for load in sent:
+        if ends[load.message_id] == 0:
+            yield f"lost: {load.message_id} {load.todo}"
+        elif ends[load.message_id] > 1:
+            yield f"duplicated: {load.message_id} {load.todo} has {ends[load.message_id]} ends"
+    unknown = ends.keys() - {load.message_id for load in sent}
+    if unknown:
+        yield f"from nowhere: {sorted(unknown)}"
+    poison = {load.message_id for load in sent if "poison" in load.todo}
+    for record in read[DEAD]:
+        letter: EventDeadLettered = codec.decode(DEAD, record.value)
+        if letter.message_id not in poison:
+            yield f"given up though sound: {letter.message_id} {letter.code} {letter.cause}"
+
+
+def _torn(read: dict[str, list[Record]]) -> Iterator[str]:
+    """Look whether outputs, audit and flow came together."""
+    audits: list[AuditRecorded] = [codec.decode(AUDIT, r.value) for r in read[AUDIT]]
+    works = Counter((a.stage, a.event_id, a.action) for a in audits)
+    yield from (f"duplicated: {work} worked {n} times" for work, n in works.items() if n > 1)
+    # The state that the last stage keeps is compacted: what is missing there is no sign of anything.
+    kept = {a.outputs[1] for a in audits if len(a.outputs) > 1} - {_id(r) for r in read[HEAD]}
+    named = Counter(output for audit in audits for output in audit.outputs if output not in kept)
+    there = Counter(
+        _id(r) for name in (FIRST, SECOND, LAST, HEAD, DEAD, PARKED) for r in read[name] if r.value
+    )
+    if named != there:
+        yield f"torn: {sum((named - there).values())} outputs only in audit, {sum((there - named).values())} only on topics"
+    flows: list[FlowCounted] = [codec.decode(FLOW, r.value) for r in read[FLOW]]
+    consumed = Counter[str]()
+    for flow in flows:
+        consumed[flow.stage] += flow.consumed
+    counted = Counter(audit.stage for audit in audits)
+    if consumed != counted:
+        yield f"torn: flow counts {dict(consumed)}, audit has {dict(counted)}"
+
+
+def _order(read: dict[str, list[Record]], sent: Sequence[Load]) -> Iterator[str]:
+    """Look whether the messages of a case came out as they went in; one that was parked may come later."""
+    parked = {load.message_id for load in sent if "park" in load.todo}
+    for name in (FIRST, SECOND, LAST):
+        numbers: defaultdict[bytes, list[int]] = defaultdict(list)
+        for record in read[name]:
+            if _message(record) not in parked:
+                numbers[record.key].append(number_of(codec.decode(name, record.value)))
+        yield from (
+            f"out of order: {key!r} on {name}: {found}"
+            for key, found in numbers.items()
+            if found != sorted(found)
+        )
+
+
+def _state(read: dict[str, list[Record]]) -> Iterator[str]:
+    """Look whether the state kept by the last stage went up by one with each message; older state may be compacted."""
+    counts: defaultdict[bytes, list[int]] = defaultdict(list)
+    for record in read[HEAD]:
+        head: HeadMoved = codec.decode(HEAD, record.value)
+        counts[record.key].append(int(head.newest[0]))
+    messages = Counter(record.key for record in read[LAST])
+    for key, found in counts.items():
+        if any(later <= earlier for earlier, later in pairwise(found)):
+            yield f"state doubled: {key!r} went {found}"
+    newest = {key: found[-1] for key, found in counts.items()}
+    if newest != messages:
+        yield f"state lost or torn: {newest}, messages {dict(messages)}"
+
+
+def _message(record: Record) -> str:
+    return from_headers(record.headers, "").messageid
+
+
+def _id(record: Record) -> str:
+    return from_headers(record.headers, "").id

@@ -1,0 +1,14 @@
+"""Defects planted in the loop are found by the simulation: each breaks one rule of DESIGN part 5."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulation.defects import DEFECTS
+from simulation.world import simulate
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_a_planted_defect_is_found(defect: str) -> None:
+    plant, within = DEFECTS[defect]
+    assert any(simulate(seed, plant()).wrong for seed in range(within)), f"not found in {within} seeds"

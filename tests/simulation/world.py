@@ -1,0 +1,378 @@
+"""One run of the simulation: the real loop of a few workers, one broker in memory, one seed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+from simulation.chain import LINKS, TOPICS, Link, Load, Sources, codec, loads, write_of
+from simulation.faults import KINDS, Crash, Faults, Injected, SimConsumer, SimProducer
+from simulation.judge import contents, ended, judge
+from simulation.virtual import CURRENT, Process, Stalled, VirtualClock, VirtualLoop, later
+from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory_log import EndTxn
+from vigimesh.adapters.memory_telemetry import NoTelemetry
+from vigimesh.errors import Fenced
+from vigimesh.events import ids
+from vigimesh.loop.hand import Hand
+from vigimesh.loop.health import Health
+from vigimesh.loop.run import run
+from vigimesh.loop.table import Table
+from vigimesh.loop.worker import Worker
+
+#: Seconds in which messages come, in which faults happen, and in which all must be done after the last fault.
+LOAD_S, FAULTS_S, SETTLE_S = 12.0, 25.0, 90.0
+MESSAGES = 200
+OUTSIDE = (
+    "kill at an await",
+    "freeze at an await",
+    "leave at an await",
+    "join",
+    "twin",
+    "clock jump",
+    "compaction",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run. `wrong` is empty when all is well."""
+
+    seed: int
+    messages: int
+    wrong: list[str]
+    injected: list[Injected]
+    contents: str
+    seconds: float
+
+    def __str__(self) -> str:
+        faults = "\n".join(f"  {f.at_s:8.3f} {f.process:16} {f.point} {f.kind}" for f in self.injected)
+        return f"replay it with SEED={self.seed}\n" + "\n".join(self.wrong[:20]) + f"\nfaults:\n{faults}"
+
+
+class SimBroker(MemoryBroker):
+    """A broker that watches what is committed: records never without positions, and those never back nor past the end."""
+
+    wrong: list[str]
+
+    def _end(self, transactional_id: str, *, commit: bool) -> None:
+        before, transaction = dict(self._committed), self._open[transactional_id]
+        if commit and transaction.parts and not transaction.positions:
+            self.wrong.append(f"torn: half a transaction of {transactional_id} was committed")
+        super()._end(transactional_id, commit=commit)
+        for place, (_, position) in self._committed.items():
+            if position.offset < before.get(place, (0, position))[1].offset:
+                self.wrong.append(f"committed position of {place} moved back to {position.offset}")
+            if position.offset > self.end_offset(place[1]):
+                self.wrong.append(f"committed position of {place} is past the end: {position.offset}")
+
+
+@dataclass(eq=False)
+class Slot:
+    """A place for one worker process: who dies there is started again."""
+
+    link: Link
+    instance: str
+    wanted: bool = True
+    stop: threading.Event = field(default_factory=threading.Event)
+    process: Process | None = None
+    lives: int = 0
+    keeper: asyncio.Task[None] | None = None
+
+
+class World:
+    """Everything of one run."""
+
+    def __init__(self, seed: int, plant: Plant | None = None) -> None:
+        self.seed = seed
+        self.plant = plant or Plant()
+        self.loop = VirtualLoop()
+        self.clock = VirtualClock(self.loop)
+        self.rng = Random(f"{seed} world")
+        self.broker = SimBroker(TOPICS, self.clock, partitions=self.rng.choice((1, 2, 4)))
+        self.wrong = self.broker.wrong = []
+        self.fates: dict[str, Fate] = {}
+        self.late: dict[str, EndTxn] = {}
+        self.broker.fate = self._fate
+        chance = Random(f"{seed} faults")
+        self.faults = Faults(
+            chance,
+            self.plant.rate or chance.choice((0.003, 0.01, 0.03)),
+            self.loop.time,
+            self.kill,
+            self.plant.kinds,
+            self.overlapping,
+        )
+        #: Records a worker takes in hand: few in some runs, so that fetching is held and goes on again.
+        self.max_open = self.rng.choice((10, 60, 2_000))
+        self.sources = Sources(Random(f"{seed} sources"), self.loop.time, {})
+        self.sent = loads(Random(f"{seed} load"), MESSAGES, LOAD_S)
+        self.slots: list[Slot] = []
+        self.hands: dict[Process, Any] = {}
+        self.ends: dict[Process, asyncio.Future[None]] = {}
+        self.stops: dict[Process, threading.Event] = {}
+        self.outside: Context = copy_context()
+
+    def overlapping(self, process: Process) -> bool:
+        """Return whether a worker has two transactions open."""
+        return process in self.hands and len(self.hands[process].transactions) > 1
+
+    # Processes.
+
+    def kill(self, process: Process) -> None:
+        """Let a process end at once: nothing of it runs any more, and its heart stops."""
+        if not process.dead:
+            process.dead = True
+            self._silence(process)
+            self.loop.call_soon(self._ended, process, context=self.outside)
+
+    def _ended(self, process: Process) -> None:
+        if not self.ends[process].done():
+            self.ends[process].set_result(None)
+
+    def freeze(self, process: Process, seconds: float) -> None:
+        """Stop a process for a time; it knows nothing of it."""
+        if process.dead or process.frozen:
+            return
+        process.frozen = True
+        self._silence(process)
+        self.loop.call_later(seconds, self._thaw, process, context=self.outside)
+
+    def _thaw(self, process: Process) -> None:
+        if not process.dead:
+            consumer = self.plant.consumers[process]
+            consumer.member.silent_since_s = None
+            self.loop.thaw(process)
+
+    def _silence(self, process: Process) -> None:
+        if process in self.plant.consumers:
+            self.plant.consumers[process].member.silent_since_s = self.loop.time()
+
+    def _fate(self, request: EndTxn) -> Fate:
+        fate = self.fates.pop(request.transactional_id, "now")
+        if fate in ("kept", "twice"):
+            delay_s = self.rng.choice((0.01, 3.0, 9.0, None))
+            if delay_s is None:
+                self.late[request.transactional_id] = (
+                    request  # in the midst of the next transaction of the id
+                )
+            else:
+                self.loop.call_later(delay_s, self.broker.deliver, request, context=self.outside)
+        return fate
+
+    def arrive(self, transactional_id: str) -> None:
+        """Let a request arrive that was kept for the next transaction of an id."""
+        if request := self.late.pop(transactional_id, None):
+            self.broker.deliver(request)
+
+    def start(self, slot: Slot) -> tuple[Process, asyncio.Task[None]]:
+        """Start a process in a slot."""
+        slot.lives += 1
+        process = Process(f"{slot.link.name}.{slot.instance}.{slot.lives}")
+        process.skew_s = self.rng.choice((0.0, 0.0, -0.3, 0.4))
+        self.ends[process] = self.loop.create_future()
+        context = copy_context()
+        context.run(CURRENT.set, process)
+        worker = context.run(self.worker, slot, process)
+        task = self.loop.create_task(run(worker, slot.stop), context=context)
+        self.stops[process] = slot.stop
+        task.add_done_callback(lambda _: self.kill(process), context=self.outside)
+        return process, task
+
+    def worker(self, slot: Slot, process: Process) -> Worker:
+        link, clock = slot.link, VirtualClock(self.loop, process)
+        consumer = self.plant.consumer(self, process, link)
+
+        async def passes(point: str) -> None:
+            await self.faults.at(process, point)
+
+        first, second = (
+            self.plant.producer(self, process, f"{link.group}.{slot.instance}.{x}") for x in "ab"
+        )
+        return Worker(
+            stage=link.stage(self.sources, passes), group=link.group, topics=(link.reads,), instance=slot.instance,
+            consumer=SimConsumer(consumer, process, self.faults), producers=(first, second), codec=codec,
+            spill=ids.digest, telemetry=NoTelemetry(), health=Health(clock), clock=clock,
+            table=Table(link.table, codec) if link.table else None,
+        )  # fmt: skip
+
+    async def keep(self, slot: Slot) -> None:
+        """Start the slot's worker again whenever it has ended, as its keeper does."""
+        while slot.wanted:
+            slot.stop = threading.Event()
+            slot.process, task = self.start(slot)
+            await asyncio.wait((task, self.ends[slot.process]), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                error = None if task.cancelled() else task.exception()
+                if error is not None and not isinstance(error, Crash | Fenced):
+                    self.wrong.append(f"{slot.process.name} ended at {self.loop.time():g} s: {error!r}")
+            if slot.wanted:
+                await later(self.rng.choice((0.05, 0.5, 3.0)))
+
+    # What happens from outside, at random moments.
+
+    def open(self, link: Link) -> None:
+        slot = Slot(link, f"i{sum(s.link is link for s in self.slots)}")
+        self.slots.append(slot)
+        slot.keeper = self.loop.create_task(self.keep(slot), context=self.outside.copy())
+
+    def events(self) -> Iterator[tuple[float, str]]:
+        """Yield what happens when: at least five, whatever the chance at each call brings."""
+        kinds = (
+            "kill at an await",
+            "freeze at an await",
+            "twin",
+            "leave",
+            "join",
+            "clock jump",
+            "compaction",
+        )
+        for _ in range(self.rng.randrange(6, 14)):
+            yield self.rng.random() * FAULTS_S, self.rng.choice(kinds)
+
+    def happen(self, kind: str) -> None:
+        """Let one thing happen to a worker chosen by chance."""
+        slot = self.rng.choice(self.slots)
+        process = slot.process
+        where = process.name if process else slot.instance
+        self.faults.note(where, "outside", kind)
+        match kind:
+            case "compaction":
+                for part in self.broker.parts(TOPICS[4:5]):
+                    self.broker.compact(part)
+            case "join":
+                if sum(s.link is slot.link for s in self.slots) < 4:
+                    self.open(slot.link)
+            case "leave at an await" if process:
+                process.at_turn[process.turns + self.rng.randrange(1, 60)] = slot.stop.set
+            case "clock jump" if process:
+                process.skew_s += self.rng.choice((-3600.0, -5.0, 5.0, 3600.0))
+            case "kill at an await" if process:
+                process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self.kill(process)
+            case "freeze at an await" if process:
+                seconds = self.rng.choice((0.5, 4.0, 9.0, 16.0))
+                process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self.freeze(
+                    process, seconds
+                )
+            case "twin" if process:
+                # The keeper takes a frozen process for dead and starts another with the same instance name.
+                self.freeze(process, self.rng.choice((2.0, 9.0)))
+                self._ended(process)
+            case _:
+                pass
+
+    # The run.
+
+    async def main(self) -> None:
+        for link in LINKS:
+            self.broker.init_group(link.group, (link.reads,))
+            for _ in range(self.rng.randrange(1, 4)):
+                self.open(link)
+        for load in self.sent:
+            self.loop.call_at(load.at_s, self._send, load, context=self.outside)
+        for at_s, kind in self.events():
+            self.loop.call_at(at_s, self.happen, kind, context=self.outside)
+        await later(FAULTS_S)
+        self.faults.on = False
+        until_s = self.loop.time() + SETTLE_S
+        while (missing := self.unsettled()) and self.loop.time() < until_s:
+            await later(0.5)
+        if missing:
+            self.wrong.extend(f"not settled {SETTLE_S:g} s after the last fault: {one}" for one in missing)
+        await later(2)
+        await self.close()
+
+    def _send(self, load: Load) -> None:
+        self.broker.append(write_of(load))
+
+    async def close(self) -> None:
+        """Stop every worker; none may need longer than it is given."""
+        for slot in self.slots:
+            slot.wanted = False
+        for stop in self.stops.values():
+            stop.set()
+        keepers = [slot.keeper for slot in self.slots if slot.keeper is not None]
+        _, late = await asyncio.wait(keepers, timeout=60)
+        self.wrong.extend(f"{task.get_coro()} does not stop" for task in late)
+
+    def unsettled(self) -> list[str]:
+        """Return what is not done yet: seen on the topics, in the groups and in the hands of the workers."""
+        missing = [f"open transaction {name}" for name in self.broker.open_transactions()]
+        for link in LINKS:
+            for part, position in sorted(self.broker.offsets(link.group).items()):
+                records, _ = self.broker.read(part, position.offset, 1)
+                if records or position.metadata:
+                    missing.append(
+                        f"{link.group} stands at {part} {position} of {self.broker.end_offset(part)}"
+                    )
+        for process, hand in self.hands.items():
+            count = sum(place.open_count for place in hand.places.values())
+            if not process.dead and (count or hand.transactions or hand.held):
+                missing.append(f"{process.name} has {count} in hand, holds {sorted(hand.held)}")
+        if not missing:
+            ends: Counter[str] = ended(self.broker)
+            missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
+        return missing
+
+
+@dataclass
+class Plant:
+    """Makes the adapters of a process; a planted defect overrides one of these, or patches the loop."""
+
+    consumers: dict[Process, MemoryConsumer] = field(default_factory=dict)
+    #: What is replaced in the loop while the run goes: dotted name -> by what.
+    patches: Mapping[str, Any] = field(default_factory=dict)
+    #: The chance of a fault at each call; 0 lets the seed choose.
+    rate: float = 0.0
+    #: What happens from outside.
+    outside: tuple[str, ...] = OUTSIDE
+    #: The faults of a run, narrower than all: the sooner a defect shows.
+    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: KINDS)
+
+    def consumer(self, world: World, process: Process, link: Link) -> MemoryConsumer:
+        made = self.consumers[process] = MemoryConsumer(world.broker, link.group, (link.reads,))
+        return made
+
+    def producer(self, world: World, process: Process, name: str) -> SimProducer:
+        return SimProducer(MemoryProducer(world.broker, name), name, process, world)
+
+
+def simulate(seed: int, plant: Plant | None = None) -> Result:
+    """Run one seed and judge it."""
+    world = World(seed, plant)
+
+    def hand(*args: Any, **more: Any) -> Any:
+        made = Hand(*args, **more)
+        process = CURRENT.get()
+        assert process is not None
+        world.hands[process] = made
+        return made
+
+    planted = {
+        "vigimesh.loop.run.Hand": hand,
+        "vigimesh.loop.run.MAX_OPEN": world.max_open,
+        **world.plant.patches,
+    }
+    with ExitStack() as patched:
+        for name, by in planted.items():
+            patched.enter_context(patch(name, by))
+        try:
+            world.loop.run_until_complete(world.main())
+        except Stalled as error:
+            world.wrong.append(str(error))
+        finally:
+            for process in world.ends:
+                process.dead = True
+            world.loop.bury()
+    wrong = [*world.wrong, *judge(world.broker, world.sent)]
+    return Result(
+        seed, len(world.sent), wrong, world.faults.injected, contents(world.broker), world.loop.time()
+    )
