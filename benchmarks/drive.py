@@ -73,8 +73,6 @@ class Driver:
     _stop: threading.Event = field(default_factory=threading.Event)
     _reader: threading.Thread = field(init=False)
     _count: int = 0
-    #: Conclusions seen in lane cold.
-    cold: int = 0
 
     def __post_init__(self) -> None:
         self.codec = Codec(sample.FixedSchemas(Path(self.base.ids_file)))
@@ -97,9 +95,7 @@ class Driver:
             for message in found:
                 if message.error() is None:
                     headers = dict(message.headers() or ())
-                    if headers.get("ce_lane") == b"cold":
-                        self.cold += 1
-                    else:
+                    if headers.get("ce_lane") != b"cold":
                         self._seen[str(headers.get("ce_messageid") or b"", "utf-8")] = now_ns
         consumer.close()
 

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 import vigimesh
 from ground import Ground
 
@@ -71,6 +73,11 @@ class Running:
         if self.process.poll() is not None:
             said = self.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
             raise RuntimeError(f"{self.log.stem} ended with {self.process.returncode}: {said}")
+
+    def cpu_s(self) -> float:
+        """Return the processor time it has used, in seconds."""
+        used = psutil.Process(self.process.pid).cpu_times()
+        return float(used.user + used.system)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""

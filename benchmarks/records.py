@@ -14,7 +14,7 @@ from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, Headers, from_headers, to_headers
-from vigimesh.events.topics import ASIDE, BY_NAME, topic
+from vigimesh.events.topics import ASIDE, BY_NAME, READ, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input
 
 #: Works out what one input becomes, with the answers it took.
@@ -42,7 +42,7 @@ class Records:
     def __init__(self, stage: str, codec: Codec, make: Make) -> None:
         self.stage, self.codec, self.make = stage, codec, make
         self.flow: Counter[tuple[str, str, str]] = Counter()
-        self.last, self.now = ("", ""), datetime.now(UTC)
+        self.first, self.now = ("", ""), datetime.now(UTC)
 
     def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]:
         """Yield what one input becomes: outputs, then audit."""
@@ -60,21 +60,17 @@ class Records:
             why=done.why, input_digest=ids.digest(value), outputs=tuple(outputs),
             answers=msgspec.msgpack.encode(answers) if answers else b"", answers_ref="",
         )  # fmt: skip
-        log = Emit(
-            topic=topic("audit"),
-            key=case.key,
-            event=audit,
-            messageid=got.messageid,
-            workflow=where[0],
-            lane=where[1],
-        )
-        for emit, own in zip(
-            (*done.events, log), (*outputs, ids.event_id(got.id, self.stage, 1, -1)), strict=True
-        ):
+        log = Emit(topic=topic("audit"), key=case.key, event=audit, messageid=got.messageid,
+                   workflow=where[0], lane=where[1])  # fmt: skip
+        names = (*outputs, ids.event_id(got.id, self.stage, done.pass_number, -1))
+        for emit, own in zip((*done.events, log), names, strict=True):
             yield self._record(emit, own, trace)
         self.flow[*where, "consumed"] += 1
         self.flow[*where, "produced"] += sum(e.topic not in ASIDE for e in done.events)
-        self.last = (got.id, trace)
+        for emit in done.events:
+            if emit.topic in READ:
+                self.flow[emit.workflow, emit.lane, emit.topic] += 1
+        self.first = self.first if self.first[0] else (got.id, trace)
 
     def _record(self, emit: Emit, own: str, trace: str) -> Out:
         envelope = Envelope(
@@ -87,9 +83,12 @@ class Records:
     def end(self) -> Iterator[Out]:
         """Yield what closes a transaction: its flow."""
         for n, (flow, lane) in enumerate(sorted({(f, lane) for f, lane, _ in self.flow})):
-            counted = FlowCounted(stage=self.stage, workflow=flow, lane=lane,
-                                  consumed=self.flow[flow, lane, "consumed"], produced=self.flow[flow, lane, "produced"])  # fmt: skip
+            counts = {kind: count for (f, on, kind), count in self.flow.items() if (f, on) == (flow, lane)}
+            consumed, produced = counts.pop("consumed", 0), counts.pop("produced", 0)
+            counted = FlowCounted(
+                stage=self.stage, workflow=flow, lane=lane, consumed=consumed, produced=produced, sent=counts
+            )
             emit = Emit(topic=topic("flow"), key=flow, event=counted, workflow=flow, lane=lane)
-            yield self._record(emit, ids.event_id(self.last[0], f"{self.stage}.flow", 1, n), self.last[1])
+            yield self._record(emit, ids.event_id(self.first[0], f"{self.stage}.flow", 1, n), self.first[1])
         self.flow.clear()
-        self.now = datetime.now(UTC)
+        self.first, self.now = ("", ""), datetime.now(UTC)

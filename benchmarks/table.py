@@ -1,0 +1,124 @@
+"""The table of results: read from `benchmarks/results/`, written into the README between its marks.
+
+Without `--write` it only says whether the table is the one that the results make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+#: Where the table stands; both lines stay.
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+#: Files that hold it.
+HOLDERS = (ROOT / "benchmarks" / "README.md", ROOT / "README.md")
+#: What each key compares, in the order of the table.
+MEANINGS = {
+    "throughput": {
+        "vs_bare": "one stage, exactly once, batch 500, real events: records/s against the bare loop",
+        "bare_vs_raw": "the bare loop against raw bytes: what events, audit, usage, flow and headers cost",
+        "vs_quix": "the same stage against Quix Streams, exactly-once",
+        "vs_faust": "the same stage against Faust, exactly-once",
+        "duplicates_after_kill": "records twice after kill -9 in the middle and a restart",
+    },
+    "latency": {
+        "p50_vs_bare": "five stages, no model call: median against a tuned bare chain, worst of 40 and 200 events/s",
+        "p99_vs_bare": "the same, 99th percentile",
+        "p50_ms": "the same, median in ms",
+    },
+    "parallel": {
+        "speedup_vs_ideal": "calls of 20 ms, 100 at once, 1,000 keys: records/s against the ideal of 5,000",
+        "one_slow_percent_vs_in_order": "1 % of the calls 100 times longer: against one at a time per partition",
+    },
+    "isolation": {
+        "hot_p99_vs_idle": "hot p99 with 1,000,000 cold records at the door and in the lane, against none",
+        "cold_rate_vs_alone": "what cold gets done meanwhile, against cold alone",
+    },
+    "mesh": {
+        "vs_bare_chain": "20,000 VAERS cases: cases/s against a bare chain that works nothing out",
+        "cases_per_second": "the same, cases/s",
+    },
+}  # fmt: skip
+
+
+def rows(results: Path = RESULTS) -> Iterator[str]:
+    """Yield the lines of the table; a benchmark without a result has none."""
+    yield "| benchmark | compares | goal | found | spread |"
+    yield "|---|---|---|---|---|"
+    for name, meanings in MEANINGS.items():
+        file = results / f"{name}.json"
+        if not file.exists():
+            continue
+        found = json.loads(file.read_text(encoding="utf-8"))
+        for key, meaning in meanings.items():
+            if key in found:
+                note = "" if found["met"].get(key, True) else " (**not met**)"
+                yield (
+                    f"| `{name}.{key}` | {meaning} | {found['goals'][key]} | {found[key]:g}{note} | {_spread(found, key)} |"
+                )
+
+
+def _spread(found: dict[str, Any], key: str) -> str:
+    """Return the smallest and largest round of the point that decides."""
+    for point in found["points"].values():
+        if key in point and point[key]["median"] == found[key]:
+            return f"{point[key]['min']:g} to {point[key]['max']:g}"
+    return ""
+
+
+def facts(results: Path = RESULTS) -> str:
+    """Return in one line where and when the results were measured."""
+    lines = set()
+    for file in sorted(results.glob("*.json")):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        machine, versions = found["machine"], found["versions"]
+        lines.add(
+            f"{found['rounds']} rounds, {found['date']}, {machine['cores']} cores {machine['processor']}, "
+            f"Python {machine['python']}, Kafka {versions.get('kafka', '')}, librdkafka {versions.get('librdkafka', '')}"
+        )
+    return "; ".join(sorted(lines))
+
+
+def written(text: str, table: str) -> str:
+    """Return a file's text with the table between its marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return text
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def table() -> str:
+    """Return the whole of what stands between the marks."""
+    made = list(rows())
+    if len(made) == 2:
+        return "No results yet: `make bench-all`."
+    return "\n".join([*made, "", f"Median of {facts()}."])
+
+
+def main() -> int:
+    """Write the table, or say whether it is up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write it into the files that hold it")
+    chosen = parser.parse_args()
+    made, stale = table(), []
+    for file in HOLDERS:
+        text = file.read_text(encoding="utf-8")
+        fresh = written(text, made)
+        if fresh != text:
+            stale.append(str(file.relative_to(ROOT)))
+            if chosen.write:
+                file.write_text(fresh, encoding="utf-8")
+    if stale and not chosen.write:
+        print(f"{', '.join(stale)}: run `python benchmarks/table.py --write`", file=sys.stderr)
+    return 1 if stale and not chosen.write else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
