@@ -38,6 +38,8 @@ URGENT = topic("case.received.urgent")
 #: Output of the stage under test: any case-keyed topic of the same class would do.
 OUTPUT = URGENT
 WAIT_S = 30.0
+#: Seconds between two looks at a condition.
+PAUSE_S = 0.01
 
 
 class Crash(BaseException):
@@ -362,15 +364,16 @@ def _record(message: Any) -> Record:
     )  # fmt: skip
 
 
-async def work(*workers: Worker, until: Callable[[], bool]) -> None:
+async def work(*workers: Worker, until: Callable[[], bool], within_s: float = WAIT_S) -> None:
     """Run workers until a condition holds or one of them ends; raises what they raise."""
     stop = threading.Event()
     tasks = [asyncio.ensure_future(run(worker, stop)) for worker in workers]
     try:
-        deadline = Deadline.after(SystemClock(), WAIT_S)
+        deadline = Deadline.after(SystemClock(), within_s)
         # In a thread: looking at a topic takes a while, and the workers go on meanwhile.
         while not await asyncio.to_thread(until) and not any(task.done() for task in tasks):
-            assert not deadline.passed(), f"the test's condition did not come within {WAIT_S:g} s"
+            assert not deadline.passed(), f"the test's condition did not come within {within_s:g} s"
+            await asyncio.wait(tasks, timeout=PAUSE_S, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
         ended = await asyncio.gather(*tasks, return_exceptions=True)

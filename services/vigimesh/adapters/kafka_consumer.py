@@ -76,7 +76,9 @@ class KafkaConsumer:
         loop = asyncio.get_running_loop()
         self._leave = loop, leave
         try:
-            return await loop.run_in_executor(self._pool, self._poll, max_records, timeout_s)
+            batch = await loop.run_in_executor(self._pool, self._poll, max_records, timeout_s)
+            self._outdate(batch)
+            return batch
         except ck.KafkaException as error:
             raise away(error, "consumer") from error
         finally:
@@ -110,6 +112,19 @@ class KafkaConsumer:
         await asyncio.get_running_loop().run_in_executor(self._pool, self._consumer.close)
         self._pool.shutdown(wait=False)
 
+    def _outdate(self, batch: Batch) -> None:
+        """Forget orders of an assignment that has ended: they would move or pause its successor.
+
+        One that was touched by them begins anew from its committed position; what is then handed out twice is known.
+        """
+        for part in batch.revoked | batch.assigned.keys():
+            if part not in self._held and not any(order[0] == part for order in self._orders):
+                continue
+            self._orders = deque(order for order in self._orders if order[0] != part)
+            self._held.discard(part)
+            if part in batch.assigned:
+                self._orders.append((part, batch.assigned[part].offset))
+
     # In the consumer's own thread.
 
     def _poll(self, max_records: int, timeout_s: float) -> Batch:
@@ -138,6 +153,7 @@ class KafkaConsumer:
         while self._orders:
             part, offset = self._orders.popleft()
             if offset is None:
+                self._held.add(part)
                 self._drop((part,))
                 if part in self._owned:
                     self._consumer.pause(_places((part,)))

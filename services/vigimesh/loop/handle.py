@@ -20,7 +20,7 @@ from vigimesh.loop.hand import Hand
 from vigimesh.loop.orders import Order
 from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
 from vigimesh.loop.stage import MAX_ROUNDS
-from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, Job, Worker
+from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S, Job, Worker
 
 #: Seconds until finished work whose payload could not be stored is tried again; its answers are kept.
 STORE_AGAIN_S = 0.5
@@ -41,7 +41,10 @@ def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     todo = deque(ready)
     while todo:
         job = todo.popleft()
-        if job.place.lost or (hand.leaving and not job.begun and job.record.part in hand.leaving):
+        if job.place.lost:
+            continue
+        if hand.leaving and not job.begun and job.record.part in hand.leaving:
+            hand.later.append((worker.clock.monotonic_s() + POLL_S, job))  # should it stay after all
             continue
         if worker.table is not None and not worker.table.fresh(job.record.part.partition):
             _restore(worker, hand, job)

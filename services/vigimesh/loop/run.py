@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 
 from vigimesh import names
@@ -16,6 +17,8 @@ from vigimesh.loop.handle import handle
 from vigimesh.loop.progress import Progress
 from vigimesh.loop.throttle import throttle
 from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S, MAX_OPEN, POLL_S, STOP_S, Worker
+
+_log = logging.getLogger(__name__)
 
 
 async def run(worker: Worker, stop: threading.Event) -> None:
@@ -89,6 +92,7 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
 def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
     """Let go of what was taken away and begin with what was given; state is keyed by assignment."""
     hand.group = batch.group
+    hand.leaving &= batch.revoked  # whatever was asked to leave and has not left stays
     if not (batch.assigned or batch.revoked):
         return
     parts = batch.revoked | batch.assigned.keys()
@@ -98,7 +102,10 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
         worker.table.forget({part.partition for part in parts})
     for part, position in batch.assigned.items():
         hand.epoch += 1
-        hand.places[part] = Progress.resumed(part, hand.epoch, position)
+        place = hand.places[part] = Progress.resumed(part, hand.epoch, position)
+        if place.trouble:
+            told = "%s-%s, offset %s: its map is %s; what it may have said is done again, never skipped"
+            _log.warning(told, part.topic, part.partition, position.offset, place.trouble)
     labels = {"stage": worker.stage.name, "lane": worker.lane}
     worker.telemetry.level(names.OWNED_PARTITIONS, len(hand.places), labels)
 
