@@ -24,6 +24,8 @@ STABLE_ONE_S = 0.2
 FETCH_S = 10.0
 #: Records that are read through and thrown away rather than jumped over: a jump costs a request, some 5 ms.
 GAP = 300
+#: Kilobytes that a client fetches ahead of each partition: the largest record.
+QUEUE_KB = RECORD_BYTES // 1024
 #: Seconds one look for messages waits.
 _LOOK_S = 0.2
 
@@ -44,7 +46,7 @@ class KafkaParkedTopic:
         self._lost: set[Part] = set()
         shared = {
             **base, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error",
-            "enable.partition.eof": True, "fetch.message.max.bytes": RECORD_BYTES, "client.id": group,
+            "enable.partition.eof": True, "client.id": group, "queued.max.messages.kbytes": QUEUE_KB,
         }  # fmt: skip
         self._member = ck.Consumer(
             {
@@ -53,13 +55,12 @@ class KafkaParkedTopic:
                 "group.remote.assignor": "uniform",
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 100,
-                "queued.max.messages.kbytes": 16_384,
             }
         )
         # Uncommitted, because the end as committed readers see it stops before an open transaction. The records that it
         # is sent for are known to be committed.
         self._reader = ck.Consumer(
-            {**shared, "isolation.level": "read_uncommitted", "fetch.wait.max.ms": 10, "queued.max.messages.kbytes": 8_192}
+            {**shared, "isolation.level": "read_uncommitted", "fetch.wait.max.ms": 10}
         )  # fmt: skip
         self._member_pool = ThreadPoolExecutor(1, thread_name_prefix=f"consume {group}")
         self._reader_pool = ThreadPoolExecutor(1, thread_name_prefix=f"read {group}")
