@@ -14,6 +14,8 @@ from typing import Any
 
 #: Seconds for the connection and for the answer.
 ASK_S = 5.0
+#: Brokers that are asked in turn: any one knows the answer.
+TRIED = 3
 #: Bytes of an answer: a broker's is some 700.
 MOST_BYTES = 1_000_000
 
@@ -23,15 +25,16 @@ _FEATURES = 2
 
 
 def features(base: Mapping[str, Any]) -> Mapping[str, int] | None:
-    """Return the level of each feature that is switched on, `None` when the broker can't be asked this way."""
-    first = str(base.get("bootstrap.servers", "")).split(",")[0].strip()
-    host, _, port = first.rpartition(":")
-    try:
-        with _connected(host.strip("[]"), int(port), base) as connection:
-            connection.sendall(_request())
-            return features_in(_answer(connection))
-    except (OSError, ValueError, IndexError, struct.error):
-        return None
+    """Return the level of each feature that is switched on, `None` when no broker can be asked this way."""
+    for address in str(base.get("bootstrap.servers", "")).split(",")[:TRIED]:
+        host, _, port = address.strip().rpartition(":")
+        try:
+            with _connected(host.strip("[]"), int(port), base) as connection:
+                connection.sendall(_request())
+                return features_in(_answer(connection))
+        except (OSError, ValueError, IndexError, struct.error):
+            continue
+    return None
 
 
 def features_in(body: bytes) -> dict[str, int]:
