@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every benchmark in turn, about 25 minutes on two cores with nothing else to do, and keeps the objects they print.
+# Runs every benchmark in turn, about 30 minutes on two cores with nothing else to do, and keeps the objects they print.
 # A goal that is not met does not stop the others; the last lines say which.
 set -uo pipefail
 cd "$(dirname "$0")/.."

@@ -31,11 +31,11 @@ COMPARED = (
 )
 ENGINES = (OURS, BARE, RAW, QUIX, FAUST)
 #: Records in the input topic: 5 s of work for the loop, 1 s for raw bytes.
-RECORDS, QUICK_RECORDS = 50_000, 6_000
+RECORDS, QUICK_RECORDS = 40_000, 6_000
 #: Faust is stopped after this share of them: it would take half a minute.
 FAUST_SHARE = 0.1
 #: Records of the part in which an engine is killed.
-KILL_RECORDS, QUICK_KILL_RECORDS = 12_000, 4_000
+KILL_RECORDS, QUICK_KILL_RECORDS = 10_000, 4_000
 #: Seconds an engine may take for its part before it counts as stuck.
 WITHIN_S = 120.0
 
