@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import subprocess
 import sys
@@ -31,16 +32,22 @@ SCRIPTS = ("throughput", "latency", "parallel", "isolation", "mesh")
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 
 
+def test_one_starts_as_a_program() -> None:
+    command = [sys.executable, str(BENCHMARKS / "throughput.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--without" in done.stdout
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_each_says_how_it_is_used(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / f"{name}.py"), "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert {"--json", "--quick", "--rounds"} <= set(done.stdout.replace(",", " ").split())
+def test_each_says_how_it_is_used(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(name).main()
+    assert ended.value.code == 0
+    assert {"--json", "--quick", "--rounds"} <= set(capsys.readouterr().out.replace(",", " ").split())
 
 
 def report() -> Report:
