@@ -12,7 +12,7 @@ FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check check-fast chaos bench bench-all venv format lint types imports wheel test test-fast simulate fix lock clean
+.PHONY: help demo check check-fast soak chaos bench bench-all venv format lint types imports wheel test test-fast simulate fix lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ test-fast: venv ## the tests that need no broker
 
 simulate: venv ## 10,000 seeds of the simulation, on every core (SEEDS=n for another number)
 	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation/test_simulation.py -k whatever_fails
+
+soak: venv ## calls of 15 minutes and 500 rebalances; MINUTES=15
+	@SOAK_MINUTES=$(or $(MINUTES),15) SOAK_REBALANCES=500 $(PY) -m pytest tests/parity/test_long_calls.py $(T)
 
 fix: venv ## let ruff mend what it can
 	@$(PY) -m ruff format --quiet .

@@ -199,12 +199,18 @@ class World:
         return Write(topic=to, key=(key or case.case_id).encode(), value=value, headers=to_headers(envelope))
 
     def worker(
-        self, stage: Stage, *, instance: str = "a", fault: Fault = lambda step: None, group: str = ""
+        self,
+        stage: Stage,
+        *,
+        instance: str = "a",
+        fault: Fault = lambda step: None,
+        group: str = "",
+        consumer: Consumer | None = None,
     ) -> Worker:
         one, two = (FaultyProducer(self.producer(f"{self.group}.{instance}.{x}"), fault) for x in "ab")
         return Worker(
             stage=stage, group=group or self.group, topics=(INPUT,), instance=instance,
-            consumer=self.consumer(group or self.group), producers=(one, two), codec=self.codec, spill=ids.digest,
+            consumer=consumer or self.consumer(group or self.group), producers=(one, two), codec=self.codec, spill=ids.digest,
             telemetry=Silent(), health=Health(SystemClock()), clock=SystemClock(),
             table=Table(stage.table_topic, self.codec) if stage.table_topic else None,
         )  # fmt: skip

@@ -9,7 +9,6 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 
 import confluent_kafka as ck
 import pytest
@@ -19,6 +18,7 @@ from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec
 from vigimesh.loop.outcome import Answers, Input, Need
+from vigimesh.loop.stage import Stage
 from vigimesh.loop.worker import Worker
 from waiting import until_async
 from worlds import INPUT, URGENT, KafkaWorld, copier, drive, work
@@ -57,9 +57,9 @@ def commit_start(world: KafkaWorld, *names: str) -> None:
     reader.close()
 
 
-def with_protocol(world: KafkaWorld, worker: Worker, protocol: Protocol) -> Worker:
+def member(world: KafkaWorld, stage: Stage, protocol: Protocol) -> Worker:
     consumer = KafkaConsumer(world.base, world.group, (INPUT,), copartitioned=False, protocol=protocol)
-    return replace(worker, consumer=consumer)
+    return world.worker(stage, consumer=consumer)
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
@@ -84,7 +84,7 @@ def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
     async def scenario() -> None:
         sent = [world.send(n, partition=0) for n in range(20)]
         stage = copier(wants=wants, callers={"call": call})
-        worker = with_protocol(world, world.worker(stage), protocol)
+        worker = member(world, stage, protocol)
         running = asyncio.ensure_future(
             work(worker, until=lambda: len(world.handed_on()) >= 20, within_s=CALL_S + 120)
         )
@@ -107,11 +107,11 @@ def test_rebalances_without_traffic_never_move_an_offset_back_nor_past_the_end(
     sent = [world.send(n) for n in range(8)]
 
     async def scenario() -> None:
-        worker = with_protocol(world, world.worker(copier()), protocol)
+        worker = member(world, copier(), protocol)
         rounds = max(1, REBALANCES // 5)
 
         async def moves() -> None:
-            seen = positions(world)
+            seen = await asyncio.to_thread(positions, world)
             for _ in range(rounds):
                 await come_and_go(world, protocol, (INPUT,), 5)
                 now = await asyncio.to_thread(positions, world)
@@ -119,7 +119,7 @@ def test_rebalances_without_traffic_never_move_an_offset_back_nor_past_the_end(
                 seen = now
 
         moving = asyncio.ensure_future(moves())
-        await work(worker, until=moving.done, within_s=CALL_S + 240)
+        await work(worker, until=lambda: moving.done() and len(world.handed_on()) >= 8, within_s=CALL_S + 240)
         await moving
 
     drive(scenario())
