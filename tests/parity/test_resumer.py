@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from parking import PLAN, Parking, drive, serve
+from vigimesh.adapters import compacted
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import run
 from vigimesh.errors import Transient
@@ -300,6 +301,32 @@ def test_state_restored_from_a_compacted_topic_is_never_old_because_a_transactio
 
     drive(wait())
     assert Counter(parking.resumed()) == Counter(apart | rest)
+
+
+def test_a_table_is_not_restored_while_a_transaction_is_open(
+    parking: Parking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stage does that restores its state: it fails loudly, and has it all when the transaction has ended."""
+    monkeypatch.setattr(compacted, "RESTORE_S", 1.0)
+    world = parking.world
+    parking.park(parking.event(1, in_s=3_600), parking.event(2, in_s=3_600))
+    gone, stays = (f"{world.tag}.{n}".encode() for n in (1, 2))
+    writer, reader = world.producer(f"{world.group}.writer"), world.consumer(world.group)
+
+    async def wait() -> None:
+        await writer.renew()
+        writer.begin()
+        writer.write(Write(topic=PARKED, key=gone, value=None))
+        await flushed(writer)
+        with pytest.raises(Transient, match="VM-1306"):
+            await reader.restore(PARKED, range(4))
+        await writer.commit()
+        found = await reader.restore(PARKED, range(4))
+        assert (gone in found, stays in found) == (False, True)
+        await writer.close()
+        await reader.close()
+
+    drive(wait())
 
 
 def test_a_stale_resumer_is_refused_by_the_group(parking: Parking) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import confluent_kafka as ck
 
 from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, raise_for
-from vigimesh.errors import Transient
+from vigimesh.errors import Transient, VigimeshError
 from vigimesh.loop.broker import Batch, Part, Position, Record
 from vigimesh.ports import Spot
 
@@ -44,6 +44,7 @@ class KafkaParkedTopic:
         self._owned: set[Part] = set()
         self._gained: dict[Part, Position] = {}
         self._lost: set[Part] = set()
+        self._failure: VigimeshError | None = None
         shared = {
             **base, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error",
             "enable.partition.eof": True, "client.id": group, "queued.max.messages.kbytes": QUEUE_KB,
@@ -101,28 +102,48 @@ class KafkaParkedTopic:
             raise away(error, self._topic) from error
 
     def _poll(self, max_records: int, timeout_s: float) -> Batch:
+        if self._failure is not None:  # told one poll late, so that what came with it is not lost
+            failure, self._failure = self._failure, None
+            raise failure
         messages = self._member.consume(max_records, 0)
         if not messages:
             first = self._member.poll(timeout_s)
             if first is not None:
                 messages = [first, *self._member.consume(max_records - 1, 0)]
+        gained, self._gained = self._gained, {}
+        lost, self._lost = frozenset(self._lost), set()
+        records, ends = self._sort(messages, self._again(lost & gained.keys()))
+        return Batch(
+            records=records, owned=frozenset(self._owned), assigned=gained, revoked=lost, ends=ends,
+            group=self._member.consumer_group_metadata(),
+        )  # fmt: skip
+
+    def _sort(
+        self, messages: Sequence[Any], but: frozenset[Part]
+    ) -> tuple[tuple[Record, ...], dict[Part, int]]:
+        """Return records and ends of owned partitions, without some."""
         records: list[Record] = []
         ends: dict[Part, int] = {}
         for message in messages:
             error, part = message.error(), Part(message.topic() or "", message.partition() or 0)
             if error is not None and error.code() != _Code._PARTITION_EOF:
-                raise_for(error, f"{part.topic}-{part.partition}")
-            elif part in self._owned:
+                try:
+                    raise_for(error, f"{part.topic}-{part.partition}")
+                except VigimeshError as failure:
+                    self._failure = self._failure or failure
+            elif part in self._owned and part not in but:
                 if error is None:
                     records.append(_record(message))
                 else:
                     ends[part] = message.offset() or 0
-        gained, self._gained = self._gained, {}
-        lost, self._lost = frozenset(self._lost), set()
-        return Batch(
-            records=tuple(records), owned=frozenset(self._owned), assigned=gained, revoked=lost, ends=ends,
-            group=self._member.consumer_group_metadata(),
-        )  # fmt: skip
+        return tuple(records), ends
+
+    def _again(self, parts: Iterable[Part]) -> frozenset[Part]:
+        """Begin anew in partitions that went and came back within one poll: nobody can tell which messages are of when."""
+        found = frozenset(parts)
+        for part in found:
+            self._member.seek(_place(part, ck.OFFSET_BEGINNING))
+        return found
 
     def _on_assign(self, _: Any, partitions: list[Any]) -> None:
         for place in partitions:

@@ -21,8 +21,8 @@ from vigimesh.background.resumer.emit import (
 from vigimesh.background.resumer.glance import due_us
 from vigimesh.background.resumer.index import micros
 from vigimesh.background.resumer.shelf import Fault, Shelf, Taken
-from vigimesh.clock import Clock
-from vigimesh.errors import Broken, Refused, Transient
+from vigimesh.clock import Clock, Deadline
+from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
 from vigimesh.loop.broker import InDoubt, Producer, Record, TooLarge
@@ -37,7 +37,7 @@ POLL_RECORDS = 2_000
 POLL_S = 0.2
 #: Bytes of bodies in one transaction, so that memory stays small whatever is parked; one event may be larger.
 MAX_BYTES = 16 * 1024 * 1024
-#: Seconds to wait for one body in the object store; then its event waits, and others go on.
+#: Seconds for the bodies of one transaction in the object store; then their events wait, and others go on.
 OBJECT_S = 10.0
 #: Seconds between two commits of positions alone, so that outside monitors see life; sooner while an event is suspect.
 KEEP_S, PROBE_S = 5.0, 0.5
@@ -139,7 +139,8 @@ async def gather(resumer: Resumer, shelf: Shelf, taken: Taken) -> Bundle:
         return Bundle(taken=taken)
     try:
         found = await resumer.topic.fetch(taken.spots, MAX_BYTES)
-        there = [record for record in found.values() if record is not None]
+        # In the order in which they are due: two events of one case go back in it.
+        there = [record for spot in taken.spots if (record := found.get(spot)) is not None]
         done, waiting, why = await _make(resumer, shelf, there)
     except Transient:
         shelf.give_back(taken.spots)
@@ -166,7 +167,7 @@ async def commit(resumer: Resumer, shelf: Shelf, bundle: Bundle) -> None:
 
     Raises `Fenced` when a newer process took over; `InDoubt` and `Transient` so that the loop waits a little.
     """
-    positions = shelf.positions()
+    positions = shelf.positions(one.spot.part for one in bundle.done)
     started_s = resumer.clock.monotonic_s()
     if not positions or (not bundle.done and not _keeps(shelf, started_s)):
         return
@@ -252,7 +253,10 @@ async def _make(
     done: list[Resumption] = []
     waiting: list[Spot] = []
     why, room = "", MAX_BYTES
+    deadline = Deadline.after(resumer.clock, OBJECT_S)
     for record in records:
+        if deadline.passed():
+            why = why or f"the object store is slow: {OBJECT_S:g} s were not enough"
         spot = Spot(record.part, record.offset)
         event = shelf.faults.get(spot, read[spot])
         try:
@@ -309,6 +313,8 @@ async def _body(resumer: Resumer, event: EventParked, away: str) -> bytes:
         raise Transient("VM-1603", what=away)
     try:
         return await asyncio.wait_for(asyncio.to_thread(resumer.objects.get, event.value_ref), OBJECT_S)
+    except Misconfigured as error:  # a person must act, and events without a body there go on meanwhile
+        raise Transient(error.code, what=error.what, where=error.where, todo=error.todo) from error
     except TimeoutError:
         raise Transient("VM-1603", what=f"the object store did not answer in {OBJECT_S:g} s",
                         where=event.value_ref, todo="check its address and the network") from None  # fmt: skip

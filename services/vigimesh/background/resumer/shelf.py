@@ -29,7 +29,7 @@ class Place:
     """One partition. It is whole, and its events may be resumed, once it was read up to `end`."""
 
     index: Index
-    begun_s: float
+    moved_s: float
     next_offset: int = 0
     end: int | None = None
     told_offset: int = -1
@@ -91,6 +91,8 @@ class Shelf:
             self.places[part] = Place(Index(), now_s)
         if batch.revoked:
             self.faults = {spot: why for spot, why in self.faults.items() if spot.part in self.places}
+        for part in {record.part for record in batch.records} & self.places.keys():
+            self.places[part].moved_s = now_s
         self.member = batch.group
         self.unread.extend(batch.records)
         self.ends.update(batch.ends)
@@ -117,19 +119,19 @@ class Shelf:
         for part in parts:
             place = self.places.get(part)
             if place is not None:
-                place.end, place.begun_s = None, now_s
+                place.end, place.moved_s = None, now_s
 
     def endless(self) -> tuple[Part, ...]:
         """Return the partitions whose end must be asked for."""
         return tuple(part for part, place in self.places.items() if place.end is None)
 
     def stalled(self, now_s: float, stall_s: float) -> Transient | None:
-        """Return what to tell when a partition has not been read to its end for `stall_s` seconds."""
-        late = sorted(p for p, x in self.places.items() if not x.whole and now_s - x.begun_s >= stall_s)
+        """Return what to tell when a partition is not read to its end and nothing of it has come for `stall_s` seconds."""
+        late = sorted(p for p, x in self.places.items() if not x.whole and now_s - x.moved_s >= stall_s)
         if not late:
             return None
         return Transient(
-            "VM-1306", what=f"{len(late)} partitions not read to their end in {stall_s:g} s: their events wait",
+            "VM-1306", what=f"{len(late)} partitions not read to their end, and nothing came for {stall_s:g} s: their events wait",
             where=f"{late[0].topic}-{late[0].partition}", todo="look for an open transaction on the topic",
         )  # fmt: skip
 
@@ -196,9 +198,14 @@ class Shelf:
 
     # What became of it.
 
-    def positions(self) -> dict[Part, Position]:
-        """Return the group's positions in the whole partitions: how far they were read."""
-        return {part: Position(offset=x.next_offset) for part, x in self.places.items() if x.whole}
+    def positions(self, touched: Iterable[Part] = ()) -> dict[Part, Position]:
+        """Return how far the whole partitions were read, and those touched: for them it is what fences a stale resumer."""
+        wanted = frozenset(touched)
+        return {
+            part: Position(offset=place.next_offset)
+            for part, place in self.places.items()
+            if place.whole or part in wanted
+        }
 
     def moved(self) -> bool:
         """Return whether a whole partition was read further than its committed position says."""
