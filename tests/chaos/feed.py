@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.intake.reading import read_path
+from vigimesh.intake.values import Item
 from vigimesh.intake.worker import Door
 from vigimesh.loop.broker import Write
 
@@ -43,6 +44,32 @@ def lines(number: int) -> Iterator[str]:
     yield _version(number, 1 if number % 2 else 0)
     if number >= APART:
         yield _version(number - APART, 0 if number % 2 else 1)
+
+
+def send(bootstrap: str, settings: Settings, codec: Codec, batch: Sequence[str]) -> set[str]:
+    """Send lines through the door at once; return their message ids."""
+    door = door_of(bootstrap, settings, codec)
+
+    async def deliver() -> set[str]:
+        with tempfile.TemporaryDirectory(prefix="vigimesh-chaos-") as folder:
+            tally = await door.send(_items(Path(folder) / "cases.jsonl", batch))
+        await door.producer.close()
+        return tally.message_ids
+
+    return asyncio.run(deliver())
+
+
+def door_of(bootstrap: str, settings: Settings, codec: Codec) -> Door:
+    """Return the door of this process."""
+    return Door(
+        producer=KafkaProducer({**common(bootstrap, {}), "log_level": 0}, "vigimesh.intake.chaos"),
+        codec=codec, objects=ObjectStore(settings.objects.url), clock=SystemClock(), instance="intake.chaos",
+    )  # fmt: skip
+
+
+def _items(file: Path, batch: Sequence[str]) -> Iterator[Item]:
+    file.write_text("\n".join(batch) + "\n", encoding="utf-8")
+    return read_path(file, tenant="default")
 
 
 def _version(number: int, version: int) -> str:
@@ -75,10 +102,7 @@ class Feed:
         self.failure: BaseException | None = None
         self._per_s = per_s
         self._codec = codec
-        self._door = Door(
-            producer=KafkaProducer({**common(bootstrap, {}), "log_level": 0}, "vigimesh.intake.chaos"),
-            codec=codec, objects=ObjectStore(settings.objects.url), clock=SystemClock(), instance="intake.chaos",
-        )  # fmt: skip
+        self._door = door_of(bootstrap, settings, codec)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
@@ -120,10 +144,9 @@ class Feed:
 
     async def _deliver(self, file: Path, batch: list[str]) -> None:
         """Send a file until the door says that it is in; sending it again changes nothing."""
-        await asyncio.to_thread(file.write_text, "\n".join(batch) + "\n", encoding="utf-8")
         while True:
             with suppress(Transient):
-                tally = await self._door.send(read_path(file, tenant="default"))
+                tally = await self._door.send(_items(file, batch))
                 assert tally.refused == 0, tally.refusals
                 self.sent |= tally.message_ids
                 return

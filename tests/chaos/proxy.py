@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -78,8 +79,10 @@ class Link:
         self.delay_s = 0.0
         #: Whether new connections are refused.
         self.down = False
-        #: Requests that are swallowed, by api key.
-        self.swallowed: frozenset[int] = frozenset()
+        #: Seconds that a request takes, by the end of the client's id and the api key.
+        self.delays: dict[tuple[str, int], float] = {}
+        #: Requests that came, by api key.
+        self.asked: Counter[int] = Counter()
         #: Called in the proxy's thread with each request before it is passed on; must not wait.
         self.watch: Callable[[wire.Request], None] = lambda request: None
         self._proxy = proxy
@@ -135,7 +138,8 @@ class Link:
 
     def mend(self) -> None:
         """End every fault, free what is held."""
-        self.down, self.delay_s, self.swallowed = False, 0.0, frozenset()
+        self.down, self.delay_s = False, 0.0
+        self.delays.clear()
 
         def mend() -> None:
             for hold in self._holds:
@@ -181,7 +185,7 @@ class Link:
         self,
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
-        look: Callable[[bytes], Awaitable[bytes | None]],
+        look: Callable[[bytes], Awaitable[bytes]],
         one: _Connection,
     ) -> None:
         """Carry frames one way. A queue in between, so that a delay is on each frame and not on the line as a whole."""
@@ -207,7 +211,7 @@ class Link:
                 if due_s > clock():
                     await asyncio.sleep(due_s - clock())
                 passed = await look(frame)
-                if passed is None or one.silent:
+                if one.silent:
                     continue
                 with suppress(OSError):
                     target.write(struct.pack(">i", len(passed)) + passed)
@@ -216,12 +220,14 @@ class Link:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _ask(self, one: _Connection, frame: bytes) -> bytes | None:
-        """Look at a request; return it, or `None` when it is swallowed."""
+    async def _ask(self, one: _Connection, frame: bytes) -> bytes:
+        """Look at a request and let it wait as long as was asked for."""
         request = wire.request_of(frame)
+        self.asked[request.key] += 1
         self.watch(request)
-        if request.key in self.swallowed:
-            return None
+        for (end, key), delay_s in tuple(self.delays.items()):
+            if request.key == key and request.client.endswith(end):
+                await asyncio.sleep(delay_s)
         if request.key in wire.ADDRESSING or request.key in wire.BEGINNING:
             one.asked[request.correlation] = request
         hold = next((each for each in self._holds if each.takes(request, frame)), None)
@@ -234,7 +240,7 @@ class Link:
             hold.freed.set()
         return frame
 
-    async def _answer(self, one: _Connection, frame: bytes) -> bytes | None:
+    async def _answer(self, one: _Connection, frame: bytes) -> bytes:
         """Look at an answer: readdress it, note what was said to a held request, free one when the next has begun."""
         request = one.asked.pop(wire.correlation_of(frame), None)
         if request is None:

@@ -62,6 +62,8 @@ class Rig:
         self.stack, self.proxy, self.disk, self.settings = stack, proxy, disk, settings
         self.told = Told()
         self.codec = Codec(RegistrySchemas(registry_options(settings)))
+        #: Programs that are not started, by name.
+        self.waiting: dict[str, Program] = {}
         self._fleets: dict[str, Fleet] = {}
 
     @property
