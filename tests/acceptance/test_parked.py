@@ -1,0 +1,115 @@
+"""Parked cases in a whole mesh: they come back to the door they left, once, though the resumer is killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from meshes import Mesh
+from vigimesh.adapters.history import scan
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.app.case_history import audit_facts, named
+from vigimesh.app.reckoning import RECKONED
+from vigimesh.domain.record.checker import check
+from vigimesh.events.case import Case
+from vigimesh.events.classes import AuditRecorded, CaseReceived, EventParked, Header
+from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import topic
+from vigimesh.loop.broker import Write
+from waiting import until
+
+pytestmark = pytest.mark.real
+
+#: Seconds for the cases to pass all stages on a machine that does other things too.
+PASSED_S = 120.0
+CASES = 120
+DOOR = topic("case.received.normal")
+
+
+def resumer_pid(mesh: Mesh) -> int:
+    """Find the resumer among the children of `vigimesh dev`; 0 while there is none."""
+    for child in psutil.Process(mesh.pid).children():
+        try:
+            if child.cmdline()[-2:] == ["vigimesh", "resumer"]:
+                return child.pid
+        except psutil.Error:  # one that has just ended
+            continue
+    return 0
+
+
+def parked(codec: Codec, tag: str, number: int, not_before: datetime) -> Write:
+    """Return a case as a stage parks it that has taken it from the door."""
+    message = f"{tag}.{number}"
+    case = Case(message_id=message, case_id=f"{tag}/{number}", narrative="Headache after the second dose.")
+    received = Envelope(
+        id=message, source="/test", type="vigimesh.CaseReceived", time=datetime.now(UTC),
+        subject=case.case_id, messageid=message,
+    )  # fmt: skip
+    event = EventParked(
+        event_id=message, not_before=not_before, resume_topic=DOOR, reason="held", workflow="triage",
+        key=case.case_id.encode(), headers=tuple(Header(name=n, value=v) for n, v in to_headers(received)),
+        value=codec.encode(DOOR, CaseReceived(case=case)),
+    )  # fmt: skip
+    own = Envelope(
+        id=f"{message}.parked", source="/test", type="vigimesh.EventParked", time=datetime.now(UTC), subject=message,
+        messageid=message, workflow="triage",
+    )  # fmt: skip
+    name = topic("parked")
+    return Write(topic=name, key=message.encode(), value=codec.encode(name, event), headers=to_headers(own))
+
+
+async def write(mesh: Mesh, writes: list[Write], tag: str) -> None:
+    producer = KafkaProducer(common(mesh.urls.kafka, {}), f"vigimesh.test.{tag}")
+    await producer.renew()
+    producer.begin()
+    for one in writes:
+        producer.write(one)
+    await producer.commit()
+    await producer.close()
+
+
+def test_parked_cases_come_back_once_though_the_resumer_is_killed(mesh: Mesh) -> None:
+    codec, tag = mesh.codec, uuid4().hex[:12]
+    due = datetime.now(UTC) + timedelta(seconds=3)
+    moments = [due + timedelta(milliseconds=25 * number) for number in range(CASES)]
+    writes = [parked(codec, tag, number, moment) for number, moment in enumerate(moments)]
+    asyncio.run(write(mesh, writes, tag))
+
+    def back() -> list[str]:
+        return [row.headers.id for row in mesh.rows("case.received.normal") if tag in row.headers.id]
+
+    until(lambda: len(back()) >= 5, within_s=PASSED_S, what="the first cases at the door")
+    killed = resumer_pid(mesh)
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: resumer_pid(mesh) not in (0, killed), within_s=PASSED_S, what="another resumer")
+
+    def ended() -> list[str]:
+        rows = mesh.rows("case.decided", "case.review")
+        return [row.headers.messageid for row in rows if tag in row.headers.messageid]
+
+    until(lambda: len(set(ended())) >= CASES, within_s=PASSED_S, what="an outcome of each case")
+    expected = Counter(f"{tag}.{number}" for number in range(CASES))
+    assert Counter(back()) == expected
+    assert Counter(ended()) == expected
+    audits = [event for event in mesh.events("audit") if isinstance(event, AuditRecorded)]
+    resumed = [audit for audit in audits if audit.stage == "resumer" and tag in audit.event_id]
+    assert Counter(audit.event_id for audit in resumed) == expected
+    assert {audit.action for audit in resumed} == {"resumed"}
+    newest = {row.key: row for row in mesh.rows("parked") if tag in row.key}
+    assert [key for key, row in newest.items() if row.value is not None] == []
+    starts = {row.headers.id: row.at for row in mesh.rows("case.received.normal") if tag in row.headers.id}
+    early = [n for n, moment in enumerate(moments) if starts[f"{tag}.{n}"] < moment - timedelta(seconds=0.1)]
+    assert early == []
+    rows = [row for row in named(scan(mesh.urls.kafka, RECKONED), codec) if tag in row.headers.messageid]
+    found = check(rows, audits=list(audit_facts(rows, codec)))
+    assert (found.accepted, found.lost, found.duplicated, found.torn) == (CASES, 0, 0, 0)
+    assert found.parked == 0
