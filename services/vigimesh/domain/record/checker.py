@@ -3,7 +3,7 @@
 A *unit* is what counts as one: a message id on `case.received.*`. A received record counts by its place
 (`TOPIC-PARTITION-OFFSET`) when it names no message, or when it is itself dead-lettered: nobody could read whose it was.
 
-Every unit has one place: decided, in review, dead-lettered, parked, in flight, or lost. *Lost* is a unit without an
+Every unit has one place: decided, in review, dead-lettered (also when a person has closed it), parked, in flight, or lost. *Lost* is a unit without an
 outcome of which no record is left that a stage has yet to take. Lost units are in none of the other places, so that
 `accepted` equals the sum of the places only while nothing is lost. *Duplicated* counts the places of a unit beyond one,
 and the works of a stage beyond the records it was given. *Out of order* are works on a record that were concluded after a
@@ -31,6 +31,8 @@ _SUPERVISE = frozenset(lane_topic("supervise", lane) for lane in LANES)
 _MIDWAY = frozenset(lane_topic(step, lane) for step in ("plan", "retrieve", "execute") for lane in LANES)
 #: What a stage hands on: each such record must be named by the audit record of the same transaction.
 _HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
+#: Who sends dead letters back or closes them (`app/redrive`).
+_OPERATOR = "operator"
 _HEAD_WRITERS = BY_NAME[topic("case.head")].writers
 
 
@@ -90,6 +92,8 @@ class _Unit:
     inputs: list[Row] = field(default_factory=list)
     dead: bool = False
     parked: bool = False
+    #: A person closed its dead letter: nobody will work on it, and that is where it ended.
+    closed: bool = False
     lane: str = ""
     workflow: str = ""
     named_at: datetime | None = None
@@ -102,7 +106,9 @@ class _Unit:
             return "dead_lettered"
         if self.parked:
             return "parked"
-        return "lost" if all(taken.has(row) for row in self.inputs) else "in_flight"
+        if not all(taken.has(row) for row in self.inputs):
+            return "in_flight"
+        return "dead_lettered" if self.closed else "lost"
 
     def extra_places(self) -> int:
         """Return how many places it has beyond one."""
@@ -128,7 +134,7 @@ def check(
     """
     facts = None if audits is None else tuple(audits)
     kept = tuple(rows)
-    units, owners = _units(kept)
+    units, owners = _units(kept, facts or ())
     taken = works(kept, facts, committed)
     places = {name: unit.place(taken) for name, unit in units.items()}
     accepted = {name: unit for name, unit in units.items() if unit.accepted_at is not None}
@@ -178,8 +184,11 @@ def placed(rows: Iterable[Row]) -> dict[str, Placed]:
     return dict(sorted(found.items(), key=lambda item: item[1].accepted_at))
 
 
-def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
-    """Return the units by id, and the unit of every event id."""
+def _units(
+    rows: tuple[Row, ...], facts: tuple[AuditFact, ...] = ()
+) -> tuple[dict[str, _Unit], dict[str, str]]:
+    """Return the units by id, and the unit of every event id; `facts` tell what an operator sent back or closed."""
+    settled = {(fact.action, fact.event_id) for fact in facts if fact.stage == _OPERATOR}
     dead = {row.key: row for row in _newest(rows, _DEAD)}
     parked = {row.key: row for row in _newest(rows, _PARKED)}
     owners = _owners(rows, dead)
@@ -187,7 +196,8 @@ def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
     for row in rows:
         if row.topic in (_DEAD, _PARKED):
             continue
-        name = _unit_at_door(row, owners) if row.topic in _DOOR_TOPICS else row.headers.messageid
+        back = ("redriven", row.headers.id) in settled
+        name = _unit_at_door(row, owners, back) if row.topic in _DOOR_TOPICS else row.headers.messageid
         if name:
             _tell(units, name, row)
     for events, mark in ((dead, "dead"), (parked, "parked")):
@@ -196,6 +206,9 @@ def _units(rows: tuple[Row, ...]) -> tuple[dict[str, _Unit], dict[str, str]]:
             unit = units.setdefault(name, _Unit())
             setattr(unit, mark, True)
             _name_lane(unit, row)
+    for action, event in settled:
+        if action == "closed" and (name := owners.get(event, event)) in units:
+            units[name].closed = True
     return units, owners
 
 
@@ -247,9 +260,9 @@ def _owners(rows: tuple[Row, ...], dead: Mapping[str, Row]) -> dict[str, str]:
     return owners
 
 
-def _unit_at_door(row: Row, owners: Mapping[str, str]) -> str:
-    """Return the unit of a received record."""
-    if not row.headers.messageid:
+def _unit_at_door(row: Row, owners: Mapping[str, str], back: bool) -> str:
+    """Return the unit of a received record; one that an operator sent `back` is the unit of the record it was."""
+    if not (row.headers.messageid or back or owners[row.headers.id] == row.headers.id):
         return row.place
     return owners[row.headers.id]
 
