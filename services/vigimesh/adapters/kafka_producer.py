@@ -21,8 +21,8 @@ TRANSACTION_MS = 10_000
 class KafkaProducer:
     """`loop.broker.Producer` under one transactional id."""
 
-    def __init__(self, base: Mapping[str, Any], transactional_id: str) -> None:
-        """Connect at the first `renew`."""
+    def __init__(self, base: Mapping[str, Any], transactional_id: str, *, client_id: str = "") -> None:
+        """Connect at the first `renew`. Quotas of the cluster go by `client_id`; the transactional id when empty."""
         self._settings = {
             **base,
             "transactional.id": transactional_id,
@@ -33,7 +33,7 @@ class KafkaProducer:
             "compression.type": "lz4",
             "retry.backoff.ms": 1,
             "retry.backoff.max.ms": 20,
-            "client.id": transactional_id,
+            "client.id": client_id or transactional_id,
         }
         self._id = transactional_id
         self._producer: ck.Producer | None = None

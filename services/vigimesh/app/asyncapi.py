@@ -9,7 +9,7 @@ from typing import Any
 from vigimesh.adapters.topics import RECORD_MAX_BYTES, Shape, settings_of
 from vigimesh.events.avro import schema_of
 from vigimesh.events.envelope import CONTENT_TYPE
-from vigimesh.events.topics import LANE_STAGES, LANES, PREFIX, STAGES, TOPICS, Topic, group_of, inputs_of
+from vigimesh.events.topics import LANE_STAGES, LANES, PREFIX, TOPICS, Topic, group_of, groups
 
 #: How an Avro schema of version 1.9 in JSON is named (AsyncAPI 3.0, "Schema formats table").
 AVRO_FORMAT = "application/vnd.apache.avro;version=1.9.0+json"
@@ -154,10 +154,6 @@ def _operation(action: str, role: str, topic: Topic, group: str | None) -> dict[
 
 
 def _group(reader: str, name: str) -> str | None:
-    """Return the consumer group in which a stage takes its work from a topic, if it does."""
-    if reader not in STAGES:
-        return None
-    for lane in LANES if reader in LANE_STAGES else (None,):
-        if name in inputs_of(reader, lane):
-            return group_of(reader, lane)
-    return None
+    """Return the consumer group in which a stage or background process takes its work from a topic, if it does."""
+    mine = {group_of(reader, lane) for lane in LANES} if reader in LANE_STAGES else {f"{PREFIX}{reader}"}
+    return next((group for group, names in groups() if group in mine and name in names), None)

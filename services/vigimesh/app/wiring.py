@@ -117,8 +117,8 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
     return Worker(
         stage=built, group=group, topics=inputs, instance=instance, consumer=consumer,
         producers=(
-            KafkaProducer(base, f"{group}.{instance}.a"),
-            KafkaProducer(base, f"{group}.{instance}.b"),
+            KafkaProducer(base, f"{group}.{instance}.a", client_id=group),
+            KafkaProducer(base, f"{group}.{instance}.b", client_id=group),
         ),
         codec=parts.codec, spill=parts.objects.put, telemetry=parts.telemetry,
         health=Health(parts.clock), clock=parts.clock,

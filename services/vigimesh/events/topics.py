@@ -94,7 +94,7 @@ TOPICS: tuple[Topic, ...] = (
          "records consumed and produced in each transaction"),
     _row("flow.totals", e.FlowTotalled, (("controller",), ("controller",)), ("workflow", "compacted"),
          "totals with the offsets they stand at"),
-    _row("throttle", e.ThrottleOrdered, (("controller",), STAGES), ("lane and workflow", "archived"),
+    _row("throttle", e.ThrottleOrdered, (("controller",), (*STAGES, "controller")), ("lane and workflow", "archived"),
          "orders in force"),
     _row("knowledge.changed", e.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
          "a document has a new version"),
