@@ -21,6 +21,7 @@ import worlds
 from isolation import MARK, copies
 from measuring import Goal, Report, percentile, spread
 from rules.house import ROOT
+from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import TOPICS, topic
@@ -173,3 +174,11 @@ def test_the_tables_in_the_guides_are_up_to_date() -> None:
     for file in table.HOLDERS:
         text = file.read_text(encoding="utf-8")
         assert table.written(text, made) == text, "run: python benchmarks/table.py --write"
+
+
+def test_transactions_back_to_back_wait_for_no_long_back_off() -> None:
+    """The client's default waits 100 ms when a transaction meets the markers of the last; `latency.py` measures the hops."""
+    asked = KafkaProducer({"bootstrap.servers": "127.0.0.1:1"}, "vigimesh.test")._settings
+    assert (asked["retry.backoff.ms"], asked["retry.backoff.max.ms"]) == (1, 20)
+    told = (BENCHMARKS / "bare.py").read_text(encoding="utf-8")
+    assert '"retry.backoff.ms": 1, "retry.backoff.max.ms": 20' in told, "the bare chain is tuned like ours"
