@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
@@ -143,7 +144,7 @@ class Thinker:
         return hand_on(case, SECOND)
 
 
-class Counter:
+class Keeper:
     """Third stage: keeps how many messages of a case it has seen, in a compacted topic."""
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
@@ -168,7 +169,12 @@ class Sources:
 
     rng: Random
     time_s: Callable[[], float]
-    asked_s: dict[str, float]
+    #: Seconds that the first call takes for a case of partition 0, if it is to be a long one.
+    long_s: float
+    partition_of: Callable[[bytes], int]
+    long: str = ""
+    asked_s: dict[str, float] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
 
     def fetchers(self, passes: Pass) -> dict[str, Callable[[Sequence[Need]], Awaitable[Sequence[Any]]]]:
         async def score(needs: Sequence[Need]) -> Sequence[Any]:
@@ -185,6 +191,11 @@ class Sources:
     def callers(self, passes: Pass) -> dict[str, Callable[[Need], Awaitable[Any]]]:
         async def model(need: Need) -> Any:
             await passes("call")
+            self.calls[need.key] += 1
+            if self.long_s and not self.long and self.partition_of(need.key.rpartition("/")[0].encode()) == 0:
+                self.long = need.key
+            if need.key == self.long:
+                await later(self.long_s)
             await later(self.rng.choice((0.01, 0.05, 0.2, 1.0, 6.0)))
             return ids.digest(need.key.encode())[:8]
 
@@ -215,6 +226,8 @@ class Link:
 LINKS = (
     Link("router", Router(), DOOR, FIRST),
     Link("thinker", Thinker(), FIRST, SECOND),
-    Link("counter", Counter(), SECOND, LAST, HEAD),
+    Link("counter", Keeper(), SECOND, LAST, HEAD),
 )
+#: The process that lets parked cases go on.
+RESUMER = Link("resumer", None, PARKED, FIRST)
 TOPICS = (DOOR, FIRST, SECOND, LAST, HEAD, AUDIT, DEAD, PARKED, FLOW)

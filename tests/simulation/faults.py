@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from simulation.virtual import Process, later
 from vigimesh.adapters.memory_broker import Fate, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
 from vigimesh.errors import Transient
-from vigimesh.loop.broker import Batch, InDoubt, Leave, Part, Position, Write
+from vigimesh.loop.broker import Batch, InDoubt, Leave, Part, Position, Record, Write
 from vigimesh.loop.worker import DOUBT_S
+from vigimesh.ports import Spot
 
 #: What may go wrong where. `kill` ends the process there; `slow` makes a call take seconds; the fates of an EndTxn are
 #: those of the memory broker: `kept` and `twice` let it arrive late, when another transaction may be open.
@@ -30,6 +32,8 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "fetch": ("transient", "slow", "kill"),
     "call": ("transient", "slow", "kill"),
 }
+#: How often against the others: a write is made so often that it would have all the faults, an abort hardly ever.
+WEIGHTS: Mapping[str, float] = {"write": 0.05, "abort": 20.0, "restore": 8.0, "committed": 4.0}
 #: Seconds a slow call takes: some within the doubt, some beyond it, some beyond the transaction time-out.
 SLOW_S = (0.3, 2.0, DOUBT_S + 0.5, 8.0, 11.0)
 
@@ -70,8 +74,7 @@ class Faults:
         """Return what goes wrong here, or nothing. Raises `Crash` for a process that is dead."""
         if process.dead:
             raise Crash
-        # A write is taken so often that it would have all the faults.
-        rate = self.rate / 20 if point == "write" else self.rate
+        rate = self.rate * WEIGHTS.get(point, 1.0)
         if not self.on or not self.kinds.get(point) or self.rng.random() >= rate:
             return ""
         kind = self.rng.choice(self.kinds[point])
@@ -137,6 +140,35 @@ class SimConsumer:
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         await self.faults.at(self.process, "restore")
         return await self.inner.restore(topic, partitions)
+
+    async def close(self) -> None:
+        if self.process.dead:
+            raise Crash
+        await self.inner.close()
+
+
+@dataclass
+class SimParked:
+    """The topic of parked events, as one resumer reads it."""
+
+    inner: MemoryParkedTopic
+    process: Process
+    faults: Faults
+
+    async def poll(self, max_records: int, timeout_s: float) -> Batch:
+        await self.faults.at(self.process, "poll")
+        return await self.inner.poll(max_records, timeout_s)
+
+    async def ends(self, parts: Sequence[Part]) -> Mapping[Part, int]:
+        await self.faults.at(self.process, "committed")
+        return await self.inner.ends(parts)
+
+    async def fetch(self, spots: Sequence[Spot], max_bytes: int) -> Mapping[Spot, Record | None]:
+        await self.faults.at(self.process, "fetch")
+        return await self.inner.fetch(spots, max_bytes)
+
+    async def topics(self) -> frozenset[str]:
+        return await self.inner.topics()
 
     async def close(self) -> None:
         if self.process.dead:

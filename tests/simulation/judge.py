@@ -39,9 +39,15 @@ def ended(broker: MemoryBroker) -> Counter[str]:
     for record in broker.committed_records(DEAD):
         letter: EventDeadLettered = codec.decode(DEAD, record.value)
         ends[letter.message_id] += 1
-    for value in broker.newest(PARKED, range(broker.partitions)).values():
-        ends[{h.name: h.value for h in codec.decode(PARKED, value).headers}["ce_messageid"].decode()] += 1
+    ends.update(parked(broker))
     return ends
+
+
+def parked(broker: MemoryBroker) -> list[str]:
+    """Return the messages that wait now: parked, and no tombstone says that they went on."""
+    newest = {record.key: record for record in broker.committed_records(PARKED)}
+    events = [codec.decode(PARKED, record.value) for record in newest.values() if record.value]
+    return [{h.name: h.value for h in event.headers}["ce_messageid"].decode() for event in events]
 
 
 def contents(broker: MemoryBroker) -> str:

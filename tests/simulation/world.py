@@ -13,13 +13,17 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from simulation.chain import LINKS, TOPICS, Link, Load, Sources, codec, loads, write_of
-from simulation.faults import KINDS, Crash, Faults, Injected, SimConsumer, SimProducer
-from simulation.judge import contents, ended, judge
+from simulation.chain import LINKS, PARKED, RESUMER, TOPICS, Link, Load, Sources, codec, loads, write_of
+from simulation.faults import KINDS, Crash, Faults, Injected, SimConsumer, SimParked, SimProducer
+from simulation.judge import contents, ended, judge, parked
 from simulation.virtual import CURRENT, Process, Stalled, VirtualClock, VirtualLoop, later
 from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
 from vigimesh.adapters.memory_log import EndTxn
+from vigimesh.adapters.memory_objects import MemoryObjects
+from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
 from vigimesh.adapters.memory_telemetry import NoTelemetry
+from vigimesh.background.resumer.run import Resumer
+from vigimesh.background.resumer.run import run as resume
 from vigimesh.errors import Fenced
 from vigimesh.events import ids
 from vigimesh.loop.hand import Hand
@@ -52,6 +56,9 @@ class Result:
     injected: list[Injected]
     contents: str
     seconds: float
+    #: How often each thing was asked of a source that answers one by one.
+    calls: Mapping[str, int]
+    long_call: str
 
     def __str__(self) -> str:
         faults = "\n".join(f"  {f.at_s:8.3f} {f.process:16} {f.point} {f.kind}" for f in self.injected)
@@ -113,7 +120,9 @@ class World:
         )
         #: Records a worker takes in hand: few in some runs, so that fetching is held and goes on again.
         self.max_open = self.rng.choice((10, 60, 2_000))
-        self.sources = Sources(Random(f"{seed} sources"), self.loop.time, {})
+        self.sources = Sources(
+            Random(f"{seed} sources"), self.loop.time, self.plant.call_s, self.broker.partition_of
+        )
         self.sent = loads(Random(f"{seed} load"), MESSAGES, LOAD_S)
         self.slots: list[Slot] = []
         self.hands: dict[Process, Any] = {}
@@ -181,8 +190,12 @@ class World:
         self.ends[process] = self.loop.create_future()
         context = copy_context()
         context.run(CURRENT.set, process)
-        worker = context.run(self.worker, slot, process)
-        task = self.loop.create_task(run(worker, slot.stop), context=context)
+        if slot.link is RESUMER:
+            process.skew_s = -abs(process.skew_s)  # early, it would let cases go that park again at once
+            made = resume(context.run(self.resumer, slot, process), slot.stop)
+        else:
+            made = run(context.run(self.worker, slot, process), slot.stop)
+        task = self.loop.create_task(made, context=context)
         self.stops[process] = slot.stop
         task.add_done_callback(lambda _: self.kill(process), context=self.outside)
         return process, task
@@ -202,6 +215,16 @@ class World:
             consumer=SimConsumer(consumer, process, self.faults), producers=(first, second), codec=codec,
             spill=ids.digest, telemetry=NoTelemetry(), health=Health(clock), clock=clock,
             table=Table(link.table, codec) if link.table else None,
+        )  # fmt: skip
+
+    def resumer(self, slot: Slot, process: Process) -> Resumer:
+        topic = MemoryParkedTopic(self.broker, slot.link.group, PARKED)
+        self.plant.consumers[process] = topic._member
+        clock = VirtualClock(self.loop, process)
+        return Resumer(
+            instance=slot.instance, topic=SimParked(topic, process, self.faults),
+            producer=self.plant.producer(self, process, f"{slot.link.group}.{slot.instance}"), codec=codec,
+            objects=MemoryObjects(), telemetry=NoTelemetry(), health=Health(clock), clock=clock,
         )  # fmt: skip
 
     async def keep(self, slot: Slot) -> None:
@@ -254,7 +277,8 @@ class World:
             case "leave at an await" if process:
                 process.at_turn[process.turns + self.rng.randrange(1, 60)] = slot.stop.set
             case "clock jump" if process:
-                process.skew_s += self.rng.choice((-3600.0, -5.0, 5.0, 3600.0))
+                far = (-12.0, 0.0) if slot.link is RESUMER else (-3600.0, -5.0, 5.0, 3600.0)
+                process.skew_s = self.rng.choice(far)
             case "kill at an await" if process:
                 process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self.kill(process)
             case "freeze at an await" if process:
@@ -272,7 +296,7 @@ class World:
     # The run.
 
     async def main(self) -> None:
-        for link in LINKS:
+        for link in (*LINKS, RESUMER):
             self.broker.init_group(link.group, (link.reads,))
             for _ in range(self.rng.randrange(1, 4)):
                 self.open(link)
@@ -282,11 +306,13 @@ class World:
             self.loop.call_at(at_s, self.happen, kind, context=self.outside)
         await later(FAULTS_S)
         self.faults.on = False
-        until_s = self.loop.time() + SETTLE_S
+        until_s = self.loop.time() + self.plant.settle_s
         while (missing := self.unsettled()) and self.loop.time() < until_s:
             await later(0.5)
         if missing:
-            self.wrong.extend(f"not settled {SETTLE_S:g} s after the last fault: {one}" for one in missing)
+            self.wrong.extend(
+                f"not settled {self.plant.settle_s:g} s after the last fault: {one}" for one in missing
+            )
         await later(2)
         await self.close()
 
@@ -320,6 +346,7 @@ class World:
         if not missing:
             ends: Counter[str] = ended(self.broker)
             missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
+            missing.extend(f"{name} still waits" for name in parked(self.broker))
         return missing
 
 
@@ -332,6 +359,9 @@ class Plant:
     patches: Mapping[str, Any] = field(default_factory=dict)
     #: The chance of a fault at each call; 0 lets the seed choose.
     rate: float = 0.0
+    #: Seconds that one of the calls takes, and in which all must be done after the last fault.
+    call_s: float = 0.0
+    settle_s: float = SETTLE_S
     #: What happens from outside.
     outside: tuple[str, ...] = OUTSIDE
     #: The faults of a run, narrower than all: the sooner a defect shows.
@@ -374,5 +404,6 @@ def simulate(seed: int, plant: Plant | None = None) -> Result:
             world.loop.bury()
     wrong = [*world.wrong, *judge(world.broker, world.sent)]
     return Result(
-        seed, len(world.sent), wrong, world.faults.injected, contents(world.broker), world.loop.time()
-    )
+        seed, len(world.sent), wrong, world.faults.injected, contents(world.broker), world.loop.time(),
+        dict(world.sources.calls), world.sources.long,
+    )  # fmt: skip
