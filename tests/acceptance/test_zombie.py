@@ -1,0 +1,145 @@
+"""A process that was suspended for longer than its session and its transaction may take changes nothing when it wakes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import worlds
+from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.app import worker as worker_module
+from vigimesh.app.devstack import Stack
+from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from waiting import until
+from worlds import KafkaWorld
+
+pytestmark = pytest.mark.real
+
+#: Seconds for another to take over: a session of 6 s, a transaction's 10 s and the broker's clean-up, on a busy machine.
+WITHIN_S = 90.0
+
+#: A worker of a group of the test's own. With `sleep` it stops itself between sending its offsets and its third commit:
+#: then its transaction is open, with everything in it but the end.
+PROCESS = """
+    import asyncio, os, signal, sys
+    from vigimesh.adapters.kafka import common
+    from vigimesh.adapters.kafka_consumer import KafkaConsumer
+    from vigimesh.adapters.kafka_producer import KafkaProducer
+    from vigimesh.adapters.memory_registry import MemorySchemas
+    from vigimesh.adapters.memory_telemetry import NoTelemetry
+    from vigimesh.app.settings import WorkerSettings
+    from vigimesh.app.worker import Loop, leave, serve_loops
+    from vigimesh.clock import SystemClock
+    from vigimesh.events import ids
+    from vigimesh.events.codec import Codec
+    from vigimesh.loop.health import Health
+    from vigimesh.loop.outcome import Done
+    from vigimesh.loop.run import run
+    from vigimesh.loop.worker import Worker
+    from worlds import INPUT, copier
+
+    bootstrap, group, instance, sleeps = sys.argv[1:]
+    base, commits = common(bootstrap, {}), []
+
+    class Producer(KafkaProducer):
+        async def commit(self):
+            commits.append(1)
+            if sleeps == "sleep" and len(commits) == 3:
+                os.kill(os.getpid(), signal.SIGSTOP)
+            await super().commit()
+
+    health = Health(SystemClock())
+    worker = Worker(
+        stage=copier(lambda case, answers: Done(events=(), why="seen")), group=group, topics=(INPUT,), instance=instance,
+        consumer=KafkaConsumer(base, group, (INPUT,), copartitioned=False),
+        producers=(Producer(base, f"{group}.{instance}.a"), Producer(base, f"{group}.{instance}.b")),
+        codec=Codec(MemorySchemas()), spill=ids.digest, telemetry=NoTelemetry(), health=health, clock=SystemClock(),
+    )
+    loop = Loop(name=group, work=lambda stop: asyncio.run(run(worker, stop)), health=health)
+    leave(serve_loops([loop], NoTelemetry(), WorkerSettings()))
+"""
+
+
+@pytest.fixture
+def world(applied_stack: Stack) -> Iterator[KafkaWorld]:
+    kafka_world = KafkaWorld(Codec(MemorySchemas()), bootstrap=applied_stack.urls.kafka)
+    yield kafka_world
+    kafka_world.close()
+
+
+class Processes:
+    """Worker processes of the test's group; none outlives the test."""
+
+    def __init__(self, world: KafkaWorld) -> None:
+        self.world = world
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, instance: str, sleeps: str = "") -> subprocess.Popen[str]:
+        paths = (Path(worker_module.__file__).parents[2], Path(worlds.__file__).parent)
+        made = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(PROCESS), self.world.bootstrap, self.world.group, instance, sleeps],
+            env={"PYTHONPATH": ":".join(map(str, paths))}, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.started.append(made)
+        return made
+
+
+@pytest.fixture
+def processes(world: KafkaWorld) -> Iterator[Processes]:
+    made = Processes(world)
+    yield made
+    for one in made.started:
+        one.kill()
+        one.communicate()
+
+
+def audited(world: KafkaWorld) -> list[str]:
+    """Return the message ids that were worked on, as often as they were."""
+    name = topic("audit")
+    found: list[AuditRecorded] = [world.codec.decode(name, r.value) for r in world.mine(name)]
+    return [one.message_id for one in found]
+
+
+def test_a_zombie_is_fenced_and_its_transaction_refused(world: KafkaWorld, processes: Processes) -> None:
+    sent: list[str] = []
+
+    def more() -> None:
+        sent.append(world.send(len(sent), partition=len(sent) % 4))
+
+    def asleep() -> bool:
+        # Records one by one, so that there is a third transaction.
+        more()
+        return psutil.Process(zombie.pid).status() == psutil.STATUS_STOPPED
+
+    zombie = processes.start("zombie", "sleep")
+    until(asleep, within_s=WITHIN_S, what="a worker in the midst of its third commit")
+    assert len(audited(world)) < len(sent)
+
+    heir = processes.start("heir")
+    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="the other taking over")
+    zombie.send_signal(signal.SIGCONT)
+    _, said = zombie.communicate(timeout=WITHIN_S)
+    assert zombie.returncode == 1
+    assert "VM-1303 fenced" in said
+
+    processes.start("zombie")
+    for _ in range(20):
+        more()
+    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="both at work")
+    heir.send_signal(signal.SIGTERM)
+    heir.communicate(timeout=WITHIN_S)
+    assert heir.returncode == 0
+    for _ in range(20):
+        more()
+    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="the one that came back at work")
+    assert Counter(audited(world)) == Counter(sent)
