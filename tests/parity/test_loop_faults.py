@@ -147,6 +147,48 @@ def test_a_dead_letter_that_cannot_be_written_now_is_waited_for_and_the_worker_s
     assert (world.handed_on(), len(letters(world))) == ([behind], 1)
 
 
+@dataclass
+class Refusing(FaultyProducer):
+    """A producer whose transactions are refused at the end while they hold a dead letter, as a broker does it."""
+
+    refusing: list[bool] = field(default_factory=lambda: [True])
+    holds_one: bool = False
+
+    def begin(self) -> None:
+        self.holds_one = False
+        super().begin()
+
+    def write(self, record: Write) -> None:
+        self.holds_one |= record.topic == DEAD
+        super().write(record)
+
+    async def commit(self) -> None:
+        if self.holds_one and self.refusing[0]:
+            raise Transient("VM-1301", what="planted: too large for the topic")
+        await super().commit()
+
+
+def test_a_partition_whose_dead_letter_the_broker_refuses_stands_still_alone(world: World) -> None:
+    poison(world)
+    behind = world.send(1, partition=0)
+    refusing = [True]
+    worker = world.worker(copier())
+    inner = [one for one in worker.producers if isinstance(one, FaultyProducer)]
+    one, two = (Refusing(p.inner, p.fault, refusing) for p in inner)
+    worker = replace(worker, producers=(one, two))
+    others = [world.send(n, partition=n % 3 + 1) for n in range(2, 11)]
+
+    def rest_is_done() -> bool:
+        if set(world.handed_on()) >= set(others) and "stands still" in worker.health.trouble:
+            assert (behind in world.handed_on(), letters(world), worker.health.ready) == (False, [], False)
+            refusing[0] = False
+        return behind in world.handed_on()
+
+    drive(work(worker, until=rest_is_done))
+    assert Counter(world.handed_on()) == Counter([behind, *others])
+    assert len(letters(world)) == 1
+
+
 def test_a_worker_whose_transactions_all_abort_is_not_ready(world: World) -> None:
     tries: list[bool] = []
     world.send(1)

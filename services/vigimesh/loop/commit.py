@@ -10,7 +10,7 @@ from vigimesh.loop.broker import InDoubt, Part, Position, Producer, TooLarge, re
 from vigimesh.loop.hand import Hand, Transaction
 from vigimesh.loop.progress import holds
 from vigimesh.loop.report import report
-from vigimesh.loop.worker import DOUBT_S, STUCK_S, Bundle, Work, Worker
+from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S, REFUSED, STUCK_S, Bundle, Work, Worker
 
 
 def commit(worker: Worker, hand: Hand, bundle: Bundle) -> None:
@@ -87,10 +87,9 @@ async def settle(worker: Worker, hand: Hand) -> None:
     while hand.transactions and hand.transactions[0].end.done():
         error = hand.transactions[0].end.exception()
         if error is not None:
-            await _gather_up(hand, error)
+            await _gather_up(worker, hand, error)
         else:
-            report(worker, hand.transactions.popleft().bundle)
-            hand.failing = False
+            _committed(worker, hand, hand.transactions.popleft().bundle)
     if hand.transactions and worker.clock.monotonic_s() - hand.transactions[0].begun_s > STUCK_S:
         raise _stuck()
     if hand.doubt and not hand.transactions:
@@ -99,7 +98,17 @@ async def settle(worker: Worker, hand: Hand) -> None:
         await producer.renew()
 
 
-async def _gather_up(hand: Hand, error: BaseException) -> None:
+def _committed(worker: Worker, hand: Hand, bundle: Bundle) -> None:
+    report(worker, bundle)
+    hand.suspects -= bundle.places.keys()
+    for part in bundle.places:
+        hand.sour.pop(part, None)
+    hand.aborts, hand.failing = 0, False
+    if not hand.sour:
+        hand.away.pop("refused", None)
+
+
+async def _gather_up(worker: Worker, hand: Hand, error: BaseException) -> None:
     """Take back the work of a transaction that failed, and of the one that waited for it; raise why."""
     failed = tuple(hand.transactions)
     await asyncio.wait({transaction.end for transaction in failed}, timeout=STUCK_S)
@@ -119,8 +128,23 @@ async def _gather_up(hand: Hand, error: BaseException) -> None:
     except Transient as worse:
         hand.doubtful, hand.doubt = works, str(worse)
         raise error from worse
-    hand.done[:0] = [work for work in works if hand.owns(work.place)]
+    kept = [work for work in works if hand.owns(work.place)]
+    hand.done[:0] = kept
+    _suspect(worker, hand, {work.record.part for work in kept}, str(error))
     raise error
+
+
+def _suspect(worker: Worker, hand: Hand, parts: set[Part], why: str) -> None:
+    """After transactions were refused in a row, have each partition tried alone; one that is refused alone stands still."""
+    hand.aborts += 1
+    first = min(parts, default=None)
+    if first is not None and len(parts) == 1 and (first in hand.suspects or first in hand.sour):
+        wait_s = min(MAX_BACKOFF_S, 2 * hand.sour.get(first, (0.0, BACKOFF_S))[1])
+        hand.sour[first] = (worker.clock.monotonic_s() + wait_s, wait_s)
+        hand.suspects.discard(first)
+        hand.away["refused"] = f"{first.topic}-{first.partition} stands still: {why}"
+    elif hand.aborts >= REFUSED:
+        hand.suspects |= parts
 
 
 def _stuck() -> Broken:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from vigimesh.events import ids
 from vigimesh.events.classes import FlowCounted
 from vigimesh.events.topics import ASIDE, READ, topic
-from vigimesh.loop.broker import Write
+from vigimesh.loop.broker import Part, Write
 from vigimesh.loop.finish import label_of, span_of, trace_of, write_of
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.outcome import Done, Emit, Park, Reject
@@ -27,8 +27,11 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
     now_s = worker.clock.monotonic_s()
     if not hand.done and (hand.transactions or not hand.places or now_s - hand.committed_s < RECOMMIT_S):
         return None
-    works = tuple(work for work in hand.done if hand.owns(work.place))
-    hand.done.clear()
+    parts = _together(hand, now_s)
+    if parts is None:
+        return None
+    works = tuple(work for work in hand.done if work.record.part in parts)
+    hand.done = [work for work in hand.done if work.record.part not in parts]
     hand.committed_s = now_s
     if not works:
         return Bundle(works=(), writes=(), places=dict(hand.places), started_s=now_s)
@@ -36,6 +39,25 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
     writes.extend(_flow(worker, works))
     places = {work.record.part: work.place for work in works if work.place is not None}
     return Bundle(works=works, writes=tuple(writes), places=places, started_s=works[0].taken_s)
+
+
+def _together(hand: Hand, now_s: float) -> frozenset[Part] | None:
+    """Return the partitions whose work goes into one transaction; `None` when one is under way that must end first.
+
+    All of them, unless the broker has refused two transactions in a row: then each partition is tried alone, once, so that
+    one whose record is refused (a dead letter that its topic does not take) holds up no other.
+    """
+    if not hand.suspects and not hand.sour:
+        return frozenset(hand.places)
+    if hand.transactions:
+        return None
+    waiting = {work.record.part for work in hand.done}
+    hand.suspects &= waiting
+    due = {part for part in waiting & hand.sour.keys() if hand.sour[part][0] <= now_s}
+    alone = sorted(hand.suspects) or sorted(due)
+    if alone:
+        return frozenset(alone[:1])
+    return frozenset(waiting - hand.sour.keys()) or None
 
 
 def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:

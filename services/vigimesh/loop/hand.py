@@ -48,6 +48,13 @@ class Hand:
     #: Work of transactions whose end is not known: the committed positions must be asked before anything else.
     doubtful: list[Work] = field(default_factory=list)
     doubt: str = ""
+    #: Transactions aborted in a row; partitions to be tried alone, to find whose records the broker refuses; and those
+    #: found, with the monotonic second of their next try and the pause after it.
+    aborts: int = 0
+    suspects: set[Part] = field(default_factory=set)
+    sour: dict[Part, tuple[float, float]] = field(default_factory=dict)
+    #: Whether the worker finishes what is under way and begins nothing more.
+    stopping: bool = False
     leaving: frozenset[Part] = frozenset()
     held: set[Part] = field(default_factory=set)
     polling: asyncio.Task[Batch] | None = None
@@ -106,6 +113,8 @@ class Hand:
         for part in parts & self.places.keys():
             self.places.pop(part).lost = True
             self.held.discard(part)
+            self.suspects.discard(part)
+            self.sour.pop(part, None)
         self.leaving -= parts
         freed: list[Job] = []
         for partition in {part.partition for part in parts} & self.restoring.keys():

@@ -92,7 +92,8 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
 def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
     """Let go of what was taken away and begin with what was given; state is keyed by assignment."""
     hand.group = batch.group
-    hand.leaving &= batch.revoked  # whatever was asked to leave and has not left stays
+    if not hand.stopping:
+        hand.leaving &= batch.revoked  # whatever was asked to leave and has not left stays
     if not (batch.assigned or batch.revoked):
         return
     parts = batch.revoked | batch.assigned.keys()
@@ -115,17 +116,18 @@ def unpause(worker: Worker, hand: Hand) -> None:
     hand.settled.set()
     count = hand.count()
     for part, place in hand.places.items():
-        if part not in hand.held and (place.full or count >= MAX_OPEN):
+        much = place.full or count >= MAX_OPEN or part in hand.sour
+        if part not in hand.held and much:
             hand.held.add(part)
             worker.consumer.hold(part)
-        elif part in hand.held and not place.full and count < MAX_OPEN // 2:
+        elif part in hand.held and not much and count < MAX_OPEN // 2:
             hand.held.discard(part)
             worker.consumer.unhold(part, place.unpause())
 
 
 async def drain(worker: Worker, hand: Hand) -> None:
     """Finish what is under way, begin nothing more."""
-    hand.leaving = frozenset(hand.places)
+    hand.stopping, hand.leaving = True, frozenset(hand.places)
     deadline = Deadline.after(worker.clock, STOP_S)
     while hand.busy(hand.places) and not deadline.passed():
         try:
