@@ -103,9 +103,11 @@ class Parking:
     def body(self, number: int) -> str:
         return f"{self.world.tag} body {number}"
 
-    def open(self) -> set[str]:
-        """Return the ids that still wait: their newest record on the topic is no tombstone."""
-        newest: dict[bytes, Record] = {record.key: record for record in self.world.mine(PARKED)}
+    def open(self, *ids: str) -> set[str]:
+        """Return which events still wait, of these or those whose id has the tag: their newest record is no tombstone."""
+        wanted = {one.encode() for one in ids}
+        mine = self.world.records(PARKED) if ids else self.world.mine(PARKED)
+        newest: dict[bytes, Record] = {r.key: r for r in mine if not ids or r.key in wanted}
         return {key.decode() for key, record in newest.items() if record.value}
 
 

@@ -1,0 +1,82 @@
+"""A workflow that waits by order: the loop parks its records, the resumer brings them back, the loop works on them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from parking import Parking, drive, serve
+from vigimesh.background.resumer.emit import PARKED
+from vigimesh.events.classes import CaseReceived
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.loop.broker import Write
+from vigimesh.loop.orders import NoOrders, Order, Orders
+from vigimesh.loop.worker import Worker
+from worlds import INPUT, WORLDS, Crash, World, copier, once, work, world_of
+
+world = pytest.fixture(params=WORLDS)(world_of)
+
+CASES = 12
+
+
+@dataclass(frozen=True)
+class Held:
+    """The workflow `triage` waits until a moment."""
+
+    until: datetime
+
+    def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
+        return (Order(lane=lane, workflow="triage", share_percent=0, expires_at=self.until, reason="test"),)
+
+
+def send(world: World, number: int, workflow: str) -> str:
+    """Append a case as a stage hands it on; return its message id."""
+    case = world.case(number)
+    envelope = Envelope(
+        id=case.message_id, source="/test", type="vigimesh.CaseReceived", time=datetime(2026, 3, 2, tzinfo=UTC),
+        subject=case.case_id, messageid=case.message_id, workflow=workflow, lane="cold",
+    )  # fmt: skip
+    value = world.codec.encode(INPUT, CaseReceived(case=case))
+    world.append(Write(topic=INPUT, key=case.case_id.encode(), value=value, headers=to_headers(envelope)))
+    return case.message_id
+
+
+def lane_worker(world: World, orders: Orders, *, instance: str = "a", fault: str = "") -> Worker:
+    stage = replace(copier(), name="planner", lane="cold")
+    planted = once(fault, Crash()) if fault else lambda at: None
+    made = world.worker(stage, instance=instance, fault=planted)
+    return replace(made, orders=orders)
+
+
+@pytest.mark.parametrize("step", ["", "write", "offsets.after", "commit.before", "commit.after"])
+def test_what_waits_by_order_is_worked_on_once_when_it_may(world: World, step: str) -> None:
+    """Worker and resumer die at a step each, and come again."""
+    parking = Parking(world)
+    held = Held(parking.wall.at + timedelta(hours=1))
+    waiting = [send(world, number, "triage") for number in range(CASES)]
+    others = [send(world, number, "signal") for number in range(CASES, 2 * CASES)]
+
+    def apart() -> bool:
+        return len(world.handed_on()) >= CASES and len(parking.open(*waiting)) >= CASES
+
+    if step:
+        with pytest.raises(Crash):
+            drive(work(lane_worker(world, held, fault=step), until=lambda: False))
+    drive(work(lane_worker(world, held), until=apart))
+    assert Counter(world.handed_on()) == Counter(others)
+    assert parking.open(*waiting) == set(waiting)
+
+    parking.wall.move(3_600)
+    if step:
+        with pytest.raises(Crash):
+            drive(serve(parking.resumer(fault=once(step, Crash())), until=lambda: False))
+    drive(serve(parking.resumer(), until=lambda: not parking.open(*waiting)))
+    drive(work(lane_worker(world, NoOrders()), until=lambda: len(world.handed_on()) >= 2 * CASES))
+    assert Counter(world.handed_on()) == Counter([*waiting, *others])
+    back = Counter(record.value for record in world.mine(INPUT))
+    assert sorted(back.values()) == [1] * CASES + [2] * CASES
+    assert {record.key.decode() for record in world.mine(PARKED)} == set(waiting)
