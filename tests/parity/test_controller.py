@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
+from parking import Wall
 from vigimesh import names
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer
@@ -48,22 +48,6 @@ from worlds import (
 WAIT_S = 30.0
 AWAY = Unknown(cause="the broker does not answer")
 LATE, CALM = Known(value=60), Known(value=0)
-
-
-@dataclass
-class Wall:
-    """A time of day that a test sets, over seconds that go on by themselves."""
-
-    at: datetime = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-    def move(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 @dataclass
