@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from parking import Parking, drive, serve
+from vigimesh.adapters.parked_topic import GAP
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.events.classes import CaseReceived
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.loop.broker import Write
 from vigimesh.loop.orders import NoOrders, Order, Orders
 from vigimesh.loop.worker import Worker
+from vigimesh.ports import Spot
 from worlds import INPUT, WORLDS, Crash, World, copier, once, work, world_of
 
 world = pytest.fixture(params=WORLDS)(world_of)
@@ -80,3 +82,29 @@ def test_what_waits_by_order_is_worked_on_once_when_it_may(world: World, step: s
     back = Counter(record.value for record in world.mine(INPUT))
     assert sorted(back.values()) == [1] * CASES + [2] * CASES
     assert {record.key.decode() for record in world.mine(PARKED)} == set(waiting)
+
+
+def test_bodies_are_read_again_at_any_offset_and_what_is_gone_is_said_to_be(world: World) -> None:
+    parking = Parking(world)
+    parking.park(*(parking.event(n, in_s=3_600) for n in range(GAP + 50)), partition=2)
+    lie = sorted((record.part, record.offset) for record in world.mine(PARKED))
+    wanted = [Spot(*lie[at]) for at in (0, 7, 8, GAP + 20, GAP + 49)]
+    writer = world.producer(f"{world.group}.writer")
+
+    async def read() -> None:
+        await writer.renew()
+        writer.begin()
+        writer.write(parking.write(parking.event(10_000, in_s=3_600)))
+        await writer.commit()
+        last = max((r for r in world.mine(PARKED)), key=lambda r: r.value.find(b"body 10000"))
+        marker = Spot(last.part, last.offset + 1)
+        topic = parking.topic()
+        found = dict(await topic.fetch([*reversed(wanted), marker], 1 << 20))
+        assert found.pop(marker) is None
+        assert {spot: r.offset if r else None for spot, r in found.items()} == {s: s.offset for s in wanted}
+        some = await topic.fetch(wanted, 1)
+        assert len(some) == 1
+        await topic.close()
+        await writer.close()
+
+    drive(read())
