@@ -18,6 +18,8 @@ from vigimesh.loop.outcome import Done, Emit, Outcome, Park, Reject, Retry
 from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Job, Work, Worker
 
 _ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Reject: "rejected"}
+#: Bytes of the headers that do not depend on the case, and some more.
+_FIXED_BYTES = 1_000
 _TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
@@ -32,6 +34,7 @@ def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
     work = Work(
         record=job.record, envelope=job.envelope, input=job.input, answers=job.answers, outcome=outcome,
         attempt=job.attempt, place=job.place, taken_s=job.taken_s,
+        trace_id=_trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
     )  # fmt: skip
     now = worker.clock.now()
     try:
@@ -74,8 +77,9 @@ def _given_up(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
 def _records(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
     """Return the records of one outcome; raises `Refused` VM-1005 when one is larger than its topic takes."""
     emits = _emits(worker, work)
+    work.label = _label_of(work)
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
-    trace = f"00-{trace_of(work.envelope)}-{span_of(work.envelope, worker.stage.name)}-01"
+    trace = traceparent(work)
     # Index -1 names the audit record itself, the others what is handed on.
     own, *outputs = (
         ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
@@ -119,13 +123,23 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) 
         lane=emit.lane,
     )
     key, value, headers = emit.key.encode(), worker.codec.encode(emit.topic, emit.event), to_headers(envelope)
-    size = len(value) + len(key) + sum([len(data) for _, data in headers])
-    if size > RECORD_BYTES:
-        raise Refused("VM-1005", what=f"output has {size} bytes, at most {RECORD_BYTES}", where=emit.topic)
+    # The lengths of the headers are looked at only when they could matter: a key is in one of them, the fixed ones are short.
+    texts = len(emit.messageid) + len(emit.workflow) + len(emit.lane)
+    if len(value) + 2 * len(key) + 4 * texts + _FIXED_BYTES > RECORD_BYTES:
+        size = len(value) + len(key) + sum(len(data) for _, data in headers)
+        if size > RECORD_BYTES:
+            raise Refused(
+                "VM-1005", what=f"output has {size} bytes, at most {RECORD_BYTES}", where=emit.topic
+            )
     return Write(topic=emit.topic, key=key, value=value, headers=headers)
 
 
-def trace_of(envelope: Envelope) -> str:
+def traceparent(work: Work) -> str:
+    """Return the W3C header that names a work as the parent of what is made of it."""
+    return f"00-{work.trace_id}-{work.span_id}-01"
+
+
+def _trace_of(envelope: Envelope) -> str:
     """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
     parts = envelope.traceparent.split("-")
     if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and set(parts[1]) != {"0"}:
@@ -133,12 +147,7 @@ def trace_of(envelope: Envelope) -> str:
     return ids.trace_id(envelope.messageid or envelope.id)
 
 
-def span_of(envelope: Envelope, stage: str) -> str:
-    """Return the span id of a stage's work on a record."""
-    return ids.span_id(f"{stage}|{envelope.id}")
-
-
-def label_of(work: Work) -> tuple[str, str]:
+def _label_of(work: Work) -> tuple[str, str]:
     """Return workflow and lane of a record: its own, or at the door those it was given."""
     if work.envelope.workflow:
         return work.envelope.workflow, work.envelope.lane
@@ -163,7 +172,7 @@ def _audit(worker: Worker, work: Work, emits: tuple[Emit, ...], outputs: tuple[s
         answers_ref=worker.spill(answers) if large else "",
         outputs=outputs,
     )
-    workflow, lane = label_of(work)
+    workflow, lane = work.label
     return Emit(
         topic=topic("audit"), key=work.record.key.decode("utf-8", "replace"), event=event,
         messageid=event.message_id, workflow=workflow, lane=lane,

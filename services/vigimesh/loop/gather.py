@@ -9,7 +9,7 @@ from vigimesh.events import ids
 from vigimesh.events.classes import FlowCounted
 from vigimesh.events.topics import ASIDE, READ, topic
 from vigimesh.loop.broker import Part, Write
-from vigimesh.loop.finish import label_of, span_of, trace_of, write_of
+from vigimesh.loop.finish import traceparent, write_of
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.outcome import Done, Emit, Park, Reject
 from vigimesh.loop.worker import RECOMMIT_S, Bundle, Work, Worker
@@ -65,8 +65,7 @@ def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     sent: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for work in works:
-        label = label_of(work)
-        count = counts[label]
+        count = counts[work.label]
         count["consumed"] += 1
         match work.outcome:
             case Done(events=events):
@@ -81,7 +80,7 @@ def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
             case _:
                 raise AssertionError("a record to be tried again is not finished")
     first, now = works[0], worker.clock.now()
-    trace = f"00-{trace_of(first.envelope)}-{span_of(first.envelope, worker.stage.name)}-01"
+    trace = traceparent(first)
     for index, label in enumerate(sorted(counts.keys() | sent.keys())):
         workflow, lane = label
         flowed = FlowCounted(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from vigimesh import names
-from vigimesh.loop.finish import span_of, trace_of
 from vigimesh.loop.outcome import Done, Outcome, Park, Reject, Retry
 from vigimesh.loop.telemetry import Processed
 from vigimesh.loop.worker import Bundle, Work, Worker
@@ -44,8 +43,8 @@ def _span(worker: Worker, work: Work, times_ns: tuple[int, int]) -> Processed:
         partition=work.record.part.partition,
         offset=work.record.offset,
         case_id=work.envelope.subject,
-        trace_id=trace_of(work.envelope),
-        span_id=span_of(work.envelope, worker.stage.name),
+        trace_id=work.trace_id,
+        span_id=work.span_id,
         parent_span_id=parts[2] if len(parts) == 4 else "",
         started_ns=times_ns[0],
         ended_ns=times_ns[1],

@@ -121,6 +121,10 @@ class Work:
     place: Progress | None = None
     taken_s: float = 0.0
     writes: tuple[Write, ...] = ()
+    #: W3C ids of the trace it belongs to and of the span of this stage's work on it; workflow and lane it is counted under.
+    trace_id: str = ""
+    span_id: str = ""
+    label: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
