@@ -8,17 +8,19 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
-from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
+from vigimesh.app.demo.builder import HEALTH, RECEIVER, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.demo.writing import DEMO_DAY, poison_record
 from vigimesh.app.settings import Settings
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Transient
+from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.intake.reading import read_path
@@ -30,6 +32,10 @@ from vigimesh.loop.broker import Write
 EVERY_S, AT_ONCE = 0.5, 200
 #: One case in so many is long enough for the object store; one record in so many cannot be read.
 LONG_EVERY, BROKEN_EVERY = 60, 150
+#: One in so many is a document that nobody waits for: the cold lane.
+COLD_EVERY = 4
+#: Seconds between two orders that let the documents' workflow wait, and how long one holds: they are parked, and resumed.
+HOLD_EVERY_S, HOLD_S = 15.0, 4.0
 #: Characters of a long narrative: above what travels in a record (64 KiB).
 LONG_CHARS = 70_000
 #: Cases between the two versions of a case.
@@ -42,6 +48,8 @@ def lines(number: int) -> Iterator[str]:
     Every third case is serious. Of each second case the older version comes last.
     """
     yield _version(number, 1 if number % 2 else 0)
+    if number % COLD_EVERY == 0:
+        yield literature(number)
     if number >= APART:
         yield _version(number - APART, 0 if number % 2 else 1)
 
@@ -72,6 +80,29 @@ def _items(file: Path, batch: Sequence[str]) -> Iterator[Item]:
     return read_path(file, tenant="default")
 
 
+def literature(number: int) -> str:
+    """Return a document that nobody waits for: it goes to the cold lane."""
+    day = Calendar(today=DEMO_DAY).day(3)
+    return line(
+        case(
+            kind="document", document_kind="literature", sender="ARCHIVE", receiver=RECEIVER, country="DE",
+            report_id=f"DOC-CHAOS-{number:06d}", created_on=day, most_recent_on=day, first_received_on=day,
+            title="A review without single patients",
+            narrative="The authors review published trials. No single patient is described and no new risk is claimed.",
+        )
+    )  # fmt: skip
+
+
+def hold(codec: Codec, workflow: str, seconds: float) -> Write:
+    """Return an order, as the controller writes it, that lets a workflow of the cold lane wait."""
+    ordered = ThrottleOrdered(
+        workflow=workflow, lane="cold", term=1, expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        tier_ceiling="person", calls_per_minute=0, yields=True, share_percent=0, reason="chaos",
+    )  # fmt: skip
+    name = topic("throttle")
+    return Write(topic=name, key=f"cold/{workflow}".encode(), value=codec.encode(name, ordered))
+
+
 def _version(number: int, version: int) -> str:
     calendar = Calendar(today=DEMO_DAY)
     ago = 5 - 3 * version
@@ -97,7 +128,8 @@ class Feed:
     def __init__(self, bootstrap: str, settings: Settings, codec: Codec, per_s: float) -> None:
         """Nothing is sent yet; `per_s` counts messages."""
         self.sent: set[str] = set()
-        self.broken = 0
+        #: Records sent that nobody can read, and orders that let a workflow wait.
+        self.broken = self.holds = 0
         self.repeats = 0
         self.failure: BaseException | None = None
         self._per_s = per_s
@@ -128,6 +160,8 @@ class Feed:
 
     async def _send(self, folder: Path) -> None:
         begun_s, messages, number = time.monotonic(), 0, 0
+        name, key, value = poison_record(self._codec.schema_id(topic("case.received.normal")))
+        poison = Write(topic=name, key=key, value=value)
         while not self._stop.is_set():
             due = min(int((time.monotonic() - begun_s) * self._per_s) - messages, AT_ONCE)
             batch: list[str] = []
@@ -138,7 +172,11 @@ class Feed:
             if batch:
                 await self._deliver(folder / "cases.jsonl", batch)
             if number // BROKEN_EVERY > self.broken:
-                await self._break()
+                await self._write(poison)
+                self.broken += 1
+            if time.monotonic() - begun_s > self.holds * HOLD_EVERY_S:
+                await self._write(hold(self._codec, "literature_scan", HOLD_S))
+                self.holds += 1
             await asyncio.sleep(EVERY_S)
         await self._door.producer.close()
 
@@ -153,9 +191,7 @@ class Feed:
             self.repeats += 1
             await asyncio.sleep(EVERY_S)
 
-    async def _break(self) -> None:
-        """Send a record that nobody can read."""
-        name, key, value = poison_record(self._codec.schema_id(topic("case.received.normal")))
+    async def _write(self, record: Write) -> None:
+        """Write a record once, or not at all while the broker is away."""
         with suppress(Transient):
-            await self._door.write([Write(topic=name, key=key, value=value)])
-        self.broken += 1
+            await self._door.write([record])

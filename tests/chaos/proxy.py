@@ -30,9 +30,10 @@ ASK_S = 10.0
 class Hold:
     """One EndTxn that commits, kept back until the next transaction of the same client has begun on the broker."""
 
-    def __init__(self, client: str) -> None:
-        """Take the first one of a client whose id contains `client`."""
-        self.wanted = client
+    def __init__(self, *, of_records: bool) -> None:
+        """Take the first one there is, or the first of a transaction that has written records since."""
+        #: Whose commit is held; anybody's when it is empty, nobody's while it is `None`.
+        self.wanted: str | None = None if of_records else ""
         #: Who was held.
         self.client = ""
         self.held = threading.Event()
@@ -44,10 +45,12 @@ class Hold:
 
     def takes(self, request: wire.Request, frame: bytes) -> bool:
         """Return whether this is the request to hold."""
+        if self.wanted is None and request.key == wire.ADD_PARTITIONS:
+            self.wanted = request.client
         return (
             request.key == wire.END_TXN
             and not self.held.is_set()
-            and self.wanted in request.client
+            and self.wanted in ("", request.client)
             and wire.commits(frame, request.version)
         )
 
@@ -130,9 +133,9 @@ class Link:
 
         return lambda: self._proxy.ask(abort)
 
-    def hold_commit(self, client: str = "") -> Hold:
-        """Hold the next commit of a client; see `Hold`."""
-        hold = Hold(client)
+    def hold_commit(self, *, of_records: bool = False) -> Hold:
+        """Hold the next commit; see `Hold`."""
+        hold = Hold(of_records=of_records)
         self._proxy.ask(lambda: self._holds.append(hold))
         return hold
 
@@ -152,7 +155,11 @@ class Link:
         self._proxy.ask(mend)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry one client's connection until either side ends it."""
+        """Carry one client's connection until either side, or the proxy, ends it."""
+        with suppress(asyncio.CancelledError):
+            await self._serve(reader, writer)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.down:
             writer.transport.abort()
             return

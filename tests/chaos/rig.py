@@ -209,7 +209,7 @@ def bare(*, disk: bool) -> Iterator[Rig]:
 def rig() -> Iterator[Rig]:
     """Bring the whole mesh up, and take all of it down. Call it before this process has other threads."""
     with bare(disk=True) as made, ExitStack() as held:
-        held.enter_context(made.fleet("0", made.programs("0")))
+        held.enter_context(made.fleet("0", made.programs("0", (*STAGES, "resumer"))))
         held.enter_context(made.fleet("1", made.programs("1", TWICE)))
         # Freed before the fleets are asked to stop: a stopped process would not hear it.
         held.callback(_set_free, made)

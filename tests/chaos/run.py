@@ -28,6 +28,8 @@ from vigimesh.events.topics import DOORS, topic
 DRAIN_S = 180.0
 #: Looks at the topics before anything is reported: the end of a transaction reaches its partitions one after the other.
 LOOKS, LOOK_AGAIN_S = 5, 1.0
+#: Seconds for what is parked, which counts as concluded so far, to be resumed and to get its outcome.
+PARKED_S = 90.0
 #: Seconds between two looks at what is due.
 STEP_S = 0.05
 #: Seconds for the door to finish what it has begun.
@@ -130,24 +132,28 @@ def _note(report: Report, rig: Rig, feed: Feed) -> None:
         faults_injected=told.by_kind.total(), by_kind=dict(sorted(told.by_kind.items())),
         killed=dict(sorted(told.killed.items())), missed=dict(sorted(told.missed.items())), restarts=told.restarts.total(),
         stuck=dict(sorted(told.stuck.items())), late_commits=told.late_commits, disk=rig.disk.kind,
-        sent_again=feed.repeats, cases=len(feed.sent),
+        sent_again=feed.repeats, holds=feed.holds, cases=len(feed.sent),
     )  # fmt: skip
 
 
 def _account(report: Report, rig: Rig, sent: set[str]) -> None:
     """Let the checker speak, from the topics alone; what the door was told is in and is not there counts as lost."""
     check, vanished = _look(rig, sent)
-    for _ in range(LOOKS - 1):
-        if not (vanished or check.lost or check.torn or check.in_flight or check.parked):
+    looks, deadline_s = 1, time.monotonic() + PARKED_S
+    while vanished or check.lost or check.torn or check.in_flight or check.parked:
+        resting = not (check.in_flight or check.parked)
+        if (resting and looks >= LOOKS) or time.monotonic() > deadline_s:
             break
         time.sleep(LOOK_AGAIN_S)
         check, vanished = _look(rig, sent)
+        looks += 1
     report.fields.update(
         lost=check.lost + len(vanished), duplicated=check.duplicated, torn=check.torn,
         out_of_order=check.out_of_order, accepted=check.accepted, decided=check.decided,
         in_review=check.in_review, parked=check.parked, dead_lettered=check.dead_lettered,
         in_flight=check.in_flight, balanced=check.balanced,
     )  # fmt: skip
+    report.fields["accounted_after_looks"] = looks
     for name in ("lost_ids", "duplicated_ids", "torn_ids", "out_of_order_ids"):
         if ids := getattr(check, name):
             say(f"{name}: {' '.join(ids)}")

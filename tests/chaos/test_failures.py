@@ -14,14 +14,11 @@ import confluent_kafka as ck
 import pytest
 
 from chaos import wire
-from chaos.feed import lines, send
+from chaos.feed import COLD_EVERY, lines, literature, send
 from chaos.proxy import Link, Proxy
 from chaos.rig import Rig, bare, says
 from vigimesh.adapters.history import bounds, scan
 from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.demo.builder import RECEIVER, Calendar, case
-from vigimesh.app.demo.line_cases import line
-from vigimesh.app.demo.writing import DEMO_DAY
 from vigimesh.app.devstack import Stack
 from vigimesh.app.fleet import Program
 from vigimesh.app.reckoning import RECKONED, reckon
@@ -140,8 +137,9 @@ def kill_broker_at(rig: Rig, key: int, name: str = "router.0") -> Callable[[], b
 
 
 def batch(number: int, size: int = 20) -> list[str]:
-    """Return lines that no other batch has."""
-    return [one for at in range(size) for one in lines(1_000_000 + 1_000 * number + at)]
+    """Return lines that no other batch has, all of the hot lane."""
+    first = 1_000_000 + 10_000 * number + 1
+    return [one for at in range(size) for one in lines(first + at * COLD_EVERY)]
 
 
 @pytest.mark.parametrize(
@@ -177,19 +175,6 @@ def once_each(rig: Rig, sent: set[str]) -> None:
     assert (check.lost, check.duplicated, check.torn, check.out_of_order) == (0, 0, 0, 0)
 
 
-def literature(number: int) -> str:
-    """Return a document that nobody waits for: it goes to the cold lane."""
-    day = Calendar(today=DEMO_DAY).day(3)
-    return line(
-        case(
-            kind="document", document_kind="literature", sender="ARCHIVE", receiver=RECEIVER, country="DE",
-            report_id=f"DOC-COLD-{number:03d}", created_on=day, most_recent_on=day, first_received_on=day,
-            title="A review without single patients",
-            narrative="The authors review published trials. No single patient is described and no new risk is claimed.",
-        )
-    )  # fmt: skip
-
-
 @contextmanager
 def process_of(program: Program) -> Iterator[subprocess.Popen[bytes]]:
     """Run a worker that nobody starts again."""
@@ -207,7 +192,13 @@ def process_of(program: Program) -> Iterator[subprocess.Popen[bytes]]:
 
 def held_back(rig: Rig, name: str) -> int:
     """Return how many offsets of a topic a reader of committed records does not come to."""
-    asking = ck.Consumer({"bootstrap.servers": rig.bootstrap, "group.id": "vigimesh.test.ends"})
+    asking = ck.Consumer(
+        {
+            "bootstrap.servers": rig.bootstrap,
+            "group.id": "vigimesh.test.ends",
+            "isolation.level": "read_uncommitted",
+        }
+    )
     try:
         ends = {part: end for part, (_, end) in bounds(rig.bootstrap, [name]).items()}
         return sum(
@@ -226,16 +217,9 @@ def test_a_dead_producers_open_transaction_holds_readers_up_no_longer_than_its_t
         until(program.port_file.exists, within_s=WITHIN_S, what="a cold planner")
         port = program.port_file.read_text(encoding="ascii").strip()
         until(lambda: says(f"http://127.0.0.1:{port}", "/readyz") == 200, within_s=WITHIN_S, what="ready")
-        # Positions alone are committed every few seconds, too: the one to be held has records.
-        until(lambda: link.asked[wire.END_TXN] > 0, within_s=WITHIN_S, what="a first transaction")
-        send(half.bootstrap, half.settings, half.codec, [literature(number) for number in range(12)])
-        until(
-            lambda: held_back(half, cold) > 0 or committed(half, cold) > 0,
-            within_s=WITHIN_S,
-            what="cold plans",
-        )
-        hold = link.hold_commit()
-        send(half.bootstrap, half.settings, half.codec, [literature(number) for number in range(12, 60)])
+        # Positions alone are committed every few seconds, too: what is held must have records.
+        hold = link.hold_commit(of_records=True)
+        send(half.bootstrap, half.settings, half.codec, [literature(number) for number in range(40)])
         assert hold.held.wait(WITHIN_S)
         until(lambda: held_back(half, cold) > 0, within_s=5.0, what="an open transaction")
         process.kill()
