@@ -91,7 +91,10 @@ def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
         began_s = asyncio.get_running_loop().time()
         await until_async(lambda: calls[slow], within_s=60, what="the call")
         await come_and_go(world, protocol, (URGENT,), REBALANCES)
-        await asyncio.sleep(max(0.0, began_s + CALL_S - asyncio.get_running_loop().time()))
+        clock = asyncio.get_running_loop().time
+        await until_async(
+            lambda: clock() >= began_s + CALL_S, within_s=2 * CALL_S + 60, what="the call's time"
+        )
         over.set()
         await running
         assert Counter(world.handed_on()) == Counter(sent)

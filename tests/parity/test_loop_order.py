@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.topics import topic
@@ -23,6 +22,7 @@ from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.progress import holds
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.worker import Worker
+from waiting import until_async
 from worlds import INPUT, WAIT_S, WORLDS, Crash, FaultyProducer, World, copier, drive, once, work, world_of
 
 world = pytest.fixture(params=WORLDS)(world_of)
@@ -47,8 +47,7 @@ class Calls:
 
     async def __call__(self, need: Need) -> str:
         self.made[need.key] += 1
-        while need.key in self.slow:  # noqa: ASYNC110  let go by a thread of the test
-            await asyncio.sleep(0.005)
+        await until_async(lambda: need.key not in self.slow, within_s=2 * WAIT_S, what="an answer")
         return "answered"
 
     def stage(self, **parts: Any) -> Stage:
@@ -125,11 +124,14 @@ def test_the_committed_position_stands_at_the_slow_record_and_tells_what_is_done
     seen: list[Position] = []
 
     async def look() -> None:
-        task = asyncio.ensure_future(work(worker, until=lambda: bool(seen)))
-        deadline = Deadline.after(SystemClock(), WAIT_S)
-        while len(await asyncio.to_thread(world.handed_on)) < 4:
-            assert not deadline.passed()
-            await asyncio.sleep(0.01)
+        looked: list[str] = []
+
+        def look_on() -> bool:
+            looked[:] = world.handed_on()
+            return bool(seen)
+
+        task = asyncio.ensure_future(work(worker, until=look_on))
+        await until_async(lambda: len(looked) >= 4, within_s=WAIT_S, what="what is done")
         seen.append(await committed(worker, Part(INPUT, 0)))
         await task
 
@@ -198,16 +200,12 @@ async def while_ending(
     world: World, log: list[tuple[str, str]], gate: asyncio.Event, sent: list[str]
 ) -> None:
     """Let the second transaction begin while the first waits; then let both go."""
-    deadline = Deadline.after(SystemClock(), WAIT_S)
-    while ("a", "begin") not in log:
-        assert not deadline.passed()
-        await asyncio.sleep(0.005)
+    await until_async(lambda: ("a", "begin") in log, within_s=WAIT_S, what="the first transaction")
     sent.append(await asyncio.to_thread(world.send, len(sent)))
-    while ("b", "begin") not in log:
-        assert not deadline.passed()
-        await asyncio.sleep(0.005)
-    for _ in range(20):  # what is wrong would be done at once
-        await asyncio.sleep(0)
+    await until_async(lambda: ("b", "begin") in log, within_s=WAIT_S, what="the second transaction")
+    # What is wrong would be done at once: the loop goes round some more times before the first may end.
+    turns = iter(range(5))
+    await until_async(lambda: next(turns, None) is None, within_s=WAIT_S, what="some turns")
     gate.set()
 
 
@@ -313,10 +311,7 @@ def test_fetching_stops_while_too_much_is_in_hand_and_goes_on_after(
             new = [await asyncio.to_thread(world.send, 1 + 10 * block + n) for n in range(10)]
             calls.slow.update(new)
             sent.extend(new)
-        deadline = Deadline.after(SystemClock(), WAIT_S)
-        while sum(calls.made.values()) < 10:
-            assert not deadline.passed()
-            await asyncio.sleep(0.01)
+        await until_async(lambda: sum(calls.made.values()) >= 10, within_s=WAIT_S, what="the calls")
         calls.slow.clear()
         await task
 
@@ -356,10 +351,7 @@ def test_work_in_hand_is_committed_before_its_partition_goes(world: World) -> No
 
     async def scenario() -> None:
         first = asyncio.ensure_future(work(one, until=lambda: len(world.handed_on()) >= 8))
-        deadline = Deadline.after(SystemClock(), WAIT_S)
-        while sum(calls.made.values()) < 8:
-            assert not deadline.passed()
-            await asyncio.sleep(0.01)
+        await until_async(lambda: sum(calls.made.values()) >= 8, within_s=WAIT_S, what="the calls")
         await asyncio.gather(first, work(two, until=lambda: len(world.handed_on()) >= 8))
 
     drive(scenario())

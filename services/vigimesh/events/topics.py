@@ -62,22 +62,24 @@ def _row(
     )  # fmt: skip
 
 
+#: Who writes an event back to the topic it left: after a wait, and after a person looked at it.
+_AGAIN = ("resumer", "operator")
 _CASE: tuple[str, Policy] = ("case id", "archived")
 
 TOPICS: tuple[Topic, ...] = (
     *(
-        _row(f"case.received.{door}", e.CaseReceived, (("upstream", "intake"), ("router",)), _CASE,
+        _row(f"case.received.{door}", e.CaseReceived, (("upstream", "intake", *_AGAIN), ("router",)), _CASE,
              "the upstream contract: one version of one case or document"
              + ("; urgent = hint or serious flag seen at the door" if door == "urgent" else ""))
         for door in DOORS
     ),
-    *(_row(f"plan.{lane}", e.CaseRouted, (("router", "supervisor"), ("planner",)), _CASE,
+    *(_row(f"plan.{lane}", e.CaseRouted, (("router", "supervisor", *_AGAIN), ("planner",)), _CASE,
            "a case with its workflow, lane, clock and version; an escalation with its pass") for lane in LANES),
-    *(_row(f"retrieve.{lane}", e.CasePlanned, (("planner",), ("retriever",)), _CASE,
+    *(_row(f"retrieve.{lane}", e.CasePlanned, (("planner", *_AGAIN), ("retriever",)), _CASE,
            "a case with its plan") for lane in LANES),
-    *(_row(f"execute.{lane}", e.EvidenceRetrieved, (("retriever",), ("tool-executor",)), _CASE,
+    *(_row(f"execute.{lane}", e.EvidenceRetrieved, (("retriever", *_AGAIN), ("tool-executor",)), _CASE,
            "a case with the passages found") for lane in LANES),
-    *(_row(f"supervise.{lane}", e.ToolsExecuted, (("tool-executor",), ("supervisor",)), _CASE,
+    *(_row(f"supervise.{lane}", e.ToolsExecuted, (("tool-executor", *_AGAIN), ("supervisor",)), _CASE,
            "a triaged case") for lane in LANES),
     _row("case.head", e.HeadMoved, (("supervisor",), ("supervisor",)), ("case id", "compacted"),
          "newest version accepted, what was concluded, nullified or not"),
@@ -102,7 +104,7 @@ TOPICS: tuple[Topic, ...] = (
          "which card, rule set, price book or model came into force when"),
     _row("audit", e.AuditRecorded, (("intake", *STAGES, "resumer", "operator"), ("notary",)), _CASE,
          "who or what did what, when, why, with the answers used"),
-    _row("deadletter", e.EventDeadLettered, ((*STAGES, "operator"), ("operator",)), ("event id", "compacted"),
+    _row("deadletter", e.EventDeadLettered, ((*STAGES, "resumer", "operator"), ("operator",)), ("event id", "compacted"),
          "an event that could not be worked on, with its cause"),
 )  # fmt: skip
 
