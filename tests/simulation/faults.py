@@ -32,8 +32,11 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "fetch": ("transient", "slow", "kill"),
     "call": ("transient", "slow", "kill"),
 }
-#: How often against the others: a write is made so often that it would have all the faults, an abort hardly ever.
-WEIGHTS: Mapping[str, float] = {"write": 0.05, "abort": 20.0, "restore": 8.0, "committed": 4.0}
+#: How often against the others: what is called at every turn would have all the faults, an abort hardly ever any.
+WEIGHTS: Mapping[str, float] = {
+    "poll": 0.15, "renew": 0.08, "write": 0.1, "commit.before": 2.0, "offsets.before": 2.0, "call": 2.0, "fetch": 2.0,
+    "abort": 20.0, "restore": 10.0, "committed": 8.0,
+}  # fmt: skip
 #: Seconds a slow call takes: some within the doubt, some beyond it, some beyond the transaction time-out.
 SLOW_S = (0.3, 2.0, DOUBT_S + 0.5, 8.0, 11.0)
 

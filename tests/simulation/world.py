@@ -112,7 +112,7 @@ class World:
         chance = Random(f"{seed} faults")
         self.faults = Faults(
             chance,
-            self.plant.rate or chance.choice((0.003, 0.01, 0.03)),
+            self.plant.rate or chance.choice((0.01, 0.03, 0.08)),
             self.loop.time,
             self.kill,
             self.plant.kinds,
@@ -249,17 +249,8 @@ class World:
 
     def events(self) -> Iterator[tuple[float, str]]:
         """Yield what happens when: at least five, whatever the chance at each call brings."""
-        kinds = (
-            "kill at an await",
-            "freeze at an await",
-            "twin",
-            "leave",
-            "join",
-            "clock jump",
-            "compaction",
-        )
         for _ in range(self.rng.randrange(6, 14)):
-            yield self.rng.random() * FAULTS_S, self.rng.choice(kinds)
+            yield self.rng.random() * FAULTS_S, self.rng.choice(self.plant.outside)
 
     def happen(self, kind: str) -> None:
         """Let one thing happen to a worker chosen by chance."""
