@@ -35,6 +35,7 @@ def main() -> int:
             targets = sorted(made.pids())
             faults = short(seed, targets) if given.short else plan(seed, given.minutes, targets)
             seconds = faults[-1].at_s + AFTER_S if given.short else given.minutes * HAND_S
+            report.minutes = round(seconds / HAND_S, 2)
             carry_out(made, faults, report, per_s=given.rate, seconds=seconds)
     except BaseException as error:  # noqa: BLE001  the last line comes in any case
         traceback.print_exc()

@@ -88,6 +88,7 @@ def carry_out(rig: Rig, faults: Sequence[Fault], report: Report, *, per_s: float
             _note(report, rig, feed)
             report.fields["drained_after_s"] = round(time.monotonic() - begun_s, 1)
             _account(report, rig, feed.sent)
+            _note(report, rig, feed)
     finally:
         tail.stop()
 
