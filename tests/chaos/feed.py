@@ -136,6 +136,8 @@ class Feed:
         self._codec = codec
         self._door = door_of(bootstrap, settings, codec)
         self._stop = threading.Event()
+        #: Never set: what was begun goes on after the stop, at the same pace.
+        self._pause = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
@@ -177,7 +179,7 @@ class Feed:
             if time.monotonic() - begun_s > self.holds * HOLD_EVERY_S:
                 await self._write(hold(self._codec, "literature_scan", HOLD_S))
                 self.holds += 1
-            await asyncio.sleep(EVERY_S)
+            await asyncio.to_thread(self._stop.wait, EVERY_S)
         await self._door.producer.close()
 
     async def _deliver(self, file: Path, batch: list[str]) -> None:
@@ -189,7 +191,7 @@ class Feed:
                 self.sent |= tally.message_ids
                 return
             self.repeats += 1
-            await asyncio.sleep(EVERY_S)
+            await asyncio.to_thread(self._pause.wait, EVERY_S)
 
     async def _write(self, record: Write) -> None:
         """Write a record once, or not at all while the broker is away."""

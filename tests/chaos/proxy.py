@@ -216,7 +216,7 @@ class Link:
             while (item := await queue.get()) is not None:
                 due_s, frame = item
                 if due_s > clock():
-                    await asyncio.sleep(due_s - clock())
+                    await _held_up(due_s - clock())
                 passed = await look(frame)
                 if one.silent:
                     continue
@@ -234,7 +234,7 @@ class Link:
         self.watch(request)
         for (end, key), delay_s in tuple(self.delays.items()):
             if request.key == key and request.client.endswith(end):
-                await asyncio.sleep(delay_s)
+                await _held_up(delay_s)
         if request.key in wire.ADDRESSING or request.key in wire.BEGINNING:
             one.asked[request.correlation] = request
         hold = next((each for each in self._holds if each.takes(request, frame)), None)
@@ -323,3 +323,10 @@ class Proxy:
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ASK_S)
+
+
+async def _held_up(seconds: float) -> None:
+    """Return when the way has taken so long: the delay is the fault, nobody waits for anything."""
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    await over.wait()

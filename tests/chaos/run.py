@@ -6,6 +6,7 @@ import heapq
 import itertools
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ PARKED_S = 90.0
 STEP_S = 0.05
 #: Seconds for the door to finish what it has begun.
 DOOR_S = 120.0
+
+#: Never set: a look again, later.
+_PAUSE = threading.Event()
 
 #: What the last line of output must have, in this order; `null` when it is not known.
 KEYS = (
@@ -110,7 +114,7 @@ def _hurt(rig: Rig, faults: Sequence[Fault], seconds: float) -> None:
                 heapq.heappush(due, (now_s + what.lasts_s, next(order), rig.apply(what)))
             else:
                 what()
-        time.sleep(STEP_S)
+        _PAUSE.wait(STEP_S)
     for _, _, what in sorted(due, key=lambda one: one[:2]):
         if not isinstance(what, Fault):
             what()
@@ -124,7 +128,7 @@ def _wait_concluded(rig: Rig, sent: set[str], tail: Tail) -> None:
         rig.check()
         if time.monotonic() > deadline_s:
             raise AssertionError(f"{len(left)} of {len(sent)} messages have no outcome after {DRAIN_S:g} s")
-        time.sleep(STEP_S)
+        _PAUSE.wait(STEP_S)
 
 
 def _note(report: Report, rig: Rig, feed: Feed) -> None:
@@ -145,7 +149,7 @@ def _account(report: Report, rig: Rig, sent: set[str]) -> None:
         resting = not (check.in_flight or check.parked)
         if (resting and looks >= LOOKS) or time.monotonic() > deadline_s:
             break
-        time.sleep(LOOK_AGAIN_S)
+        _PAUSE.wait(LOOK_AGAIN_S)
         check, vanished = _look(rig, sent)
         looks += 1
     report.fields.update(
@@ -176,5 +180,5 @@ def _look(rig: Rig, sent: set[str]) -> tuple[Check, set[str]]:
         except Transient:
             if left == 0:
                 raise
-            time.sleep(LOOK_AGAIN_S)
+            _PAUSE.wait(LOOK_AGAIN_S)
     raise AssertionError("unreachable")
