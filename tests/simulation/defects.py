@@ -126,7 +126,7 @@ DEFECTS: Mapping[str, tuple[Callable[[], Plant], int]] = {
     "B sends offsets before A has ended": (_patched("vigimesh.loop.commit._end", not_waiting, _ENDS), 20),
     "fresh group metadata at commit": (
         lambda: TakesFreshMetadata(kinds=_SLOW, outside=_MOVES, rate=0.15),
-        20,
+        40,
     ),
     "fetching that is held stays held": (_patched("vigimesh.loop.run.unpause", holding), 20),
     "believe a slow commit": (_patched("vigimesh.loop.commit.DOUBT_S", float("inf"), _ENDS), 40),
