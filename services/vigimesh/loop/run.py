@@ -145,6 +145,8 @@ async def let_go(worker: Worker, hand: Hand) -> None:
     hand.abandon()
     if hand.polling is not None:
         await asyncio.wait({hand.polling}, timeout=DRAIN_S + POLL_S)
+        if hand.polling.done() and not hand.polling.cancelled():
+            hand.polling.exception()  # of no interest any more
     await worker.consumer.close()
     for producer in worker.producers:
         await producer.close()
