@@ -16,6 +16,8 @@ from vigimesh.loop.broker import InDoubt, Part, Position, TooLarge, Write
 
 #: Transaction time-out: one dead worker stops readers of its partitions for this long plus the clean-up interval.
 TRANSACTION_MS = 10_000
+#: Seconds beyond its time-out after which a call counts as hanging.
+_LATE_S = 2.0
 
 
 class KafkaProducer:
@@ -106,13 +108,13 @@ class KafkaProducer:
 
     async def _call(self, function: Callable[[], Any]) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, function)
+            await self._in_time(function)
         except ck.KafkaException as error:
             raise away(error, self._id) from error
 
     async def _end(self, function: Callable[[], Any]) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._pool, function)
+            await self._in_time(function)
         except ck.KafkaException as error:
             cause = error.args[0]
             if cause.code() in FENCED:
@@ -121,3 +123,15 @@ class KafkaProducer:
                 what = f"transaction must be aborted: {cause.name()}"
                 raise Transient("VM-1301", what=what, where=self._id) from error
             raise InDoubt("VM-1302", what=f"transaction in doubt: {cause.name()}", where=self._id) from error
+
+    async def _in_time(self, function: Callable[[], Any]) -> None:
+        """Call the client; one that ignores its own time-out (librdkafka #5456) is left behind with its thread, in doubt."""
+        try:
+            await asyncio.wait_for(
+                asyncio.get_running_loop().run_in_executor(self._pool, function), CALL_S + _LATE_S
+            )
+        except TimeoutError:
+            self._producer = None
+            self._pool.shutdown(wait=False)
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {self._id}")
+            raise InDoubt("VM-1302", what=f"no answer in {CALL_S + _LATE_S:g} s", where=self._id) from None

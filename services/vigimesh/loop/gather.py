@@ -30,15 +30,21 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
     parts = _together(hand, now_s)
     if parts is None:
         return None
-    works = tuple(work for work in hand.done if work.record.part in parts)
-    hand.done = [work for work in hand.done if work.record.part not in parts]
-    hand.committed_s = now_s
+    # Work of a key that is in a transaction still open waits: what is written first is read first, whoever commits first.
+    open_keys = {work.key for transaction in hand.transactions for work in transaction.bundle.works}
+    works: list[Work] = []
+    later: list[Work] = []
+    for work in hand.done:
+        (works if work.record.part in parts and work.key not in open_keys else later).append(work)
+    if later and not works:
+        return None
+    hand.done, hand.committed_s = later, now_s
     if not works:
         return Bundle(works=(), writes=(), places=dict(hand.places), started_s=now_s)
     writes = [write for work in works for write in work.writes]
     writes.extend(_flow(worker, works))
     places = {work.record.part: work.place for work in works if work.place is not None}
-    return Bundle(works=works, writes=tuple(writes), places=places, started_s=works[0].taken_s)
+    return Bundle(works=tuple(works), writes=tuple(writes), places=places, started_s=works[0].taken_s)
 
 
 def _together(hand: Hand, now_s: float) -> frozenset[Part] | None:

@@ -126,6 +126,11 @@ class Work:
     span_id: str = ""
     label: tuple[str, str] = ("", "")
 
+    @property
+    def key(self) -> tuple[int, bytes]:
+        """What is worked on, and written, in order: see `Job.key`."""
+        return (self.record.part.partition, self.record.key)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
