@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -53,7 +53,7 @@ class Silent:
         self.added: list[tuple[str, float, Mapping[str, str]]] = []
         self.spans: list[Any] = []
 
-    def processed(self, works: Sequence[Any]) -> None:
+    def processed(self, works: Iterable[Any]) -> None:
         self.spans.extend(works)
 
     def add(self, metric: Any, amount: float, labels: Mapping[str, str]) -> None:

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
 import confluent_kafka as ck
 
@@ -32,7 +32,12 @@ _MANY, _FEW = 2_000, 500
 #: A session of the classic protocol, seconds: as long as that of KIP-848 is set on the embedded broker, and some more.
 _SESSION_MS, _HEARTBEAT_MS = 10_000, 1_000
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+class _End(NamedTuple):
+    """A partition was read to its end: the offset behind the last record, aborted one or transaction marker."""
+
+    part: Part
+    offset: int
 
 
 class KafkaConsumer:
@@ -58,8 +63,9 @@ class KafkaConsumer:
         #: Held by the loop. Orders to the client wait until no poll is under way.
         self._held: set[Part] = set()
         self._orders: deque[tuple[Part, int | None]] = deque()
-        #: Fetched and not handed out, by topic; and which of these topics are not fetched, since there is enough.
-        self._kept: dict[str, deque[Any]] = {topic: deque() for topic in self._topics}
+        #: Fetched and not handed out, by topic: records, and ends of partitions (`_End`) between them; and which of these
+        #: topics are not fetched, since there is enough.
+        self._kept: dict[str, deque[Record | _End]] = {topic: deque() for topic in self._topics}
         self._stopped: set[str] = set()
         self._next: dict[Part, int] = {}
         self._leave: tuple[asyncio.AbstractEventLoop, Leave] | None = None
@@ -178,31 +184,43 @@ class KafkaConsumer:
         failure: VigimeshError | None = None
         fetched = {(part.topic, part.partition): part for part in self._fetched()} if messages else {}
         for message in messages:
-            error, place = message.error(), (message.topic(), message.partition())
+            error = message.error()
             if error is not None and error.code() != ck.KafkaError._PARTITION_EOF:
                 try:
-                    raise_for(error, f"{place[0]}-{place[1]}")
+                    raise_for(error, f"{message.topic()}-{message.partition()}")
                 except VigimeshError as found:
                     failure = failure or found
-            elif part := fetched.get(place):
-                self._kept[part.topic].append(message)
-                self._next[part] = message.offset() + (error is None)
+                continue
+            part = fetched.get((message.topic(), message.partition()))
+            if part is None:
+                continue
+            offset = message.offset()
+            if error is not None:
+                self._kept[part.topic].append(_End(part, offset))
+                self._next[part] = offset
+                continue
+            at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
+            record = Record(
+                part, offset, message.key() or b"", message.value() or b"", message.headers() or [], at
+            )
+            self._kept[part.topic].append(record)
+            self._next[part] = offset + 1
         return failure
 
     def _hand_out(self, max_records: int) -> tuple[tuple[Record, ...], dict[Part, int]]:
+        """Hand out the most urgent first; a partition that was held while this poll was under way is sought anew later."""
         records: list[Record] = []
         ends: dict[Part, int] = {}
         for topic in self._topics:
             kept = self._kept[topic]
             while kept and len(records) < max_records:
-                message = kept.popleft()
-                part = Part(topic, message.partition())
-                if part in self._held:
-                    continue  # held while this poll was under way: it will be sought anew
-                if message.error() is not None:
-                    ends[part] = message.offset()
+                one = kept.popleft()
+                if self._held and one.part in self._held:
+                    continue
+                if isinstance(one, Record):
+                    records.append(one)
                 else:
-                    records.append(_record(part, message))
+                    ends[one.part] = one.offset
         return tuple(records), ends
 
     def _enough(self) -> None:
@@ -316,7 +334,7 @@ class KafkaConsumer:
         gone = frozenset(parts)
         for topic in {part.topic for part in gone}:
             kept = self._kept[topic]
-            self._kept[topic] = deque(m for m in kept if Part(topic, m.partition()) not in gone)
+            self._kept[topic] = deque(one for one in kept if one.part not in gone)
 
 
 def _settings(group: str, *, copartitioned: bool, protocol: Protocol, member: str) -> dict[str, Any]:
@@ -341,17 +359,6 @@ def _settings(group: str, *, copartitioned: bool, protocol: Protocol, member: st
         chosen["partition.assignment.strategy"] = "range" if copartitioned else "cooperative-sticky"
         chosen |= {"session.timeout.ms": _SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS}
     return chosen
-
-
-def _record(part: Part, message: Any) -> Record:
-    return Record(
-        part=part,
-        offset=message.offset(),
-        key=message.key() or b"",
-        value=message.value() or b"",
-        headers=message.headers() or [],
-        at=_EPOCH + timedelta(milliseconds=message.timestamp()[1]),
-    )
 
 
 def _places(parts: Iterable[Part]) -> list[ck.TopicPartition]:

@@ -33,6 +33,8 @@ class KafkaProducer:
             "message.max.bytes": RECORD_BYTES,
             "linger.ms": 500,
             "compression.type": "lz4",
+            # What was written is known from the end of the transaction; a report for each record would only cost time.
+            "delivery.report.only.error": True,
             "retry.backoff.ms": 1,
             "retry.backoff.max.ms": 20,
             "client.id": client_id or transactional_id,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vigimesh.loop.telemetry import Processed
@@ -23,7 +23,7 @@ class MemoryTelemetry:
     observed: deque[tuple[str, Labels, float]] = field(default_factory=lambda: deque(maxlen=MAX_KEPT))
     levels: dict[tuple[str, Labels], float] = field(default_factory=dict)
 
-    def processed(self, works: Sequence[Processed]) -> None:
+    def processed(self, works: Iterable[Processed]) -> None:
         """Keep the spans."""
         self.spans.extend(works)
 
@@ -64,7 +64,7 @@ class MemoryTelemetry:
 class NoTelemetry:
     """`loop.telemetry.Telemetry` that keeps nothing."""
 
-    def processed(self, works: Sequence[Processed]) -> None:
+    def processed(self, works: Iterable[Processed]) -> None:
         """Drop the spans."""
 
     def add(self, metric: Metric, amount: float, labels: Mapping[str, str]) -> None:

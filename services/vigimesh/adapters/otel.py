@@ -6,7 +6,7 @@ costs spans, never work: the buffer is bounded and a full one drops, which the S
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Thread
 
@@ -104,7 +104,7 @@ class OtelTelemetry:
         self._instruments = _Instruments(self._meters.get_meter(SCOPE))
         self._spans = _processor(spans_to) if spans_to is not None else None
 
-    def processed(self, works: Sequence[Processed]) -> None:
+    def processed(self, works: Iterable[Processed]) -> None:
         """Take the spans of one committed batch; one whose ids are not hexadecimal is left out."""
         spans = self._spans
         if spans is None:

@@ -15,10 +15,11 @@ from typing import NoReturn
 
 from vigimesh.app.devstack import Stack, default_data_dir, up
 from vigimesh.app.devstack.progress import Terminal
-from vigimesh.app.fleet import Fleet, Pace, Restart, worker_programs
+from vigimesh.app.fleet import BESIDE, Fleet, Pace, Restart, worker_programs
 from vigimesh.app.mesh import MeshState, hold_mesh, prepare, read_mesh, write_mesh
 from vigimesh.app.settings import Settings, names_cluster, read_settings
 from vigimesh.clock import Deadline, SystemClock
+from vigimesh.events.topics import STAGES
 
 #: Seconds for five workers to join their groups: about 3 on an idle machine, 10 x that on a loaded one.
 READY_S = 60.0
@@ -52,7 +53,8 @@ def _run(stack: Stack, settings: Settings, folder: Path) -> None:
     _say("mesh: topics, schemas, tables, documents")
     cards = prepare(settings).cards
     pace = Pace(drain_s=settings.worker.drain_s)
-    with Fleet(worker_programs(settings, folder), on_restart=_tell_restart, pace=pace) as fleet:
+    programs = worker_programs(settings, folder, (*STAGES, *BESIDE))
+    with Fleet(programs, on_restart=_tell_restart, pace=pace) as fleet:
         _say("mesh: workers are starting")
         fleet.wait_ready(Deadline.after(SystemClock(), READY_S))
         _show(stack, MeshState(pid=os.getpid(), urls=fleet.urls(), cards=cards))

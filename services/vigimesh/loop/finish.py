@@ -20,6 +20,7 @@ from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Job, Work, Worker
 _ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Reject: "rejected"}
 #: Bytes of the headers that do not depend on the case, and some more.
 _FIXED_BYTES = 1_000
+_NO_TRACE = "0" * 32
 _TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
@@ -142,7 +143,7 @@ def traceparent(work: Work) -> str:
 def _trace_of(envelope: Envelope) -> str:
     """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
     parts = envelope.traceparent.split("-")
-    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and set(parts[1]) != {"0"}:
+    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and parts[1] != _NO_TRACE:
         return parts[1]
     return ids.trace_id(envelope.messageid or envelope.id)
 

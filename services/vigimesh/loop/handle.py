@@ -22,13 +22,16 @@ from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
 from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S, Job, Worker
 
+#: Jobs worked on at once before other tasks have their turn: some 5 ms. Without it the steps of a transaction that is
+#: ending waited for a whole batch, and a quarter of the rate was lost.
+SLICE = 25
 #: Seconds until finished work whose payload could not be stored is tried again; its answers are kept.
 STORE_AGAIN_S = 0.5
 #: Stages that an order of the controller may make wait (DESIGN part 2): the others see every version of a case in order.
 _MAY_WAIT = frozenset({"planner", "retriever", "tool-executor"})
 
 
-def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
+async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     """Take records in hand, and work on all that can go on: new ones, those whose answers are here, those due again.
 
     Raises `Misconfigured` or `Fenced` when a source says so, `Broken` VM-1304 when a dead letter does not fit.
@@ -39,7 +42,11 @@ def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     orders = () if worker.stage.name not in _MAY_WAIT else _waits(worker)
     waiting: list[Job] = []
     todo = deque(ready)
+    at_once = 0
     while todo:
+        at_once += 1
+        if at_once % SLICE == 0:
+            await asyncio.sleep(0)  # a transaction that is ending takes its next step meanwhile
         job = todo.popleft()
         if job.place.lost:
             continue

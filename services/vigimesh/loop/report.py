@@ -19,7 +19,7 @@ def report(worker: Worker, bundle: Bundle) -> None:
     times_ns = (ended_ns - int(took_s * 1e9), ended_ns)
     labels = {"stage": worker.stage.name, "lane": worker.lane}
     telemetry = worker.telemetry
-    telemetry.processed([_span(worker, work, times_ns) for work in bundle.works])
+    telemetry.processed(_span(worker, work, times_ns) for work in bundle.works)
     telemetry.observe(names.PROCESS_DURATION, took_s, labels)
     for outcome, count in Counter(_named(work.outcome)[0] for work in bundle.works).items():
         telemetry.add(names.OUTCOMES, count, {**labels, "outcome": outcome})

@@ -51,7 +51,8 @@ async def turn(worker: Worker, hand: Hand) -> None:
     await settle(worker, hand)
     batch = await poll(worker, hand)
     began_s = worker.clock.monotonic_s()
-    handle(worker, hand, batch)
+    await handle(worker, hand, batch)
+    await settle(worker, hand)  # what ended meanwhile makes room for the next
     bundle = gather(worker, hand)
     if bundle is not None:
         commit(worker, hand, bundle)

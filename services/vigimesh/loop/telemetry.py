@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,8 +36,8 @@ class Processed:
 class Telemetry(Protocol):
     """Takes values, never raises, never blocks longer than a buffer append."""
 
-    def processed(self, works: Sequence[Processed]) -> None:
-        """Take the spans of one committed batch."""
+    def processed(self, works: Iterable[Processed]) -> None:
+        """Take the spans of one committed batch; not even iterated when nobody wants them."""
         ...
 
     def add(self, metric: Metric, amount: float, labels: Mapping[str, str]) -> None:
