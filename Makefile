@@ -46,8 +46,8 @@ wheel: venv ## dist/*.whl
 	@$(PY) -m hatchling build --target wheel --directory dist > /dev/null
 	@ls dist/*.whl > /dev/null
 
-test: venv ## every test; T="..." hands arguments to pytest
-	@$(PY) -m pytest $(T)
+test: venv ## every test, in two runs side by side; T="..." is one run with these arguments
+	@bash .ci/tests $(T)
 
 test-fast: venv ## the tests that need no broker
 	@$(PY) -m pytest -m "not real" $(FAST_TESTS) $(T)
