@@ -80,6 +80,7 @@ def _out_of_order(final: Sequence[AuditFact], copies: Mapping[str, Sequence[Row]
     Copies that lie in several partitions are passed over: nothing says which of them an audit was made on.
     """
     times: Counter[str] = Counter()
+    named: Counter[str] = Counter()
     newest: dict[tuple[str, int, str], int] = {}
     late: dict[str, None] = {}
     handed: dict[tuple[str, int, str, str, int], list[tuple[int, int, str]]] = defaultdict(list)
@@ -93,8 +94,10 @@ def _out_of_order(final: Sequence[AuditFact], copies: Mapping[str, Sequence[Row]
         if row.offset < newest.get(where, -1):
             late[fact.event_id] = None
         newest[where] = max(row.offset, newest.get(where, -1))
-        for output in fact.outputs:
-            after = _copy(copies.get(output, ()), 0)
+        for output in fact.outputs if fact.action == "done" else ():
+            # An event that is concluded again, on another copy, makes outputs with the same ids again.
+            after = _copy(copies.get(output, ()), named[output])
+            named[output] += 1
             if after is not None and after.key == row.key:
                 handed[*where, after.topic, after.partition].append((after.offset, row.offset, fact.event_id))
     for pairs in handed.values():
