@@ -326,7 +326,7 @@ def test_work_in_hand_is_committed_before_its_partition_goes(world: World) -> No
     calls = Calls()
     sent = [world.send(n, partition=n % 4) for n in range(8)]
     calls.slow.update(sent)
-    one, two = world.worker(calls.stage(), instance="a"), world.worker(calls.stage(), instance="b")
+    one = world.worker(calls.stage(), instance="a")
     told: list[frozenset[Part]] = []
 
     @dataclass
@@ -352,6 +352,8 @@ def test_work_in_hand_is_committed_before_its_partition_goes(world: World) -> No
     async def scenario() -> None:
         first = asyncio.ensure_future(work(one, until=lambda: len(world.handed_on()) >= 8))
         await until_async(lambda: sum(calls.made.values()) >= 8, within_s=WAIT_S, what="the calls")
+        # Only now: a member joins when it is made, and holds its share from then on.
+        two = world.worker(calls.stage(), instance="b")
         await asyncio.gather(first, work(two, until=lambda: len(world.handed_on()) >= 8))
 
     drive(scenario())
