@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vigimesh.app.options import AsJson, Data
 from vigimesh.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -25,20 +26,11 @@ DECISIONS = ("auto_accepted", "superseded", "nullified")
 
 app = typer.Typer(name="case", help="What became of a case: list, show, trace.", no_args_is_help=True)
 
-_Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-    ),
-]
 _Kafka = Annotated[
     str, typer.Option("--kafka", metavar="HOST:PORT", help="Bootstrap servers, in place of a stack.")
 ]
 _Registry = Annotated[
     str, typer.Option("--registry", metavar="URL", help="Schema registry that goes with --kafka.")
-]
-_Json = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
 ]
 _Id = Annotated[
     str,
@@ -58,14 +50,14 @@ _Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At mos
 
 @app.command("list")
 def list_command(  # noqa: PLR0913  typer wants one parameter for each option
-    data: _Data = None,
+    data: Data = None,
     kafka: _Kafka = "",
     registry: _Registry = "",
     lane: _Lane = "",
     workflow: _Workflow = "",
     outcome: _Outcome = "",
     limit: _Limit = 50,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List accepted messages, the newest first.
 
@@ -97,7 +89,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
 
 @app.command()
 def show(
-    given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False,
+    given: _Id, data: Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: AsJson = False,
     narrative: Annotated[bool, typer.Option("--narrative", help="Show narratives and quotes: personal data.")] = False,
 ) -> None:  # fmt: skip
     """Show a case's history event by event.
@@ -117,7 +109,7 @@ def show(
 
 @app.command()
 def trace(
-    given: _Id, data: _Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: _Json = False
+    given: _Id, data: Data = None, kafka: _Kafka = "", registry: _Registry = "", as_json: AsJson = False
 ) -> None:
     """Show the way of each message of a case.
 

@@ -13,6 +13,7 @@ import typer
 
 from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
 from vigimesh.app.lazy import LazyGroup, load, mount
+from vigimesh.app.options import AsJson, Data
 from vigimesh.errors import EXPLANATIONS, Refused, VigimeshError
 
 if TYPE_CHECKING:
@@ -28,16 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
-]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-    ),
-]
 
 
 def main() -> NoReturn:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from vigimesh.app.options import AsJson, Data
 from vigimesh.app.settings import Located, Settings, names_cluster, read_settings, rows
 from vigimesh.errors import Misconfigured
 
@@ -40,15 +41,8 @@ def root() -> None:
 
 @app.command()
 def show(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
-    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show every setting and where it came from.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD
+from vigimesh.app.options import AsJson, Data
 from vigimesh.errors import EXPLANATIONS, Refused
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ SHOWN = 20
 #: Characters of a payload that `show --payload` prints of a value that is no event.
 PAYLOAD_CHARS = 20_000
 
-_Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-    ),
-]
-_Json = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
-]
 _Ids = Annotated[
     list[str] | None, typer.Option("--id", metavar="ID", help="Event id or its beginning; may be repeated.")
 ]
@@ -67,7 +59,7 @@ _Reason = Annotated[
 @app.command("list")
 def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     ids: _Ids = None, code: _Code = "", stage: _Stage = "", topic: _Topic = "", workflow: _Workflow = "",
-    lane: _Lane = "", since: _Since = "", until: _Until = "", data: _Data = None, as_json: _Json = False,
+    lane: _Lane = "", since: _Since = "", until: _Until = "", data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """List open dead letters, the oldest first.
 
@@ -90,8 +82,8 @@ def show(
     payload: Annotated[
         bool, typer.Option("--payload", help="Show the record's value: personal data.")
     ] = False,
-    data: _Data = None,
-    as_json: _Json = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show one dead letter.
 
@@ -134,7 +126,7 @@ def show(
 def redrive(  # noqa: PLR0913  typer wants one parameter for each option
     ids: _Ids = None, code: _Code = "", stage: _Stage = "", topic: _Topic = "", workflow: _Workflow = "",
     lane: _Lane = "", since: _Since = "", until: _Until = "", everything: _All = False, by: _By = "",
-    reason: _Reason = "", yes: _Yes = False, data: _Data = None, as_json: _Json = False,
+    reason: _Reason = "", yes: _Yes = False, data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send dead letters back to the topics they left.
 
@@ -154,7 +146,7 @@ def redrive(  # noqa: PLR0913  typer wants one parameter for each option
 def close(  # noqa: PLR0913  typer wants one parameter for each option
     ids: _Ids = None, code: _Code = "", stage: _Stage = "", topic: _Topic = "", workflow: _Workflow = "",
     lane: _Lane = "", since: _Since = "", until: _Until = "", everything: _All = False, by: _By = "",
-    reason: _Reason = "", yes: _Yes = False, data: _Data = None, as_json: _Json = False,
+    reason: _Reason = "", yes: _Yes = False, data: Data = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Close dead letters for good, without working on them.
 

@@ -7,12 +7,12 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from vigimesh.app.exits import NOT_HELD
+from vigimesh.app.options import AsJson, Data
 from vigimesh.errors import VigimeshError
 
 if TYPE_CHECKING:
@@ -33,15 +33,8 @@ SHOWN = 5
 
 @app.command()
 def doctor(
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-        ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
-    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """Look a cluster over: broker, topics, groups, registry, database, cache, objects, clock.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD
+from vigimesh.app.options import AsJson, Data
 from vigimesh.errors import Refused
 
 if TYPE_CHECKING:
@@ -24,22 +25,12 @@ app = typer.Typer(name="transactions", help="Transactions on the cluster: list, 
 #: Partitions of a transaction that a line names.
 SHOWN = 4
 
-_Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
-    ),
-]
-_Json = Annotated[
-    bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")
-]
-
 
 @app.command("list")
 def list_command(
     everything: Annotated[bool, typer.Option("--all", help="Also the ids whose last one has ended.")] = False,
-    data: _Data = None,
-    as_json: _Json = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """List open transactions, the oldest first.
 
@@ -73,8 +64,8 @@ def abort(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do it. Without it, only what would be done is shown.")
     ] = False,
-    data: _Data = None,
-    as_json: _Json = False,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
     """End an open transaction and fence its producer.
 
