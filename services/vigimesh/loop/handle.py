@@ -22,8 +22,8 @@ from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
 from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S, Job, Worker
 
-#: Jobs worked on at once before other tasks have their turn: some 5 ms. Without it the steps of a transaction that is
-#: ending waited for a whole batch, and a quarter of the rate was lost.
+#: Jobs worked on at once before other tasks have their turn, some 5 ms: a transaction that is ending would wait for a whole
+#: batch with each of its steps.
 SLICE = 25
 #: Seconds until finished work whose payload could not be stored is tried again; its answers are kept.
 STORE_AGAIN_S = 0.5
