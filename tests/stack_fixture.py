@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,9 @@ from vigimesh.app.devstack import Stack, StackUrls, up
 from vigimesh.clock import Deadline, SystemClock
 
 
-@pytest.fixture(scope="session")
-def stack() -> Iterator[Stack]:
-    """Start the stack at its first use and end it with the session, whatever ends the session."""
+@contextmanager
+def new_stack() -> Iterator[Stack]:
+    """Start a stack in a folder of its own and end it again, whatever ends the tests that use it."""
     # Not pytest's tmp_path: its name is too long for a Unix socket, and root's is closed to PostgreSQL's user.
     folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
     try:
@@ -25,6 +26,13 @@ def stack() -> Iterator[Stack]:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """Start the stack at its first use and end it with the session."""
+    with new_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

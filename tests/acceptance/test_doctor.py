@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, u
 )
 from typer.testing import CliRunner
 
+from stack_fixture import new_stack
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.objects import ObjectStore
-from vigimesh.app.devstack import Stack, up
+from vigimesh.app.devstack import Stack
 from vigimesh.app.doctor import app, examine
 from vigimesh.app.mesh import prepare
 from vigimesh.app.settings import KafkaSettings, Settings
@@ -36,12 +36,8 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
     """Start a stack of this module's own: it is looked over before and after it is prepared, and broken."""
-    folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
-    try:
-        with up(folder, attached=True) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

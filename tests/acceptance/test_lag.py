@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka as ck
@@ -22,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from mesh_fixture import DemoRun
 from meshes import Mesh, vigimesh
+from stack_fixture import new_stack
 from vigimesh.adapters import topics
 from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
@@ -32,7 +30,7 @@ from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.cli import app
 from vigimesh.app.controller import CONTROLLER_ID
-from vigimesh.app.devstack import Stack, up
+from vigimesh.app.devstack import Stack
 from vigimesh.background.controller.run import THROTTLE, Controller, run
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow
@@ -95,19 +93,15 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     """A stack of its own, since one test stops its broker."""
-    folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
-    try:
-        with up(folder, attached=True) as stack:
-            clock = SystemClock()
-            topics.apply({"bootstrap.servers": stack.urls.kafka}, topics.Shape(), Deadline.after(clock, 30))
-            schemas = RegistrySchemas({"url": stack.urls.registry})
-            schemas.register_all()
-            codec = Codec(schemas)
-            reader = LagReader(common(stack.urls.kafka, {}), codec, ("triage", "signal"), clock)
-            yield Bench(stack=stack, codec=codec, reader=reader)
-            reader.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_stack() as stack:
+        clock = SystemClock()
+        topics.apply({"bootstrap.servers": stack.urls.kafka}, topics.Shape(), Deadline.after(clock, 30))
+        schemas = RegistrySchemas({"url": stack.urls.registry})
+        schemas.register_all()
+        codec = Codec(schemas)
+        reader = LagReader(common(stack.urls.kafka, {}), codec, ("triage", "signal"), clock)
+        yield Bench(stack=stack, codec=codec, reader=reader)
+        reader.close()
 
 
 def test_lag_is_0_when_all_is_done(mesh: Mesh, demo_run: DemoRun) -> None:

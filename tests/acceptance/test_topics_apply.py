@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +11,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from stack_fixture import new_stack
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.adapters.topics import Report, Shape, apply, check
-from vigimesh.app.devstack import Stack, up
+from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.topics import TOPICS, groups
@@ -32,12 +30,8 @@ TOPIC = "vigimesh.plan.hot"
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
     """Start a stack of this module's own: its topics and groups are made, damaged and removed."""
-    folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
-    try:
-        with up(folder, attached=True) as running:
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_stack() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
