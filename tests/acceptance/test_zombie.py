@@ -28,8 +28,8 @@ pytestmark = pytest.mark.real
 #: Seconds for another to take over: a session of 6 s, a transaction's 10 s and the broker's clean-up, on a busy machine.
 WITHIN_S = 90.0
 
-#: A worker of a group of the test's own. With `sleep` it stops itself between sending its offsets and its third commit:
-#: then its transaction is open, with everything in it but the end.
+#: A worker of a group of the test's own. It stops itself between sending its offsets and its third commit: with `written`
+#: its transaction is then open with everything in it but the end; with `queued` what it wrote mostly lies in the client yet.
 PROCESS = """
     import asyncio, os, signal, sys
     from vigimesh.adapters.kafka import common
@@ -54,7 +54,9 @@ PROCESS = """
     class Producer(KafkaProducer):
         async def commit(self):
             commits.append(1)
-            if sleeps == "sleep" and len(commits) == 3:
+            if sleeps and len(commits) == 3:
+                if sleeps == "written":
+                    self._live().flush(10)
                 os.kill(os.getpid(), signal.SIGSTOP)
             await super().commit()
 
@@ -110,7 +112,12 @@ def audited(world: KafkaWorld) -> list[str]:
     return [one.message_id for one in found]
 
 
-def test_a_zombie_is_fenced_and_its_transaction_refused(world: KafkaWorld, processes: Processes) -> None:
+@pytest.mark.parametrize("sleeps", ["written", "queued"])
+def test_a_zombie_is_fenced_and_its_transaction_refused(
+    world: KafkaWorld, processes: Processes, sleeps: str
+) -> None:
+    """The end of its transaction is refused, and the zombie ends; or, on a busy machine, it runs into a time-out first, in
+    doubt: then it renews its producers and goes on, as any member. Either way the transaction counts for nothing."""
     sent: list[str] = []
 
     def more() -> None:
@@ -121,25 +128,31 @@ def test_a_zombie_is_fenced_and_its_transaction_refused(world: KafkaWorld, proce
         more()
         return psutil.Process(zombie.pid).status() == psutil.STATUS_STOPPED
 
-    zombie = processes.start("zombie", "sleep")
+    def all_done() -> bool:
+        return len(audited(world)) >= len(sent)
+
+    zombie = processes.start("zombie", sleeps)
     until(asleep, within_s=WITHIN_S, what="a worker in the midst of its third commit")
     assert len(audited(world)) < len(sent)
 
     heir = processes.start("heir")
-    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="the other taking over")
+    until(all_done, within_s=WITHIN_S, what="the other taking over")
     zombie.send_signal(signal.SIGCONT)
+    for _ in range(20):
+        more()
+    until(all_done, within_s=WITHIN_S, what="work going on, whatever the zombie does")
+    zombie.send_signal(signal.SIGTERM)
     _, said = zombie.communicate(timeout=WITHIN_S)
-    assert zombie.returncode == 1
-    assert "VM-1303 fenced" in said
+    assert zombie.returncode == 0 or (zombie.returncode == 1 and "VM-1303 fenced" in said)
 
     processes.start("zombie")
     for _ in range(20):
         more()
-    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="both at work")
+    until(all_done, within_s=WITHIN_S, what="both at work")
     heir.send_signal(signal.SIGTERM)
     heir.communicate(timeout=WITHIN_S)
     assert heir.returncode == 0
     for _ in range(20):
         more()
-    until(lambda: len(audited(world)) >= len(sent), within_s=WITHIN_S, what="the one that came back at work")
+    until(all_done, within_s=WITHIN_S, what="the one that came back at work")
     assert Counter(audited(world)) == Counter(sent)
