@@ -16,7 +16,7 @@ import confluent_kafka as ck
 
 from vigimesh.adapters import topics as cluster
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.devstack import Stack, StackUrls, up
+from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.topics import TOPICS
 
@@ -186,7 +186,7 @@ def ground(data: Path | None = None) -> Iterator[Ground]:
     # The database's own user must pass through it.
     folder.chmod(0o711)
     try:
-        with up(folder, attached=True) as stack:
+        with up(folder, attached=True, wishes=Wishes(lasting=True)) as stack:
             clock = SystemClock()
             cluster.apply({"bootstrap.servers": stack.urls.kafka}, cluster.Shape(), Deadline.after(clock, 60))
             schemas = RegistrySchemas({"url": stack.urls.registry})

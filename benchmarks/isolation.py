@@ -8,7 +8,7 @@ hot cases). The cold records are filled in once, from one encoded record each wi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from vigimesh.adapters.postgres import load_into
 from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.app.fleet import Program, worker_programs
 from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings
+from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.events.case import Case
 from vigimesh.events.classes import CaseReceived, ThrottleOrdered
@@ -37,8 +38,9 @@ GOALS = {
 }
 #: Cold records at the door, and as many in the lane.
 COLD, QUICK_COLD = 1_000_000, 20_000
-#: Share of its time that the order leaves to cold.
-SHARE_PERCENT = 30
+#: The controller's orders while hot is late, lane and percent of its time; that for warm holds for the normal door too.
+HELD = dict(SHARES)
+LIFTED = dict.fromkeys(HELD, 100)
 #: Priority of the cold workers; the others have 0.
 NICE = 10
 #: Hot cases a second, and how long each state is left alone and measured, in seconds: 7 rounds give 2,240 samples.
@@ -67,7 +69,7 @@ def main() -> int:
             a_round(base, report, times)
             say(f"isolation: round {number + 1} of {chosen.rounds} done")
         report.notes |= {
-            "cold_records": {"door": count, "lane": count}, "hot_per_s": PACE, "share_percent": SHARE_PERCENT,
+            "cold_records": {"door": count, "lane": count}, "hot_per_s": PACE, "share_percent": HELD,
             "cold_nice": NICE, "dropped_s": times[0], "hot_samples": int(PACE * times[1]) * chosen.rounds,
         }  # fmt: skip
         return finish(report, chosen, versions(base))
@@ -83,14 +85,14 @@ def a_round(base: Ground, report: Report, times: tuple[float, float]) -> None:
         driver.send(int(PACE * dropped_s), PACE)
         idle = driver.send(int(PACE * measured_s), PACE)
     base.place(group_of("router", None), {**dict.fromkeys(base.ends(normal), 0), **base.ends(urgent)})
-    order(base, SHARE_PERCENT)
+    order(base, HELD)
     with mesh(base, lanes=("hot", "cold")) as driver:
         driver.send(int(PACE * dropped_s), PACE)
-        order(base, SHARE_PERCENT)  # one holds for a minute at most
+        order(base, HELD)  # one holds for a minute at most
         began = work_done(base)
         loaded = driver.send(int(PACE * measured_s), PACE)
         held = rate(began, work_done(base))
-        order(base, 100)
+        order(base, LIFTED)
         time.sleep(dropped_s / 2)
         began = work_done(base)
         time.sleep(measured_s)
@@ -151,18 +153,21 @@ def _start(name: str, program: Program) -> Running:
     return start(program.argv, program.log, nice=nice, environment=program.environment)
 
 
-def order(base: Ground, share_percent: int) -> None:
-    """Write what a controller would: cold yields to a share of its time; 100 lifts it."""
+def order(base: Ground, shares: Mapping[str, int]) -> None:
+    """Write what a controller would: lanes yield to a share of their time; 100 lifts it."""
     codec, name, now = Codec(sample.FixedSchemas(base.ids_file)), topic("throttle"), datetime.now(UTC)
-    event = ThrottleOrdered(
-        workflow="", lane="cold", term=1, expires_at=now + timedelta(minutes=HOLD_MIN), tier_ceiling="person",
-        calls_per_minute=2**31 - 1, yields=share_percent < 100, share_percent=share_percent, reason="benchmark",
-    )  # fmt: skip
-    headers = to_headers(
-        Envelope(id=f"bench-{now.isoformat()}", source="/vigimesh/bench", type="vigimesh.ThrottleOrdered", time=now,
-                 subject="cold", lane="cold")
-    )  # fmt: skip
-    base.fill(name, [(b"cold|", codec.encode(name, event), headers)])
+    ready: list[Ready] = []
+    for lane, share in shares.items():
+        event = ThrottleOrdered(
+            workflow="", lane=lane, term=1, expires_at=now + timedelta(minutes=HOLD_MIN), tier_ceiling="person",
+            calls_per_minute=2**31 - 1, yields=share < 100, share_percent=share, reason="benchmark",
+        )  # fmt: skip
+        envelope = Envelope(
+            id=f"bench-{lane}-{now.isoformat()}", source="/vigimesh/bench", type="vigimesh.ThrottleOrdered", time=now,
+            subject=lane, lane=lane,
+        )  # fmt: skip
+        ready.append((f"{lane}|".encode(), codec.encode(name, event), to_headers(envelope)))
+    base.fill(name, ready)
 
 
 def cold_templates(codec: Codec) -> dict[str, Ready]:

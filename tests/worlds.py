@@ -285,7 +285,7 @@ class KafkaWorld(World):
             for number in reader.list_topics(name, timeout=10).topics[name].partitions:
                 _, high = reader.get_watermark_offsets(ck.TopicPartition(name, number), timeout=10)
                 self.starts[name, number] = high
-        begin = [ck.TopicPartition(n, p, o) for (n, p), o in self.starts.items() if n == INPUT]
+        begin = [ck.TopicPartition(n, p, o) for (n, p), o in self.starts.items() if n in (URGENT, INPUT)]
         reader.commit(offsets=begin, asynchronous=False)
         reader.close()
 

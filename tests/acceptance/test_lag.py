@@ -220,9 +220,9 @@ def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_g
             await until_async(lambda: controller.health.ready, within_s=LOOK_S, what="the leader")
             assert shares() == {}, "a hot record that has just come is not late"
             clock.ahead_s = 11.0
-            await until_async(lambda: shares() == {"cold": 25}, within_s=LOOK_S, what="the order")
+            await until_async(lambda: shares() == {"cold": 8}, within_s=LOOK_S, what="the order")
             shown = json.loads((await asyncio.to_thread(bench.command)).stdout)["orders"]
-            assert [(one["lane"], one["share_percent"]) for one in shown] == [("cold", 25)]
+            assert [(one["lane"], one["share_percent"]) for one in shown] == [("cold", 8)]
             await asyncio.to_thread(bench.commit, "vigimesh.planner.hot", plan, 2, 1)
             await until_async(lifted, within_s=LOOK_S, what="the end of the order")
             await until_async(lambda: shares() == {}, within_s=LOOK_S, what="the workers' view of it")

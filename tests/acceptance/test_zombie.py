@@ -28,8 +28,8 @@ pytestmark = pytest.mark.real
 #: Seconds for another to take over: a session of 6 s, a transaction's 10 s and the broker's clean-up, on a busy machine.
 WITHIN_S = 90.0
 
-#: A worker of a group of the test's own. It stops itself between sending its offsets and its third commit: with `written`
-#: its transaction is then open with everything in it but the end; with `queued` what it wrote mostly lies in the client yet.
+#: A worker of a group of the test's own. It stops itself before its third commit, its transaction open: with `written` with
+#: all its records in it, with `queued` these mostly lie in the client yet.
 PROCESS = """
     import asyncio, os, signal, sys
     from vigimesh.adapters.kafka import common

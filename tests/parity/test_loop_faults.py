@@ -42,6 +42,9 @@ class FaultyConsumer:
     def unhold(self, part: Part, offset: int) -> None:
         self.inner.unhold(part, offset)
 
+    def rest(self, topics: frozenset[str]) -> None:
+        self.inner.rest(topics)
+
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         self.fault("restore")
         return await self.inner.restore(topic, partitions)

@@ -23,7 +23,19 @@ from vigimesh.loop.progress import holds
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.worker import Worker
 from waiting import until_async
-from worlds import INPUT, WAIT_S, WORLDS, Crash, FaultyProducer, World, copier, drive, once, work, world_of
+from worlds import (
+    INPUT,
+    WAIT_S,
+    WORLDS,
+    Crash,
+    FaultyProducer,
+    World,
+    copier,
+    drive,
+    once,
+    work,
+    world_of,
+)
 
 world = pytest.fixture(params=WORLDS)(world_of)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -338,7 +339,7 @@ def test_a_stale_resumer_is_refused_by_the_group(parking: Parking) -> None:
         stop, lost = threading.Event(), asyncio.Event()
         refused: list[Transient] = []
         stale = parking.resumer(instance="stale")
-        send = stale.producer.send_offsets
+        send, commit = stale.producer.send_offsets, stale.producer.commit
 
         async def late(positions: Any, group: Any) -> None:
             if not lost.is_set():
@@ -347,13 +348,18 @@ def test_a_stale_resumer_is_refused_by_the_group(parking: Parking) -> None:
                 successors.append(parking.topic())
                 while len((await successors[0].poll(1_000, 0.1)).owned) < 4:
                     pass
+            await refusing(send(positions, group))
+
+        async def refusing(step: Awaitable[None]) -> None:
+            """Take down what refuses the positions: this step, or the commit they may go with."""
             try:
-                await send(positions, group)
+                await step
             except Transient as error:
                 refused.append(error)
                 raise
 
         stale.producer.send_offsets = late  # type: ignore[method-assign]
+        stale.producer.commit = lambda: refusing(commit())  # type: ignore[method-assign]
         running = asyncio.ensure_future(run(stale, stop))
         await until_async(lambda: refused or running.done(), within_s=30, what="the refusal")
         assert refused

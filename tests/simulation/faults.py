@@ -140,6 +140,9 @@ class SimConsumer:
     def unhold(self, part: Part, offset: int) -> None:
         self.inner.unhold(part, offset)
 
+    def rest(self, topics: frozenset[str]) -> None:
+        self.inner.rest(topics)
+
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         await self.faults.at(self.process, "restore")
         return await self.inner.restore(topic, partitions)

@@ -37,6 +37,7 @@ def plan(folder: Path) -> Plan:
         postgres_user=None,
         versions={"kafka": "4.4.0"},
         attached=True,
+        lasting=False,
     )
 
 

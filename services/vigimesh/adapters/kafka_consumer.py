@@ -67,6 +67,8 @@ class KafkaConsumer:
         #: topics are not fetched, since there is enough.
         self._kept: dict[str, deque[Record | _End]] = {topic: deque() for topic in self._topics}
         self._stopped: set[str] = set()
+        #: Topics that rest by order of the loop: fetched as long as there is room, not handed out.
+        self._resting: frozenset[str] = frozenset()
         self._next: dict[Part, int] = {}
         self._leave: tuple[asyncio.AbstractEventLoop, Leave] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"consume {group}")
@@ -106,6 +108,10 @@ class KafkaConsumer:
         """See `loop.broker.Consumer`. What a poll under way has fetched is still not handed out."""
         self._orders.append((part, offset))
 
+    def rest(self, topics: frozenset[str]) -> None:
+        """See `loop.broker.Consumer`."""
+        self._resting = topics
+
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         """See `loop.broker.Consumer`."""
         try:
@@ -137,7 +143,9 @@ class KafkaConsumer:
         self._obey()
         at_once = max_records if len(self._topics) == 1 else _AT_ONCE
         messages = self._consumer.consume(at_once, 0)
-        if not messages and not any(self._kept.values()):
+        if not messages and not any(
+            self._kept[topic] for topic in self._topics if topic not in self._resting
+        ):
             first = self._consumer.poll(timeout_s)
             if first is not None:
                 messages = [first, *self._consumer.consume(at_once - 1, 0)]
@@ -213,7 +221,7 @@ class KafkaConsumer:
         ends: dict[Part, int] = {}
         for topic in self._topics:
             kept = self._kept[topic]
-            while kept and len(records) < max_records:
+            while kept and len(records) < max_records and topic not in self._resting:
                 one = kept.popleft()
                 if self._held and one.part in self._held:
                     continue

@@ -125,6 +125,7 @@ class MemoryConsumer:
         self._next: dict[Part, int] = {}
         self._ended: dict[Part, int] = {}
         self._held: set[Part] = set()
+        self._resting: frozenset[str] = frozenset()
         self.member = Member()
 
     def metadata(self) -> Any:
@@ -196,7 +197,7 @@ class MemoryConsumer:
         records: list[Record] = []
         ends: dict[Part, int] = {}
         for part in sorted(self._next, key=lambda p: (self._topics.index(p.topic), p.partition)):
-            if part in self._held or len(records) >= max_records:
+            if part in self._held or part.topic in self._resting or len(records) >= max_records:
                 continue
             found, self._next[part] = self._broker.read(part, self._next[part], max_records - len(records))
             records.extend(found)
@@ -229,6 +230,10 @@ class MemoryConsumer:
             self._next[part] = offset
             self._ended.pop(part, None)
             self._broker.changed()
+
+    def rest(self, topics: frozenset[str]) -> None:
+        """See `loop.broker.Consumer`."""
+        self._resting = topics
 
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         """See `loop.broker.Consumer`; an open transaction in the way is `Transient` at once."""

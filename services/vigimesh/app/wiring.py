@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Stages whose verb reads the workflow cards.
 _READ_CARDS = ("router", "planner", "supervisor")
-#: Lanes that the controller may order to yield. The hot one never yields, and what serves all lanes does not either.
-_YIELD = frozenset(topics.LANES) - {"hot"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +64,8 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
         objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
-    if _YIELD.isdisjoint(lanes):
-        return parts
+    if tuple(lanes) == ("hot",):
+        return parts  # the hot lane obeys no order: it need not read any
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
     reader = OrderReader(base, codec, clock).start()
     return replace(parts, orders=reader, close=reader.close)

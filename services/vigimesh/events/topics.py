@@ -119,6 +119,15 @@ def lane_topic(step: str, lane: str) -> str:
     return BY_NAME[f"{PREFIX}{step}.{lane}"].name
 
 
+def lane_of(name: str) -> str:
+    """Return the lane whose orders hold for what is read from a topic.
+
+    That of a lane's topic; *hot* for the urgent door; *warm* for everything else, of which no lane is known yet.
+    """
+    last = name.rpartition(".")[2]
+    return last if last in LANES else "hot" if last == "urgent" else "warm"
+
+
 def topic(name: str) -> str:
     """Return the full name of a topic of the table; raises `KeyError` for one that is not in it."""
     return BY_NAME[PREFIX + name].name

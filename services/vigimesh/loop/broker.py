@@ -125,6 +125,10 @@ class Consumer(Protocol):
         """Hand out again after `hold`, from `offset` on."""
         ...
 
+    def rest(self, topics: frozenset[str]) -> None:
+        """Hand out nothing of these topics from the next poll on, until told otherwise; nothing of them is lost."""
+        ...
+
     async def restore(self, topic: str, partitions: Sequence[int]) -> Mapping[bytes, bytes]:
         """Return the newest committed value per key of a compacted topic's partitions, read to the end as of now.
 

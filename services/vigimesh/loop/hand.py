@@ -67,6 +67,8 @@ class Hand:
     limit: int = MAX_BATCH
     #: Seconds a record takes, where turns are kept short.
     pace_s: float = 0.0
+    #: Topics of lanes that yield beside others in this worker, until when they rest (monotonic seconds).
+    resting: dict[str, float] = field(default_factory=dict)
     #: Sources that did not answer the last time, by what is told of them.
     away: dict[object, str] = field(default_factory=dict)
     #: Whether the last transaction failed and its work still waits.

@@ -15,7 +15,7 @@ from vigimesh.loop.gather import gather
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.handle import handle
 from vigimesh.loop.progress import Progress
-from vigimesh.loop.throttle import throttle
+from vigimesh.loop.throttle import rest, throttle
 from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S, MAX_OPEN, POLL_S, STOP_S, Worker
 
 _log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ async def turn(worker: Worker, hand: Hand) -> None:
     if bundle is not None:
         commit(worker, hand, bundle)
     unpause(worker, hand)
-    await throttle(worker, hand, began_s, len(batch.records))
+    await throttle(worker, hand, began_s, batch)
     trouble = next(iter(hand.away.values()), "")
     worker.health.ready = hand.group is not None and not (trouble or hand.failing or hand.doubt)
     if worker.health.ready or trouble:
@@ -75,7 +75,8 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
             await hand.settled.wait()
 
     if hand.polling is None and hand.limit > 0:
-        hand.polling = asyncio.ensure_future(worker.consumer.poll(hand.limit, POLL_S, leave))
+        left_s = rest(worker, hand)
+        hand.polling = asyncio.ensure_future(worker.consumer.poll(hand.limit, left_s, leave))
         hand.polling.add_done_callback(lambda _: hand.woken.set())
     timer = asyncio.get_running_loop().call_later(POLL_S, hand.woken.set)
     await hand.woken.wait()

@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+from vigimesh.events.topics import lane_of
+from vigimesh.loop.broker import Batch
 from vigimesh.loop.hand import Hand
-from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, TURN_S, Worker
+from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, POLL_S, TURN_S, Worker
 
+#: Records of a turn of a lane that yields.
+YIELD_BATCH = 100
 #: Seconds a lane that yields stands still at most before it looks again whether it still has to.
 _STILL_S = 1.0
 
 
-async def throttle(worker: Worker, hand: Hand, began_s: float, records: int) -> None:
+async def throttle(worker: Worker, hand: Hand, began_s: float, batch: Batch) -> None:
     """Set the limit of the next poll, and stand still as long as the order of the controller says.
 
     Finished work that waits for its transaction leaves that much less room. Where urgent and other topics share a worker
-    a turn is kept short, so that an urgent record never waits for a large batch of others.
+    a turn is kept short, so that an urgent record never waits for a large batch of others; and there only the topics of a
+    lane that yields rest, while the others go on.
     """
-    took_s = worker.clock.monotonic_s() - began_s
-    most = MAX_BATCH
-    if len(worker.topics) > 1 and records >= MIN_BATCH and took_s > 0:
+    now_s, records = worker.clock.monotonic_s(), len(batch.records)
+    took_s = now_s - began_s
+    shares = {topic: _share(worker, lane_of(topic)) for topic in worker.topics}
+    yields = any(share < 100 for share in shares.values())
+    if len(worker.topics) == 1:
+        hand.limit = _limit(hand, YIELD_BATCH if yields else MAX_BATCH)
+        if yields and records:
+            await asyncio.sleep(_still_s(took_s, shares[worker.topics[0]]))
+        return
+    if records >= MIN_BATCH and took_s > 0:
         hand.pace_s = took_s / records
-    if len(worker.topics) > 1 and hand.pace_s:
-        most = min(MAX_BATCH, max(MIN_BATCH, int(TURN_S / hand.pace_s)))
-    hand.limit = max(0, most - len(hand.done)) if hand.transactions else most
-    share = _share(worker)
-    if share < 100 and records:
-        await asyncio.sleep(min(_STILL_S, took_s * (100 - share) / share))
+    most = min(MAX_BATCH, max(MIN_BATCH, int(TURN_S / hand.pace_s))) if hand.pace_s else MAX_BATCH
+    hand.limit = _limit(hand, MIN_BATCH if yields else most)
+    for topic, count in Counter(record.part.topic for record in batch.records).items():
+        if shares[topic] < 100:
+            hand.resting[topic] = now_s + _still_s(took_s * count / records, shares[topic])
 
 
-def _share(worker: Worker) -> int:
-    """Return the percentage of its time that this lane may work; the hot lane, and what all lanes share, never yields."""
-    if worker.lane not in ("warm", "cold"):
+def rest(worker: Worker, hand: Hand) -> float:
+    """Tell the consumer which topics rest now; return how long the next poll may wait, not beyond the first rest's end."""
+    now_s = worker.clock.monotonic_s()
+    hand.resting = {topic: until_s for topic, until_s in hand.resting.items() if until_s > now_s}
+    worker.consumer.rest(frozenset(hand.resting))
+    return min((until_s - now_s for until_s in hand.resting.values()), default=POLL_S)
+
+
+def _limit(hand: Hand, most: int) -> int:
+    return max(0, most - len(hand.done)) if hand.transactions else most
+
+
+def _still_s(took_s: float, share: int) -> float:
+    return min(_STILL_S, took_s * (100 - share) / share)
+
+
+def _share(worker: Worker, lane: str) -> int:
+    """Return the percentage of its time that work of a lane may take; the hot lane and the urgent door never yield."""
+    if lane == "hot":
         return 100
-    orders = worker.orders.in_force(worker.lane, worker.clock.now())
+    orders = worker.orders.in_force(lane, worker.clock.now())
     return min((o.share_percent for o in orders if not o.workflow and o.share_percent > 0), default=100)

@@ -32,6 +32,8 @@ class Plan:
     postgres_user: str | None
     versions: dict[str, str]
     attached: bool
+    #: Whether Kafka is compiled twice, which pays back only in a broker that lives for many minutes.
+    lasting: bool = False
 
     @property
     def data(self) -> Path:

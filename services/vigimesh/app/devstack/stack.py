@@ -42,6 +42,8 @@ class Wishes:
     registry_port: int = 0
     #: Folder of the downloads; `None` is the user's own.
     store: Path | None = None
+    #: Whether it is to live for more than some minutes: see `plan.Plan.lasting`.
+    lasting: bool = False
 
 
 def up(
@@ -120,6 +122,7 @@ def make_plan(data_dir: Path, *, attached: bool, progress: Progress, wishes: Wis
         postgres_user=user,
         versions=dict(parts.versions),
         attached=attached,
+        lasting=wishes.lasting or not attached,
     )
 
 
