@@ -71,7 +71,7 @@ def main() -> int:
         "cases": count,
         "source": chosen.source.name,
         "partitions": 4,
-        "broker_compiler": "first tier only",
+        "broker_compilers": "both",
     }
     return finish(report, chosen, found)
 

@@ -62,7 +62,7 @@ def main() -> int:
             if engine is not RAW:
                 killed(base, report, engine, QUICK_KILL_RECORDS if chosen.quick else KILL_RECORDS)
         report.notes |= {
-            "records": count, "batch": 500, "partitions": 4, "broker_compiler": "first tier only",
+            "records": count, "batch": 500, "partitions": 4, "broker_compilers": "both",
             "bytes_in": len(next(sample.records(codec, 1, 1))[1]),
         }  # fmt: skip
         return finish(report, chosen, versions(base, _peer_versions(engines)))
