@@ -221,10 +221,10 @@ def test_orders_in_force_are_repeated_and_held_while_the_lag_is_unknown(realm: R
 def test_one_leads_and_the_next_goes_on_with_what_is_in_force_in_a_higher_term(realm: Realm) -> None:
     async def play() -> None:
         realm.lag.hot = LATE
-        one, two = realm.controller(), realm.controller()
-        told: Levels = two.telemetry  # type: ignore[assignment]
-        async with Reigning(one) as first:
+        async with Reigning(realm.controller()) as first:
             await first.until(lambda: len(realm.shares) == 1, "cold's order")
+            two = realm.controller()  # only now: one that is there is a member, and might be given the seat
+            told: Levels = two.telemetry  # type: ignore[assignment]
             async with Reigning(two) as second:
                 await second.until(lambda: (names.LEADING.name,) in told.levels, "a look of the second")
                 assert told.levels[names.LEADING.name,] == 0
