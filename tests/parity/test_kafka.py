@@ -264,18 +264,17 @@ def test_a_held_partition_hands_nothing_out_and_goes_on_where_it_is_told(world: 
 def test_a_topic_that_rests_hands_nothing_out_while_another_goes_on_and_loses_nothing(
     world: KafkaWorld,
 ) -> None:
-    urgent = URGENT
     waiting = [world.send(n, partition=n % 4) for n in range(8)]
 
     async def scenario() -> None:
         consumer = KafkaConsumer(world.base, world.group, BOTH, copartitioned=True)
         consumer.rest(frozenset({INPUT}))
         await polled(consumer, until=lambda: len(consumer._owned) == 8)
-        sent = [world.send(n, partition=n % 4, to=urgent) for n in range(8, 16)]
+        sent = [world.send(n, partition=n % 4, to=URGENT) for n in range(8, 16)]
         records: list[Record] = []
         while len(records) < len(sent):
             records += (await consumer.poll(500, 0.05, at_once)).records
-        assert {r.part.topic for r in records} == {urgent}
+        assert {r.part.topic for r in records} == {URGENT}
         consumer.rest(frozenset())
         while len(records) < len(sent) + len(waiting):
             records += (await consumer.poll(500, 0.05, at_once)).records

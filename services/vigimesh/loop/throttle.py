@@ -11,7 +11,7 @@ from vigimesh.loop.hand import Hand
 from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, POLL_S, TURN_S, Worker
 
 #: Records of a turn of a lane that yields.
-YIELD_BATCH = 100
+_YIELD_BATCH = 100
 #: Seconds a lane that yields stands still at most before it looks again whether it still has to.
 _STILL_S = 1.0
 
@@ -28,7 +28,7 @@ async def throttle(worker: Worker, hand: Hand, began_s: float, batch: Batch) -> 
     shares = {topic: _share(worker, lane_of(topic)) for topic in worker.topics}
     yields = any(share < 100 for share in shares.values())
     if len(worker.topics) == 1:
-        hand.limit = _limit(hand, YIELD_BATCH if yields else MAX_BATCH)
+        hand.limit = _limit(hand, _YIELD_BATCH if yields else MAX_BATCH)
         if yields and records:
             await asyncio.sleep(_still_s(took_s, shares[worker.topics[0]]))
         return
@@ -36,6 +36,8 @@ async def throttle(worker: Worker, hand: Hand, began_s: float, batch: Batch) -> 
         hand.pace_s = took_s / records
     most = min(MAX_BATCH, max(MIN_BATCH, int(TURN_S / hand.pace_s))) if hand.pace_s else MAX_BATCH
     hand.limit = _limit(hand, MIN_BATCH if yields else most)
+    if not yields:
+        return
     for topic, count in Counter(record.part.topic for record in batch.records).items():
         if shares[topic] < 100:
             hand.resting[topic] = now_s + _still_s(took_s * count / records, shares[topic])
@@ -46,7 +48,7 @@ def rest(worker: Worker, hand: Hand) -> float:
     now_s = worker.clock.monotonic_s()
     hand.resting = {topic: until_s for topic, until_s in hand.resting.items() if until_s > now_s}
     worker.consumer.rest(frozenset(hand.resting))
-    return min((until_s - now_s for until_s in hand.resting.values()), default=POLL_S)
+    return min([POLL_S, *(until_s - now_s for until_s in hand.resting.values())])
 
 
 def _limit(hand: Hand, most: int) -> int:

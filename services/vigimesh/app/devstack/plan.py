@@ -33,7 +33,7 @@ class Plan:
     versions: dict[str, str]
     attached: bool
     #: Whether Kafka is compiled twice, which pays back only in a broker that lives for many minutes.
-    lasting: bool = False
+    lasting: bool
 
     @property
     def data(self) -> Path:
