@@ -13,7 +13,7 @@ import pytest
 from vigimesh.app import cli, exits, lazy
 from vigimesh.app.exits import EXITS, exit_status_of, exits_table
 from vigimesh.app.mesh import Prepared
-from vigimesh.errors import EXPLANATIONS, Broken, Fenced, Misconfigured, Refused, Transient, VigimeshError
+from vigimesh.errors import Broken, Fenced, Misconfigured, Refused, Transient, VigimeshError, explanations
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = str(Path(exits.__file__).parents[2])
@@ -211,7 +211,7 @@ def test_a_folder_without_a_stack_is_named(tmp_path: Path) -> None:
 def test_a_code_is_explained(given: str) -> None:
     done = vigimesh("explain", given)
     assert done.returncode == 0
-    title, text = EXPLANATIONS["VM-1203"]
+    title, text = explanations()["VM-1203"]
     assert done.stdout == f"VM-1203: {title}\n\n{text}\n"
 
 
@@ -227,7 +227,7 @@ def test_a_word_that_is_no_code_gives_none() -> None:
 
 def test_all_codes_are_listed() -> None:
     done = vigimesh("explain")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(EXPLANATIONS)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == sorted(explanations())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from unit.intake_samples import accepted, batch, icsr, read, refused, vaers_folder, vaers_row, write
-from vigimesh.errors import EXPLANATIONS, Misconfigured, Refused
+from vigimesh.errors import Misconfigured, Refused, explanations
 from vigimesh.intake.reading import Accepted, Refusal, Skipped, parts, read_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,4 +171,4 @@ def test_every_code_of_this_room_is_explained() -> None:
     used = set()
     for path in (ROOT / "services" / "vigimesh" / "intake").glob("*.py"):
         used |= set(re.findall(r"VM-14\d\d", path.read_text(encoding="utf-8")))
-    assert used == {code for code in EXPLANATIONS if code.startswith("VM-14")}
+    assert used == {code for code in explanations() if code.startswith("VM-14")}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unit.safety_making import AT, case, triage
 from vigimesh.domain.safety.clock_rules import parse_rules, shipped_rules
 from vigimesh.domain.safety.clocks import add_days, clock
-from vigimesh.errors import EXPLANATIONS, Misconfigured
+from vigimesh.errors import Misconfigured, explanations
 from vigimesh.events.case import Product, Reaction
 
 US = {"country": "US"}
@@ -232,7 +232,7 @@ def test_a_wrong_table_says_what_where_and_what_to_do(old: str, new: str, says: 
     assert says in str(caught.value)
     assert "my.toml" in caught.value.where
     assert caught.value.todo
-    assert caught.value.code in EXPLANATIONS
+    assert caught.value.code in explanations()
 
 
 def test_the_shipped_table_covers_every_trigger_with_a_source() -> None:

@@ -14,7 +14,7 @@ import typer
 from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
 from vigimesh.app.lazy import LazyGroup, load, mount
 from vigimesh.app.options import AsJson, Data
-from vigimesh.errors import EXPLANATIONS, Refused, VigimeshError
+from vigimesh.errors import Refused, VigimeshError, explanations
 
 if TYPE_CHECKING:
     from vigimesh.app.mesh import Prepared
@@ -222,11 +222,11 @@ def explain(
 ) -> None:
     """Explain an error code, and what to do about it."""
     if not code:
-        for known, (title, _) in sorted(EXPLANATIONS.items()):
+        for known, (title, _) in sorted(explanations().items()):
             typer.echo(f"{known}  {title}")
         return
     wanted = code.upper().removeprefix("VM-").removeprefix("VM")
-    found = EXPLANATIONS.get(f"VM-{wanted}")
+    found = explanations().get(f"VM-{wanted}")
     if found is None:
         raise Refused(
             "VM-1706",
@@ -249,7 +249,7 @@ def _nearest_code(digits: str) -> str:
     """Name the code that differs by a slip of the finger, where there is one: a far one would only mislead."""
     import difflib
 
-    near = difflib.get_close_matches(f"VM-{digits}", EXPLANATIONS, n=1, cutoff=0.85)
+    near = difflib.get_close_matches(f"VM-{digits}", explanations(), n=1, cutoff=0.85)
     return f"; the nearest is {near[0]}" if near else ""
 
 

@@ -18,7 +18,7 @@ import typer
 
 from vigimesh.app.exits import NOT_HELD
 from vigimesh.app.options import AsJson, Data
-from vigimesh.errors import EXPLANATIONS, Refused
+from vigimesh.errors import Refused, explanations
 
 if TYPE_CHECKING:
     from vigimesh.adapters.dead_letters import Letter, Settled, Unreadable
@@ -100,7 +100,7 @@ def show(
             todo="see their ids with `vigimesh deadletter list`, or give more of the id",
         )  # fmt: skip
     letter = exact[0]
-    title, todo = EXPLANATIONS.get(letter.event.code, ("", ""))
+    title, todo = explanations().get(letter.event.code, ("", ""))
     body = {
         **_plain(letter), "title": title, "todo": todo,
         "key": letter.event.key.decode("utf-8", "replace"),
