@@ -239,6 +239,8 @@ def test_a_signalled_parent_leaves_no_orphan_even_while_starting(
     holder.send_signal(number)
     holder.wait(GONE_S)
     until(lambda: all_gone(processes), within_s=GONE_S, what="the end of every process of a signalled parent")
+    with up(folder, attached=True) as again:
+        assert not again.found
 
 
 def test_a_detached_stack_runs_until_it_is_stopped(folder: Path) -> None:

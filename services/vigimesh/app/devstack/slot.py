@@ -132,8 +132,11 @@ class Slot:
             self._process.send_signal(number)
 
     def ask_to_stop(self) -> None:
-        """Ask the server to stop in its own way; a preparation is not worth waiting for."""
-        self.signal(signal.SIGKILL if self._preparing else self.service.stop_signal)
+        """Ask the server to stop in its own way; one that does not answer yet has nothing that is worth waiting for."""
+        if self._preparing:
+            self.signal(signal.SIGKILL)
+        else:
+            self.signal(self.service.stop_signal if self.ready else self.service.orphan_signal)
 
     def gone_within(self, seconds: float) -> bool:
         """Wait for the process to end; return whether it did."""
