@@ -103,8 +103,8 @@ class Ground:
                 asking.close()
 
     def positions(self, group: str, spots: Iterable[Spot]) -> dict[Spot, int]:
-        """Return where a group stands."""
-        asking = self.consumer(group)
+        """Return where a group stands, also while its next transaction is open."""
+        asking = self.consumer(group, **{"isolation.level": "read_uncommitted"})
         try:
             found = asking.committed([ck.TopicPartition(*spot) for spot in spots], timeout=ASK_S)
             return {(tp.topic, tp.partition): tp.offset for tp in found}

@@ -9,21 +9,23 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
 from passage import Passage
-from vigimesh.adapters.history import bounds, committed_offsets, scan
+from vigimesh.adapters.history import bounds, committed_offsets, scan, settle
+from vigimesh.adapters.positions import Positions
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.case_cli import app
 from vigimesh.app.case_history import audit_facts, named
 from vigimesh.app.demo import poison_record, write_demo
 from vigimesh.app.devstack import Stack
+from vigimesh.clock import SystemClock
 from vigimesh.domain.record.checker import check
 from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import to_headers
-from vigimesh.events.topics import TOPICS
+from vigimesh.events.topics import TOPICS, groups
 from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted
@@ -116,8 +118,10 @@ def test_an_open_transaction_holds_nothing_up(written: Written) -> None:
     producer.flush(30)
     try:
         assert len(list(scan(urls.kafka, [name]))) == before
+        assert not settle(urls.kafka, [name], within_s=0.0)
     finally:
         producer.abort_transaction(30)
+    assert settle(urls.kafka, [name], within_s=30.0)
 
 
 def test_a_topic_that_is_not_there_is_named(written: Written) -> None:
@@ -127,6 +131,28 @@ def test_a_topic_that_is_not_there_is_named(written: Written) -> None:
 
 def test_positions_of_the_groups_are_read(written: Written) -> None:
     assert all(offset >= 0 for offset in committed_offsets(written.stack.urls.kafka).values())
+
+
+def test_positions_are_answered_while_a_transaction_of_the_group_is_open(written: Written) -> None:
+    """A group at work always has one open: asked for what is stable, it would never answer."""
+    urls = written.stack.urls
+    group, (name, *_) = groups()[0]
+    asking = Consumer({"bootstrap.servers": urls.kafka, "group.id": group})
+    producer = Producer({"bootstrap.servers": urls.kafka, "transactional.id": f"test.{uuid4().hex}"})
+    positions = Positions({"bootstrap.servers": urls.kafka}, SystemClock())
+    before = committed_offsets(urls.kafka)
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    try:
+        ahead = [TopicPartition(name, 0, before.get((name, 0), 0) + 1)]
+        producer.send_offsets_to_transaction(ahead, asking.consumer_group_metadata(), 30)
+        assert committed_offsets(urls.kafka) == before
+        stands = positions.stands()
+        assert {stand.trouble for some in stands.values() for stand in some} == {""}
+    finally:
+        producer.abort_transaction(30)
+        asking.close()
+        positions.close()
 
 
 def test_totals_from_the_real_topics_are_those_of_what_was_written(written: Written) -> None:

@@ -16,9 +16,9 @@ from chaos.faults import Fault
 from chaos.feed import Feed
 from chaos.rig import Rig, say
 from chaos.story import story
-from vigimesh.adapters.history import committed_offsets, scan
+from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
-from vigimesh.app.reckoning import RECKONED, reckon
+from vigimesh.app.reckoning import account
 from vigimesh.app.tail import Tail
 from vigimesh.domain.record.checker import Check
 from vigimesh.errors import Transient
@@ -145,7 +145,7 @@ def _account(report: Report, rig: Rig, sent: set[str]) -> None:
     """Let the checker speak, from the topics alone; what the door was told is in and is not there counts as lost."""
     check, vanished = _look(rig, sent)
     looks, deadline_s = 1, time.monotonic() + PARKED_S
-    while vanished or check.lost or check.torn or check.in_flight or check.parked:
+    while vanished or check.in_flight or check.parked:
         resting = not (check.in_flight or check.parked)
         if (resting and looks >= LOOKS) or time.monotonic() > deadline_s:
             break
@@ -173,10 +173,7 @@ def _look(rig: Rig, sent: set[str]) -> tuple[Check, set[str]]:
         try:
             doors = [topic(f"case.received.{door}") for door in DOORS]
             vanished = sent - {row.headers.messageid for row in scan(rig.bootstrap, doors)}
-            found = reckon(
-                scan(rig.bootstrap, RECKONED), rig.codec, committed=committed_offsets(rig.bootstrap)
-            )
-            return found.check, vanished
+            return account(rig.bootstrap, rig.codec, drained=False).check, vanished
         except Transient:
             if left == 0:
                 raise

@@ -21,7 +21,7 @@ from vigimesh.adapters.history import bounds, scan
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.app.fleet import Program
-from vigimesh.app.reckoning import RECKONED, reckon
+from vigimesh.app.reckoning import account
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec
@@ -171,7 +171,7 @@ def once_each(rig: Rig, sent: set[str]) -> None:
     """Assert that each message was routed exactly once, and that the checker finds no fault."""
     found = routed(rig)
     assert {message: found[message] for message in sent if found[message] != 1} == {}
-    check = reckon(scan(rig.bootstrap, RECKONED), rig.codec).check
+    check = account(rig.bootstrap, rig.codec, drained=False).check
     assert (check.lost, check.duplicated, check.torn, check.out_of_order) == (0, 0, 0, 0)
 
 

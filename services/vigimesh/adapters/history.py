@@ -5,6 +5,7 @@ Nothing here joins a group or commits: reading the history never moves a worker.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,13 +20,14 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
+from vigimesh.adapters.kafka import asker
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import groups
 
-__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "scan"]
+__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "scan", "settle"]
 
 #: Records taken from the client in one call: larger gained nothing when measured.
 _BATCH = 2_000
@@ -39,6 +41,9 @@ IDLE_S = 30.0
 
 #: Seconds one question to the broker may take.
 _ASK_S = 15.0
+
+#: Seconds between two looks at what is still open.
+_LOOK_S = 0.1
 
 _SPECS: Any = OffsetSpec
 _EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
@@ -89,25 +94,44 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
     """
     admin = AdminClient(_settings(bootstrap))
     try:
-        known = admin.list_topics(timeout=_ASK_S).topics
-        missing = sorted(name for name in topics if name not in known)
-        if missing:
-            raise Misconfigured(
-                "VM-1702", what=f"topic {missing[0]} is not there", where=_where(bootstrap),
-                todo="run `vigimesh topics apply`, or name the stack that holds the cases",
-            )  # fmt: skip
-        parts = [TopicPartition(name, p) for name in topics for p in sorted(known[name].partitions)]
-        return {
-            (tp.topic, tp.partition): (first, end)
-            for tp, first, end in zip(
-                parts,
-                _ask(admin, parts, _EARLIEST),
-                _ask(admin, parts, _LATEST),
-                strict=True,
-            )
-        }
+        parts = _parts(admin, topics, _where(bootstrap))
+        firsts, ends = _ask(admin, parts, _EARLIEST), _ask(admin, parts, _LATEST)
     except KafkaException as error:
         raise _away(_where(bootstrap), error) from error
+    spans = zip(firsts, ends, strict=True)
+    return {(tp.topic, tp.partition): span for tp, span in zip(parts, spans, strict=True)}
+
+
+def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: Clock | None = None) -> bool:
+    """Return once every transaction that has records on `topics` now has ended in all its partitions; whether it has.
+
+    The end of a transaction reaches its partitions one after the other: who reads in between sees a part of it. What
+    such a reader misses is there for the next `scan` after this. Raises as `bounds` does.
+    """
+    admin = AdminClient(_settings(bootstrap))
+    deadline, pause = Deadline.after(clock or SystemClock(), within_s), threading.Event()
+    try:
+        parts = _parts(admin, topics, _where(bootstrap))
+        ends = _ask(admin, parts, _LATEST, IsolationLevel.READ_UNCOMMITTED)
+        while any(now < end for now, end in zip(_ask(admin, parts, _LATEST), ends, strict=True)):
+            if deadline.passed():
+                return False
+            pause.wait(_LOOK_S)
+    except KafkaException as error:
+        raise _away(_where(bootstrap), error) from error
+    return True
+
+
+def _parts(admin: AdminClient, topics: Sequence[str], where: str) -> list[TopicPartition]:
+    """Return every partition of the topics."""
+    known = admin.list_topics(timeout=_ASK_S).topics
+    missing = sorted(name for name in topics if name not in known)
+    if missing:
+        raise Misconfigured(
+            "VM-1702", what=f"topic {missing[0]} is not there", where=where,
+            todo="run `vigimesh topics apply`, or name the stack that holds the cases",
+        )  # fmt: skip
+    return [TopicPartition(name, p) for name in topics for p in sorted(known[name].partitions)]
 
 
 def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
@@ -118,7 +142,7 @@ def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
     """
     found: dict[Part, int] = {}
     for group, names in groups():
-        consumer = Consumer({**_settings(bootstrap), "group.id": group, "enable.auto.commit": False})
+        consumer = asker(_settings(bootstrap), group)
         try:
             known = consumer.list_topics(timeout=_ASK_S).topics
             parts = [TopicPartition(n, p) for n in names if n in known for p in known[n].partitions]
@@ -132,11 +156,16 @@ def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
     return found
 
 
-def _ask(admin: AdminClient, parts: Sequence[TopicPartition], spec: OffsetSpec) -> list[int]:
-    """Return an offset of each partition, in their order; of the last committed record, not of the last record."""
+def _ask(
+    admin: AdminClient,
+    parts: Sequence[TopicPartition],
+    spec: OffsetSpec,
+    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+) -> list[int]:
+    """Return an offset of each partition, in their order; the last is that of what is committed, unless asked otherwise."""
     futures = admin.list_offsets(
         {TopicPartition(tp.topic, tp.partition): spec for tp in parts},
-        isolation_level=IsolationLevel.READ_COMMITTED,
+        isolation_level=isolation,
         request_timeout=_ASK_S,
     )
     answers = {(tp.topic, tp.partition): int(future.result().offset) for tp, future in futures.items()}

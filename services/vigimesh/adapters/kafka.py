@@ -30,6 +30,16 @@ def common(bootstrap: str, extra: Mapping[str, str]) -> dict[str, Any]:
     return {"bootstrap.servers": bootstrap, "log_level": 2, "broker.address.family": "v4", **extra}
 
 
+def asker(base: Mapping[str, Any], group: str) -> ck.Consumer:
+    """Return a consumer that asks where a group stands and never joins it.
+
+    Read as committed, a group whose transactions follow each other without a gap would not answer: one is always open.
+    """
+    return ck.Consumer(
+        {**base, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+    )
+
+
 def raise_for(error: Any, where: str) -> None:
     """Raise what an error that a poll handed out means; nothing when the client goes on by itself."""
     code = error.code()

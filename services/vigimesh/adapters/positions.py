@@ -17,6 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
+from vigimesh.adapters.kafka import asker
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.control.flow import input_of
 from vigimesh.domain.control.lag import PLACES, Glance, Stand
@@ -54,10 +55,7 @@ class Positions:
         self._admin = AdminClient(quiet)
         # A consumer that never subscribes asks for its group's offsets without joining it. The admin client's own question
         # kills the process while a new cluster makes its offsets topic (see `adapters/topics`).
-        self._askers = {
-            group: Consumer({**quiet, "group.id": group, "enable.auto.commit": False})
-            for group in sorted({_group(place) for place in PLACES})
-        }
+        self._askers = {group: asker(quiet, group) for group in sorted({_group(place) for place in PLACES})}
         self._reader = Consumer(
             {
                 **quiet, "group.id": "vigimesh.lag", "enable.auto.commit": False, "auto.offset.reset": "error",

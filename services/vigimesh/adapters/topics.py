@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 # Documented names of the package, which its types do not export.
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
+from vigimesh.adapters.kafka import asker
 from vigimesh.clock import Deadline
 from vigimesh.errors import Misconfigured, Transient, VigimeshError
 from vigimesh.events.topics import TOPICS, Topic, groups
@@ -237,7 +238,7 @@ class _Cluster:
         The admin client's own question (`list_consumer_group_offsets` of confluent-kafka 2.16.0) kills the process
         with a memory error while a new cluster makes its offsets topic (measured: 6 of 6 starts).
         """
-        consumer = Consumer({**self._base, "group.id": group, "enable.auto.commit": False})
+        consumer = asker(self._base, group)
         answers: list[T] = []
 
         def answered() -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from sys import intern
 
+from vigimesh.adapters.history import Broker, committed_offsets, scan, settle
 from vigimesh.app.case_history import audit_facts, named
 from vigimesh.domain.record.checker import Check, check
 from vigimesh.domain.record.rows import AuditFact, Row
@@ -26,6 +28,13 @@ RECKONED = (
     _DECIDED, _REVIEW, _USAGE,
     *(topic(name) for name in ("case.head", "parked", "deadletter", "audit", "retrieval.telemetry")),
 )  # fmt: skip
+
+#: Looks at the topics before something torn, lost or in flight is reported, and seconds between two: a message that was
+#: sent again is through within a second or two.
+LOOKS, LOOK_AGAIN_S = 4, 1.0
+#: Seconds that a transaction may stay open: its time-out when its producer has died, the broker's clean-up interval of
+#: 10 s where that is as Kafka ships it, and as much again for a broker that is busy.
+OPEN_S = 2 * (10.0 + 10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +94,32 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
         check=found, spend_micro=dict(sorted(kept.usage.items())), decisions=dict(sorted(decisions.items())),
         waiting=_waiting(kept),
     )  # fmt: skip
+
+
+def account(
+    broker: Broker,
+    codec: Codec,
+    *,
+    own: Callable[[Iterable[Row]], Iterable[Row]] = lambda rows: rows,
+    drained: bool = True,
+) -> Reckoning:
+    """Return the reckoning of what is on the topics now, of the rows that `own` lets through.
+
+    Looked at again while something seems torn or lost, or, when the mesh should be `drained`, on its way: the end of a
+    transaction reaches its partitions one after the other, and a message that an earlier run sent too may still be on
+    its way when the outcome it got then is seen. Neither is a fault; what is one is found by every look. Raises what
+    `scan` and `reckon` raise.
+    """
+    pause, left, committed = threading.Event(), LOOKS, committed_offsets(broker)
+    while True:
+        found = reckon(own(scan(broker, RECKONED)), codec, committed=committed)
+        seen, left = found.check, left - 1
+        if left == 0 or not (seen.torn or seen.lost or (drained and seen.in_flight)):
+            return found
+        pause.wait(LOOK_AGAIN_S)
+        # Positions first: what was taken up to them has then ended in every partition before it is looked for.
+        committed = committed_offsets(broker)
+        settle(broker, RECKONED, within_s=OPEN_S)
 
 
 def rows_of_run(

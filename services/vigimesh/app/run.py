@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from vigimesh.adapters.history import bounds, committed_offsets, scan
+from vigimesh.adapters.history import bounds
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
@@ -29,7 +29,7 @@ from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
-from vigimesh.app.reckoning import RECKONED, Reckoning, reckon, rows_of_run
+from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
 from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
 from vigimesh.app.tail import Tail
@@ -46,9 +46,6 @@ from vigimesh.loop.broker import Write
 #: Seconds without any new outcome after which a run stops waiting and reports what is in flight. Above what the
 #: death of a worker costs: 4-6 s to give its partitions away, 10 s transaction time-out, 1 s clean-up, 30 s back-off.
 STALLED_S = 60.0
-#: Looks at the topics before something torn, lost or in flight is reported, and seconds between two: a transaction's end
-#: is everywhere within milliseconds, a message that was sent again is through within a second or two.
-LOOKS, LOOK_AGAIN_S = 4, 1.0
 #: Seconds between two looks at memory.
 _SAMPLE_S = 0.5
 
@@ -178,7 +175,7 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     finally:
         memory.stop()
         tail.stop()
-    reckoning = _reckon(mesh, kafka, tally.message_ids, starts)
+    reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
         tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
         restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin,
@@ -234,24 +231,6 @@ def _wait(mesh: Mesh, tail: Tail, ids: set[str], extra: int) -> None:
         if mesh.fleet:
             mesh.fleet.check()
         pause.wait(0.05)
-
-
-def _reckon(
-    mesh: Mesh, kafka: dict[str, Any], messages: set[str], starts: dict[tuple[str, int], int]
-) -> Reckoning:
-    """Return the account of this run, looked at again while something seems torn, lost or on its way.
-
-    The end of a transaction reaches its partitions one after the other, and a message that an earlier run sent too may
-    still be on its way when the outcome it got then is seen: neither is a fault.
-    """
-    pause = threading.Event()
-    for left in reversed(range(LOOKS)):
-        own = rows_of_run(scan(kafka, RECKONED), messages, starts)
-        found = reckon(own, mesh.codec, committed=committed_offsets(kafka))
-        if left == 0 or not (found.check.torn or found.check.lost or found.check.in_flight):
-            return found
-        pause.wait(LOOK_AGAIN_S)
-    raise AssertionError("unreachable")
 
 
 class _Memory:
