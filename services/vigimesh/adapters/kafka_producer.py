@@ -41,6 +41,7 @@ class KafkaProducer:
         }
         self._id = transactional_id
         self._producer: ck.Producer | None = None
+        self._positions: tuple[list[ck.TopicPartition], Any] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {transactional_id}")
 
     def expire(self) -> None:
@@ -56,6 +57,7 @@ class KafkaProducer:
 
     def begin(self) -> None:
         """See `loop.broker.Producer`."""
+        self._positions = None
         try:
             self._live().begin_transaction()
         except ck.KafkaException as error:
@@ -81,16 +83,28 @@ class KafkaProducer:
                 raise away(error, record.topic) from error
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
-        """See `loop.broker.Producer`."""
+        """See `loop.broker.Producer`. They go out with the commit: one change of threads less in each transaction."""
+        self._live()
         offsets = [
             ck.TopicPartition(part.topic, part.partition, position.offset, position.metadata)
             for part, position in positions.items()
         ]
-        await self._call(lambda: self._live().send_offsets_to_transaction(offsets, group, CALL_S))
+        self._positions = offsets, group
 
     async def commit(self) -> None:
         """See `loop.broker.Producer`."""
-        await self._end(lambda: self._live().commit_transaction(CALL_S))
+        producer, positions = self._live(), self._positions
+
+        def end() -> None:
+            if positions is not None:
+                try:
+                    producer.send_offsets_to_transaction(*positions, CALL_S)
+                except ck.KafkaException as error:
+                    # Nothing was asked to end: this transaction can be aborted.
+                    raise away(error, self._id) from error
+            producer.commit_transaction(CALL_S)
+
+        await self._end(end, 2 * CALL_S)
 
     async def abort(self) -> None:
         """See `loop.broker.Producer`. The producer is not used again: what it had in flight may break its sequence."""
@@ -114,9 +128,9 @@ class KafkaProducer:
         except ck.KafkaException as error:
             raise away(error, self._id) from error
 
-    async def _end(self, function: Callable[[], Any]) -> None:
+    async def _end(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         try:
-            await self._in_time(function)
+            await self._in_time(function, within_s)
         except ck.KafkaException as error:
             cause = error.args[0]
             if cause.code() in FENCED:
@@ -126,14 +140,14 @@ class KafkaProducer:
                 raise Transient("VM-1301", what=what, where=self._id) from error
             raise InDoubt("VM-1302", what=f"transaction in doubt: {cause.name()}", where=self._id) from error
 
-    async def _in_time(self, function: Callable[[], Any]) -> None:
+    async def _in_time(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         """Call the client; one that ignores its own time-out (librdkafka #5456) is left behind with its thread, in doubt."""
         try:
             await asyncio.wait_for(
-                asyncio.get_running_loop().run_in_executor(self._pool, function), CALL_S + _LATE_S
+                asyncio.get_running_loop().run_in_executor(self._pool, function), within_s + _LATE_S
             )
         except TimeoutError:
             self._producer = None
             self._pool.shutdown(wait=False)
             self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {self._id}")
-            raise InDoubt("VM-1302", what=f"no answer in {CALL_S + _LATE_S:g} s", where=self._id) from None
+            raise InDoubt("VM-1302", what=f"no answer in {within_s + _LATE_S:g} s", where=self._id) from None

@@ -165,11 +165,11 @@ class Producer(Protocol):
         ...
 
     async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
-        """Add the group's positions to the transaction."""
+        """Add the group's positions to the transaction. One that goes to the broker may do so with `commit` only."""
         ...
 
     async def commit(self) -> None:
-        """Commit: when it returns, everything is readable, or it raises."""
+        """Commit: when it returns, everything is readable, or it raises: what `send_offsets` raises, or `InDoubt`."""
         ...
 
     async def abort(self) -> None:
