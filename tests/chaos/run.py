@@ -15,7 +15,7 @@ from typing import Any
 from chaos.faults import Fault
 from chaos.feed import Feed
 from chaos.rig import Rig, say
-from chaos.story import story
+from chaos.story import tell
 from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
 from vigimesh.app.reckoning import account
@@ -159,11 +159,8 @@ def _account(report: Report, rig: Rig, sent: set[str]) -> None:
         in_flight=check.in_flight, balanced=check.balanced,
     )  # fmt: skip
     report.fields["accounted_after_looks"] = looks
-    for name in ("lost_ids", "duplicated_ids", "torn_ids", "out_of_order_ids"):
-        if ids := getattr(check, name):
-            say(f"{name}: {' '.join(ids)}")
-            for told in story(rig.bootstrap, rig.codec, ids):
-                print(told, file=sys.stderr, flush=True)
+    for told in tell(rig.bootstrap, rig.codec, check):
+        print(told, file=sys.stderr, flush=True)
     if vanished:
         say(f"sent and not on the topics: {' '.join(sorted(vanished))}")
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 
 from vigimesh.adapters.history import scan
 from vigimesh.app.reckoning import RECKONED
+from vigimesh.domain.record.checker import Check
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
@@ -18,6 +19,14 @@ DIGITS = 8
 
 _AUDIT = topic("audit")
 _SILENT = frozenset({topic("usage"), topic("retrieval.telemetry")})
+
+
+def tell(bootstrap: str, codec: Codec, check: Check) -> Iterator[str]:
+    """Yield what the topics hold of everything that the checker found wrong."""
+    for name in ("lost_ids", "duplicated_ids", "torn_ids", "out_of_order_ids"):
+        if ids := getattr(check, name):
+            yield f"{name}: {' '.join(ids)}"
+            yield from story(bootstrap, codec, ids)
 
 
 def story(bootstrap: str, codec: Codec, units: Collection[str]) -> Iterator[str]:

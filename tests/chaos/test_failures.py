@@ -17,6 +17,7 @@ from chaos import wire
 from chaos.feed import COLD_EVERY, lines, literature, send
 from chaos.proxy import Link, Proxy
 from chaos.rig import Rig, bare, says
+from chaos.story import tell
 from vigimesh.adapters.history import bounds, scan
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
@@ -172,6 +173,8 @@ def once_each(rig: Rig, sent: set[str]) -> None:
     found = routed(rig)
     assert {message: found[message] for message in sent if found[message] != 1} == {}
     check = account(rig.bootstrap, rig.codec, drained=False).check
+    for told in tell(rig.bootstrap, rig.codec, check):
+        print(told)
     assert (check.lost, check.duplicated, check.torn, check.out_of_order) == (0, 0, 0, 0)
 
 
