@@ -143,17 +143,36 @@ def test_a_second_start_finds_the_first_and_does_not_end_it(stack: Stack) -> Non
     assert still.pids == stack.pids
 
 
-def test_a_killed_service_is_started_again(stack: Stack) -> None:
-    old = stack.processes["valkey"]
+def renewed(stack: Stack, name: str) -> Stack:
+    """Kill a part; return the stack once it is there again."""
+    old = stack.processes[name]
     os.kill(old.pid, signal.SIGKILL)
 
     def again() -> tuple[Stack, ...]:
         found = status(stack.data_dir)
-        return (found,) if found is not None and found.pids["valkey"] != old.pid else ()
+        return (found,) if found is not None and found.pids[name] not in (0, old.pid) else ()
 
-    (renewed,) = until(again, within_s=START_S, what="a stack with a new Valkey")
-    assert renewed.urls == stack.urls
-    assert renewed.pids["kafka"] == stack.pids["kafka"]
+    (found,) = until(again, within_s=START_S, what=f"a stack with a new {name}")
+    return found
+
+
+def test_a_killed_service_is_started_again(stack: Stack) -> None:
+    found = renewed(stack, "valkey")
+    assert found.urls == stack.urls
+    assert found.pids["kafka"] == stack.pids["kafka"]
+
+
+def test_a_killed_broker_is_fenced_before_its_successor_starts(stack: Stack) -> None:
+    """Else transactions end in some of their partitions only: docs/decisions/0027."""
+    log = stack.data_dir / "logs" / "kafka.log"
+    before = log.stat().st_size
+    found = renewed(stack, "kafka")
+    assert found.urls == stack.urls
+    said = log.read_text(encoding="utf-8")[before:]
+    alone, _, successor = said.partition("Fencing broker 1 at epoch")
+    assert "Performing controller activation" in alone
+    assert "Performing controller activation" in successor
+    assert "Fencing broker" not in successor
 
 
 def test_a_restart_keeps_schemas_rows_keys_and_topics_and_a_kill_leaves_no_orphan(folder: Path) -> None:
@@ -212,9 +231,9 @@ def test_a_killed_keeper_leaves_no_orphan_and_its_folder_starts_again(folder: Pa
     until(lambda: all_gone(processes), within_s=GONE_S, what="the end of every service of a killed keeper")
     assert status(folder) is None
     (folder / "ports").unlink()
-    with up(folder, attached=True) as renewed:
-        assert renewed.urls.kafka != detached.urls.kafka
-        assert not renewed.found
+    with up(folder, attached=True) as again:
+        assert again.urls.kafka != detached.urls.kafka
+        assert not again.found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -207,3 +207,28 @@ def test_the_cause_of_an_end_is_found_in_its_log(tmp_path: Path) -> None:
     assert "no log" in last_cause(log)
     log.write_text("starting\nFATAL:  the disk is full\nbye\n", encoding="utf-8")
     assert last_cause(log) == "FATAL:  the disk is full"
+
+
+def test_a_broker_was_killed_when_it_left_no_mark_of_a_clean_stop(tmp_path: Path) -> None:
+    assert not kafka.was_killed(tmp_path)
+    (tmp_path / "recovery-point-offset-checkpoint").touch()
+    assert kafka.was_killed(tmp_path)
+    (tmp_path / ".kafka_cleanshutdown").touch()
+    assert not kafka.was_killed(tmp_path)
+
+
+def test_a_fencing_is_done_when_something_was_written_after_it_was_said(tmp_path: Path) -> None:
+    log, records = tmp_path / "kafka.log", tmp_path / "0.log"
+    log.write_text("Fencing broker 1, said by an earlier run\n")
+    records.write_bytes(b"...")
+    fencing = kafka.Fencing(log, tmp_path / "metadata")
+    (tmp_path / "metadata").mkdir()
+    records = records.rename(tmp_path / "metadata" / "0.log")
+    fencing.begin()
+    assert not fencing.done()
+    with log.open("a") as out:
+        out.write("Activated periodic tasks: maybeFenceStaleBroker\nFencing broker 1 at epoch 7\n")
+    assert not fencing.done()
+    assert not fencing.done()
+    records.write_bytes(b"....")
+    assert fencing.done()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 from vigimesh.app.devstack.plan import Plan
 from vigimesh.app.devstack.probes import kafka_answers
@@ -21,6 +23,15 @@ FORMAT_HEAP_MB = 128
 #: Largest record batch the broker takes, 4 MiB: payloads above 64 KiB travel by digest, the rest is room for batches.
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024
 
+#: Milliseconds after which the controller, run alone, takes the broker for gone: nobody sends it any sign of life.
+GONE_AFTER_MS = 100
+
+#: Classes of the controller that say what `Fencing` reads.
+TELLING = ("ReplicationControlManager", "PeriodicTaskControlManager")
+
+#: Seconds after which a controller that is active and says nothing had nothing to do.
+SILENT_S = 3.0
+
 #: Draws of a cluster id; one in 64 begins with `-`, which the format tool would take for an option.
 ID_DRAWS = 100
 
@@ -28,15 +39,16 @@ ID_DRAWS = 100
 def service(plan: Plan) -> Service:
     """Return how to run Kafka."""
     home = plan.data / "kafka"
-    settings = home / "server.properties"
+    settings, alone = home / "server.properties", home / "controller.properties"
+    fencing = Fencing(plan.logs / "kafka.log", home / "logs" / "__cluster_metadata-0")
     classpath = ":".join(plan.classpath)
     java = (plan.java, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={plan.temporary}")
 
     def tidy() -> None:
         home.mkdir(exist_ok=True)
-        settings.write_text(
-            "".join(f"{name}={value}\n" for name, value in properties(plan).items()), encoding="utf-8"
-        )
+        for file, values in ((settings, properties(plan)), (alone, controller_properties(plan))):
+            file.write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="utf-8")
+        fencing.begin()
 
     def clear() -> None:
         shutil.rmtree(home / "logs", ignore_errors=True)
@@ -84,6 +96,27 @@ def service(plan: Plan) -> Service:
             ),
             folder=plan.data,
         ),
+        repair=Command(
+            argv=(
+                *java,
+                f"-Xmx{FORMAT_HEAP_MB}m",
+                "-XX:TieredStopAtLevel=1",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                *(
+                    f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.{name}=info"
+                    for name in TELLING
+                ),
+                "-cp",
+                classpath,
+                "kafka.Kafka",
+                str(alone),
+            ),
+            folder=plan.data,
+        ),
+        damaged=lambda: was_killed(home / "logs"),
+        repaired=fencing.done,
         answers=lambda: kafka_answers(plan.urls().kafka),
         log=plan.logs / "kafka.log",
     )
@@ -122,9 +155,10 @@ def properties(plan: Plan) -> Mapping[str, str]:
         "log.cleaner.dedupe.buffer.size": "4194304",
         # Adds to the time a dead producer blocks readers: 10 s by default, measured 14.9 s with a 5 s transaction.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
-        # A killed broker's place is free again only then: by default 9 s, in which its successor waits.
+        # Nobody could take over from the only broker: fenced because the machine was busy for 9 s, it would lose all
+        # partitions, and what ends a transaction in that moment (see `Fencing`).
         "broker.heartbeat.interval.ms": "500",
-        "broker.session.timeout.ms": "4000",
+        "broker.session.timeout.ms": "60000",
         # KIP-848 timings are the broker's: 45 s and 5 s by default.
         "group.consumer.min.session.timeout.ms": "6000",
         "group.consumer.session.timeout.ms": "6000",
@@ -139,6 +173,61 @@ def properties(plan: Plan) -> Mapping[str, str]:
         "message.max.bytes": str(MESSAGE_MAX_BYTES),
         "replica.fetch.max.bytes": str(MESSAGE_MAX_BYTES),
     }
+
+
+def controller_properties(plan: Plan) -> Mapping[str, str]:
+    """Return the settings of the controller alone, for as long as it takes to see that the broker is gone."""
+    broker_only = ("advertised.listeners", "inter.broker.listener.name")
+    return {
+        **{name: value for name, value in properties(plan).items() if name not in broker_only},
+        "process.roles": "controller",
+        "listeners": f"CONTROLLER://{LOOPBACK}:{plan.controller_port}",
+        "broker.session.timeout.ms": str(GONE_AFTER_MS),
+        "broker.heartbeat.interval.ms": str(GONE_AFTER_MS // 2),
+    }
+
+
+def was_killed(logs: Path) -> bool:
+    """Return whether a broker has run on these logs that did not stop in its own way."""
+    return (logs / "recovery-point-offset-checkpoint").exists() and not (
+        logs / ".kafka_cleanshutdown"
+    ).exists()
+
+
+class Fencing:
+    """Reads in the log whether the controller, run alone, has taken all partitions from the broker that was killed.
+
+    A broker that is killed and started again would find itself leader of everything, as it was, take up its transactions,
+    and lose all partitions a moment later when the controller notices that it is a new one. What ends a transaction in that
+    moment is not written to partitions without a leader: Kafka 4.4 takes them for deleted, and calls the transaction
+    complete. It is then committed in one partition and not in another. With no leaders from the start there is no such moment.
+    """
+
+    def __init__(self, log: Path, metadata: Path) -> None:
+        """`log` is what the controller says, `metadata` the folder of its own records."""
+        self._log, self._metadata = log, metadata
+        self._from = 0
+        self._active_s: float | None = None
+        self._size: int | None = None
+
+    def begin(self) -> None:
+        """Look only at what is said from now on."""
+        self._from = self._log.stat().st_size if self._log.exists() else 0
+        self._active_s = self._size = None
+
+    def done(self) -> bool:
+        """Return whether the broker is fenced; or was before, so that nothing was said soon after the controller was active."""
+        with self._log.open("rb") as source:
+            source.seek(self._from)
+            said = source.read()
+        if self._active_s is None and b"Activated periodic tasks" in said:
+            self._active_s = time.monotonic()
+        written = sum(file.stat().st_size for file in self._metadata.glob("*.log"))
+        if self._size is None and b"Fencing broker" in said:
+            # It is said before it is written. Records are written in turn, one that says nothing twice a second.
+            self._size = written
+        silent = self._active_s is not None and time.monotonic() - self._active_s > SILENT_S
+        return silent or (self._size is not None and written > self._size)
 
 
 def new_cluster_id() -> str:

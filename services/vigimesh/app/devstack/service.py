@@ -47,6 +47,10 @@ class Service:
     clear: Callable[[], None] = field(default=lambda: None)
     #: Called before each start: removes what a killed server left behind.
     tidy: Callable[[], None] = field(default=lambda: None)
+    #: Run before a start when `damaged`, and stopped once it has done what `repaired` sees.
+    repair: Command | None = None
+    damaged: Callable[[], bool] = field(default=lambda: False)
+    repaired: Callable[[], bool] = field(default=lambda: True)
     stop_signal: signal.Signals = signal.SIGTERM
     #: What the kernel sends when the keeper is gone; it cannot be refused unless the server must clean up its children.
     orphan_signal: signal.Signals = signal.SIGKILL

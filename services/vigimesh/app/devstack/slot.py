@@ -45,6 +45,7 @@ class Slot:
         self.ready_after_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._preparing = False
+        self._repairing = False
         self._began_s = time.monotonic()
         self._not_before_s = 0.0
         self._restarts = 0
@@ -67,6 +68,9 @@ class Slot:
         if self._preparing:
             self._after_preparing(status)
             return False
+        if self._repairing:
+            self._after_repairing(status)
+            return False
         if status is not None:
             self._ended(status)
             return False
@@ -76,8 +80,8 @@ class Slot:
         self.ready_after_s = time.monotonic() - self._began_s
         return True
 
-    def _start(self) -> None:
-        """Start the preparation if the data folder is new, else the server."""
+    def _start(self, *, repaired: bool = False) -> None:
+        """Start the preparation if the data folder is new, a repair if it needs one, else the server."""
         service = self.service
         service.tidy()
         self._began_s = self._began_s if not self._restarts else time.monotonic()
@@ -87,6 +91,9 @@ class Slot:
         if self._preparing and service.prepare is not None:
             service.clear()
             self._process = spawn(service.prepare, service.log, signal.SIGKILL)
+        elif service.repair is not None and not repaired and service.damaged():
+            self._repairing = True
+            self._process = spawn(service.repair, service.log, signal.SIGKILL)
         else:
             self._process = spawn(service.command, service.log, service.orphan_signal)
 
@@ -100,6 +107,20 @@ class Slot:
             self.service.prepared.touch()
         self._process = None
         self._start()
+
+    def _after_repairing(self, status: int | None) -> None:
+        """End a repair that is done, and then start the server; one that ends by itself ends the start."""
+        if not self.service.repaired():
+            if status is not None:
+                raise self._broken(
+                    f"{self.service.name} could not be repaired: it ended with status {status}"
+                )
+        elif status is None:
+            self.signal(signal.SIGTERM)
+        else:
+            self._repairing = False
+            self._process = None
+            self._start(repaired=True)
 
     def _ended(self, status: int) -> None:
         """Note the end of the server and when it may start again."""
@@ -133,7 +154,7 @@ class Slot:
 
     def ask_to_stop(self) -> None:
         """Ask the server to stop in its own way; one that does not answer yet has nothing that is worth waiting for."""
-        if self._preparing:
+        if self._preparing or self._repairing:
             self.signal(signal.SIGKILL)
         else:
             self.signal(self.service.stop_signal if self.ready else self.service.orphan_signal)
