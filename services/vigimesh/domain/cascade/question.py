@@ -142,7 +142,7 @@ def prompt_bytes(question: Question) -> int:
 def prompt_digest(question: Question) -> str:
     """Return the digest (64 hexadecimal digits) under which a call is remembered: the same for the same thing asked.
 
-    Model, messages, `max_tokens` and schema count; the deadline does not.
+    Model, messages, `max_tokens` and the schema's content count; its name and the deadline do not.
     """
     schema = None if question.schema is None else schema_of(question.schema)
     pairs = [(message.role, message.text) for message in question.messages]
