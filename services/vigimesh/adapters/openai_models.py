@@ -34,6 +34,9 @@ _TALKERS = ("openai", "httpx2", "httpcore2")
 #: What a call without a key sends: local servers take anything, the client wants something.
 _NO_KEY = "none"
 
+#: What the client may say of a request.
+_ITS_HEADERS = frozenset({"host", "connection", "accept", "content-type", "content-length"})
+
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 
 
@@ -98,22 +101,25 @@ class OpenAIModels:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
         self._limit_field = limit_field
+        self._headers = {
+            "authorization": f"Bearer {key or _NO_KEY}",
+            # A packed reply could unpack to any size.
+            "accept-encoding": "identity",
+            "user-agent": "vigimesh",
+            **(headers or {}),
+        }
         self._http = httpx2.AsyncClient(
             follow_redirects=False,
             timeout=httpx2.Timeout(None, connect=CONNECT_S),
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS, max_keepalive_connections=IDLE, keepalive_expiry=IDLE_S
             ),
-            event_hooks={"request": [_watch], "response": [_bound]},
+            event_hooks={"request": [self._watch], "response": [_bound]},
         )
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
             api_key=key or _NO_KEY,
-            # Empty and not None: None would take them from variables that are no settings of ours.
-            organization="",
-            project="",
             max_retries=0,
-            default_headers={"Accept-Encoding": "identity", **(headers or {})},
             http_client=self._http,
         )
 
@@ -139,6 +145,17 @@ class OpenAIModels:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+
+    async def _watch(self, request: httpx2.Request) -> None:
+        """Let the transport tell the call how far it is; send our headers and none of the client's.
+
+        It adds some from variables of the environment that are no settings of ours (`OPENAI_CUSTOM_HEADERS` could even put
+        another key in), and says on what machine it runs.
+        """
+        request.extensions = {**request.extensions, "trace": _PROGRESS.get().saw}
+        for name in set(request.headers) - _ITS_HEADERS:
+            del request.headers[name]
+        request.headers.update(self._headers)
 
     async def _once(self, question: Question, progress: _Progress) -> Answer | NotMade | InDoubt:
         body = request_body(question, self._limit_field)
@@ -175,11 +192,6 @@ def request_body(question: Question, limit_field: LimitField) -> dict[str, Any]:
         schema = {"name": question.schema.name, "schema": schema_of(question.schema), "strict": True}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
-
-
-async def _watch(request: httpx2.Request) -> None:
-    """Let the transport tell the call how far it is."""
-    request.extensions = {**request.extensions, "trace": _PROGRESS.get().saw}
 
 
 async def _bound(response: httpx2.Response) -> None:
