@@ -108,5 +108,3 @@ def played(standin: StandIn, asked: Question, headers: Mapping[str, str]) -> Rep
         after_s=after_s,
         whole=plan.manner in {"whole", "drip"},
     )
-
-

@@ -48,7 +48,9 @@ def ask(opened: Open, headers: dict[str, str], asked: Question) -> Answer | NotM
 
 
 def test_a_question_is_answered_by_what_says_that_it_is_a_stand_in(opened: Open) -> None:
-    found = ask(opened, {"x-standin-label": '{"serious": "yes", "grade": 3}', "x-standin-accuracy": "1"}, question())
+    found = ask(
+        opened, {"x-standin-label": '{"serious": "yes", "grade": 3}', "x-standin-accuracy": "1"}, question()
+    )
     assert isinstance(found, Answer)
     assert json.loads(found.text) == {"serious": "yes", "grade": 3}
     assert (found.finish, found.model) == ("stop", "standin-1")
@@ -185,7 +187,9 @@ def test_neither_key_nor_text_is_ever_shown(opened: Open, caplog: pytest.LogCapt
         async with opened() as world:
             for fault in ("", "401", "429", "500", "cut", "truncated", "hang"):
                 models = world.models({"x-standin-fault": fault} if fault else {})
-                found = await models.ask(question("patient Jane Roe", deadline_s=SHORT_S if fault == "hang" else 20))
+                found = await models.ask(
+                    question("patient Jane Roe", deadline_s=SHORT_S if fault == "hang" else 20)
+                )
                 said += [repr(found), repr(models), str(models)]
             said += [repr(await world.away().ask(question("patient Jane Roe")))]
         return said

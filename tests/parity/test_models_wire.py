@@ -152,7 +152,9 @@ def test_a_connection_that_nobody_takes_up_is_not_made_within_the_deadline() -> 
         async with raw(b"", closes=False) as endpoint:
             client = models(endpoint.base_url)
             first = [asyncio.create_task(client.ask(question(deadline_s=30))) for _ in range(most)]
-            await until_async(lambda: len(endpoint.requests) == most, within_s=20, what="all connections taken")
+            await until_async(
+                lambda: len(endpoint.requests) == most, within_s=20, what="all connections taken"
+            )
             found = await answered(client)
             assert len(endpoint.requests) == most
             for task in first:

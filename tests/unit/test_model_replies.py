@@ -110,7 +110,9 @@ def test_the_refusals_are_those_of_the_contract() -> None:
     assert set(MEND) >= {400, 401, 403, 404, 422}
 
 
-@pytest.mark.parametrize("status", [201, 202, 204, 408, 409, 425, 499, 500, 501, 502, 504, 520, 524, 529, 599])
+@pytest.mark.parametrize(
+    "status", [201, 202, 204, 408, 409, 425, 499, 500, 501, 502, 504, 520, 524, 529, 599]
+)
 def test_everything_else_is_in_doubt(status: int) -> None:
     found = meaning_of(status, {"retry-after": "1"}, completion(), NOW)
     assert isinstance(found, InDoubt)
@@ -125,7 +127,15 @@ def test_only_what_came_before_any_work_gives_money_back(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(None, InDoubt), (200, InDoubt), (500, InDoubt), (504, InDoubt), (429, NotMade), (503, NotMade), (401, NotMade)],
+    [
+        (None, InDoubt),
+        (200, InDoubt),
+        (500, InDoubt),
+        (504, InDoubt),
+        (429, NotMade),
+        (503, NotMade),
+        (401, NotMade),
+    ],
 )
 def test_a_reply_that_broke_off_is_judged_by_its_head(status: int | None, kind: type) -> None:
     assert isinstance(cut(status, {"retry-after": "3"}, NOW, "cut"), kind)

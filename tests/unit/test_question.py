@@ -122,7 +122,12 @@ def test_an_answer_is_kept_as_it_was(text: str, finish: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"{}", b"[]", b'{"text":"x","finish":"stop","model":"","tokens":{"prompt":1,"cached":2,"completion":0}}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"text":"x","finish":"stop","model":"","tokens":{"prompt":1,"cached":2,"completion":0}}',
+    ],
 )
 def test_other_bytes_are_no_answer(data: bytes) -> None:
     with pytest.raises(Broken, match="VM-2105"):
