@@ -32,17 +32,33 @@ def test_half_of_one_is_misconfigured(half: LargeModelSettings) -> None:
         has_large_model(half)
 
 
-def test_the_client_shows_neither_address_nor_key() -> None:
+def test_the_key_is_not_shown() -> None:
     settings = read_settings(
         {
-            "VIGIMESH_LARGE_MODEL__BASE_URL": "https://user:pass-word@models.example/v1",
+            "VIGIMESH_LARGE_MODEL__BASE_URL": URL,
             "VIGIMESH_LARGE_MODEL__NAME": "m",
             "VIGIMESH_LARGE_MODEL__KEY": "sk-secret",
         }
     ).large_model
     shown = f"{large_model(settings, SystemClock())!r} {settings!r}"
     assert "sk-secret" not in shown
-    assert "pass-word" not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("https://user:sk-secret@models.example/v1", ""),
+        ("http://models.example:999999/v1", ""),
+        ("ftp://models.example/v1", ""),
+        ("http://", ""),
+        (URL, "sk-secret-schlüssel"),
+        (URL, "sk-secret\n"),
+    ],
+)
+def test_what_no_request_could_carry_is_refused_without_showing_it(url: str, key: str) -> None:
+    with pytest.raises(Misconfigured, match="VM-1102") as refused:
+        large_model(LargeModelSettings(base_url=url, name="m", key=key), SystemClock())
+    assert "sk-secret" not in str(refused.value)
 
 
 def test_asking_whether_there_is_one_does_not_import_the_client() -> None:

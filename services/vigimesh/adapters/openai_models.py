@@ -21,6 +21,7 @@ import openai
 from vigimesh.adapters.model_replies import MOST_REPLY_BYTES, cut, meaning_of, not_sent
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question, schema_of
+from vigimesh.errors import Misconfigured
 
 #: Seconds to connect, TLS included; a deadline that is shorter holds.
 CONNECT_S = 5.0
@@ -96,7 +97,9 @@ class OpenAIModels:
         """Join to the endpoint whose `/chat/completions` lies under `base_url`; nothing is sent yet.
 
         `headers` go with every request. `limit_field` is the name under which the endpoint takes the bound of an answer.
+        Raises `Misconfigured` VM-1102 for an address or key that no request could carry.
         """
+        _check(base_url, key)
         for name in _TALKERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
@@ -165,10 +168,13 @@ class OpenAIModels:
             reply = await self._client.post("/chat/completions", cast_to=httpx2.Response, body=body)
         except openai.APIStatusError as error:
             return self._meaning(error.response)
-        except openai.APIConnectionError as error:
-            return self._broke_off(progress, f"the connection failed: {type(error.__cause__).__name__}")
         except TooLong:
             return self._broke_off(progress, f"the answer is longer than {MOST_REPLY_BYTES} bytes")
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+            # The name of the kind alone: what an error says may hold an address with its password.
+            return self._broke_off(
+                progress, f"the connection failed: {type(error.__cause__ or error).__name__}"
+            )
         return self._meaning(reply)
 
     def _meaning(self, response: Any) -> Answer | NotMade | InDoubt:
@@ -179,6 +185,27 @@ class OpenAIModels:
         if not progress.written:
             return not_sent(why)
         return cut(progress.status, progress.headers, self._clock.now(), why)
+
+
+def _check(base_url: str, key: str) -> None:
+    """Raise `Misconfigured` for what would fail in each request, with an error that shows it."""
+    try:
+        address = httpx2.URL(base_url)
+        right = address.scheme in {"http", "https"} and bool(address.host) and not address.userinfo
+        right = right and 0 < (address.port or 80) < 65_536
+    except httpx2.InvalidURL:
+        right = False
+    if not right:
+        raise Misconfigured(
+            "VM-1102", what="the address of the large model is no HTTP address, or holds a user",
+            where="VIGIMESH_LARGE_MODEL__BASE_URL",
+            todo="write it such as https://models.example/v1, and the key in VIGIMESH_LARGE_MODEL__KEY",
+        )  # fmt: skip
+    if not (key.isascii() and key.isprintable()):
+        raise Misconfigured(
+            "VM-1102", what="the key of the large model has characters that no HTTP header takes",
+            where="VIGIMESH_LARGE_MODEL__KEY", todo="copy it again",
+        )  # fmt: skip
 
 
 def request_body(question: Question, limit_field: LimitField) -> dict[str, Any]:

@@ -39,6 +39,8 @@ DEFAULT_ANSWER_TOKENS = 1_024
 _BILLED = frozenset({"500", "502", "504"})
 
 Manner = Literal["whole", "cut", "drip", "hang", "close"]
+#: Faults that are a manner of answering.
+_MANNERS: Mapping[str, Manner] = {"cut": "cut", "drip": "drip", "hang": "hang", "close": "close"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,10 +259,7 @@ def _reply(name: str, text: str, usage: dict[str, Any], after_s: float, fault: s
     body = _json(value)
     if fault == "truncated":
         body = body[: len(body) // 2]
-    manner: Manner = "whole"
-    if fault in {"cut", "drip", "hang", "close"}:
-        manner = fault  # type: ignore[assignment]  # narrowed by the line above
-    return Plan(status=200, body=body, after_s=after_s, manner=manner)
+    return Plan(status=200, body=body, after_s=after_s, manner=_MANNERS.get(fault, "whole"))
 
 
 def _json(value: Any) -> bytes:
