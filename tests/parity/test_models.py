@@ -198,5 +198,7 @@ def test_neither_key_nor_text_is_ever_shown(opened: Open, caplog: pytest.LogCapt
     assert KEY not in said
     assert "Jane Roe" not in said
     # What the client's libraries say at lower levels is theirs to change with any release.
-    theirs = [line for line in caplog.records if line.name.partition(".")[0] in {"openai", "httpx2", "httpcore2"}]
+    theirs = [
+        line for line in caplog.records if line.name.partition(".")[0] in {"openai", "httpx2", "httpcore2"}
+    ]
     assert theirs == []

@@ -55,7 +55,7 @@ class _Progress:
             self.written = True
 
 
-#: The call that the current task makes: the client hands nothing through to its hooks.
+#: The call that the current task makes, set anew by each: the client hands nothing through to its hooks.
 _PROGRESS: ContextVar[_Progress] = ContextVar("model_call")
 
 
@@ -136,14 +136,12 @@ class OpenAIModels:
         Cancelled, it closes its connection and lets the cancellation through: the caller's call is then in doubt.
         """
         progress = _Progress()
-        token = _PROGRESS.set(progress)
+        _PROGRESS.set(progress)
         try:
             async with asyncio.timeout(question.deadline_s):
                 return await self._once(question, progress)
         except TimeoutError:
             return self._broke_off(progress, f"no answer within {question.deadline_s:g} s")
-        finally:
-            _PROGRESS.reset(token)
 
     async def close(self) -> None:
         """Close all connections."""
