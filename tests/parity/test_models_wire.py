@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from standins import KEY, STILL, question
+from standins import KEY, SHORT_S, STILL, question, warm_up
 from vigimesh.adapters import openai_models
 from vigimesh.adapters.openai_models import OpenAIModels
 from vigimesh.app.standin.chat import StandIn
@@ -46,6 +46,7 @@ class Raw:
 
 @asynccontextmanager
 async def raw(says: bytes, *, closes: bool = True) -> AsyncIterator[Raw]:
+    await warm_up()
     endpoint = Raw(says, closes)
     server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
     async with server:
@@ -100,12 +101,12 @@ def test_what_is_no_whole_reply_is_in_doubt(says: bytes) -> None:
 @pytest.mark.parametrize("closes", [True, False])
 def test_busy_is_known_from_the_head_alone(closes: bool) -> None:
     head = b"HTTP/1.1 429 X\r\nretry-after: 5\r\ncontent-length: 50\r\n\r\n{"
-    found, _ = asked(head, closes=closes, deadline_s=20 if closes else 0.3)
+    found, _ = asked(head, closes=closes, deadline_s=20 if closes else SHORT_S)
     assert found == NotMade(why="the endpoint answered 429", retry_after_s=5.0)
 
 
 def test_a_head_that_never_ends_is_cut_at_the_deadline() -> None:
-    assert isinstance(asked(b"HTTP/1.1 200 OK\r\nx: ", closes=False, deadline_s=0.3)[0], InDoubt)
+    assert isinstance(asked(b"HTTP/1.1 200 OK\r\nx: ", closes=False, deadline_s=SHORT_S)[0], InDoubt)
 
 
 def test_a_reply_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,5 +167,5 @@ def test_a_connection_that_nobody_takes_up_is_not_made_within_the_deadline() -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(openai_models, "CONNECTIONS", 3)
-        found = asyncio.run(run(3, lambda client: client.ask(question(deadline_s=0.3))))
-    assert found == NotMade(why="no answer within 0.3 s")
+        found = asyncio.run(run(3, lambda client: client.ask(question(deadline_s=SHORT_S))))
+    assert found == NotMade(why="no answer within 1 s")
