@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
 from vigimesh.events.classes import Passage
 from vigimesh.loop.broker import Batch, Part, Record
 
@@ -33,6 +34,23 @@ class Search(Protocol):
 
         Raises `Transient` VM-1501 when the base is away.
         """
+        ...
+
+
+class Models(Protocol):
+    """Puts a question to a large model, once: it never retries, because a retry may be billed again."""
+
+    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+        """Return within `question.deadline_s` seconds how the question ended; raises nothing of its own.
+
+        *Answer*: whole, with the tokens it used. *NotMade*: nothing is owed (429, 503, no connection, a request that was
+        refused). *InDoubt*: it may have been billed (500, 502, 504, time-out, cut, unreadable, without usage). Cancelled,
+        it leaves no connection open, and the call is in doubt as well.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections, in the event loop that asked."""
         ...
 
 
