@@ -6,6 +6,7 @@ local workflow, call = ARGV[2], ARGV[3]
 
 local mine = call_key(gen, workflow, call)
 local held = redis.call('HMGET', mine, 'state', 'reserved', 'case', 'month', 'day', 'minute')
+if held[1] == 'released' then return {'released', call, held[2]} end
 if held[1] ~= 'open' then return {'released', call, '0'} end
 for i, window in ipairs({'case', 'month', 'day', 'minute'}) do
   local key, back = window_key(gen, workflow, window, held[2 + i]), tonumber(held[2])

@@ -136,11 +136,12 @@ class Books:
     def release(self, call_id: str, workflow: str) -> Released:
         """Give an open reservation back."""
         call = self.calls.get((workflow, call_id))
-        if call is None or call.state != "open":
+        if call is None or call.state == "settled":
             return Released(call_id, 0)
-        for window, sums in self._windows(workflow, call):
-            sums.enforced -= units(window, call.reserved)
-        call.state = "released"
+        if call.state == "open":
+            for window, sums in self._windows(workflow, call):
+                sums.enforced -= units(window, call.reserved)
+            call.state = "released"
         return Released(call_id, call.reserved)
 
     def expired(self, at: datetime) -> list[Lapsed]:

@@ -172,7 +172,7 @@ class NotReserved:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The reservation is given back; 0 when none was open."""
+    """The reservation is given back; 0 when none was held, or the call is settled."""
 
     call_id: str
     amount_micro: int
