@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from redis.exceptions import NoScriptError
+
 from valkeys import OwnValkey
 from vigimesh.adapters.memory_budget import Held, MemoryBudget, MemoryStore
 from vigimesh.adapters.redis_budget import RedisBudget
@@ -68,7 +70,10 @@ class TwiceScripts(Scripts):
     __slots__ = ()
 
     async def _send(self, orders: Sequence[Order]) -> list[Any]:
-        await super()._send(orders)
+        first = await super()._send(orders)
+        # Where the server did not know the script, nothing has run yet: it is loaded, and sent twice then.
+        if any(isinstance(reply, NoScriptError) for reply in first):
+            return first
         return await super()._send(orders)
 
 
