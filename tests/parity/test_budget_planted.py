@@ -75,7 +75,7 @@ PLANTED = {
     "forget the epoch": ("common", "held[2] ~= named", "held[2] == nil", "epoch"),
     "forget the server's process": ("common", "held[1] ~= run_id()", "held[1] == nil", "restarted"),
     "forget the calls that wait": ("reserve", "enforced + asked > cap", "recorded + asked > cap", "overspent"),
-    "let a raise lower a cap": ("reserve", "math.max(cap,", "math.min(cap,", "any order"),
+    "let a raise lower a cap": ("reserve", "math.max(tonumber(ARGV[5 + 3 * i]),", "math.min(tonumber(ARGV[5 + 3 * i]),", "any order"),
     "seed again on a late rebuild": ("common", "held[2] == ARGV[1] and held[3]", "held[2] == ''", "rebuild"),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigimesh.domain.budget.money import MAX_MICRO, amount_text, divide_up, is_amount, parse_amount
-from vigimesh.domain.budget.windows import Span, Window, is_moment, name_of, span
+from vigimesh.domain.budget.windows import ASKED, Span, Window, is_moment, names_of, span
 from vigimesh.errors import Refused
 
 SPANS: tuple[Window, ...] = ("minute", "day", "month")
@@ -130,7 +130,10 @@ def test_summer_time_makes_no_day_shorter_or_longer(night: str) -> None:
 
 
 def test_a_case_is_kept_under_its_id_and_is_no_span() -> None:
-    assert name_of("case", at("2026-03-01T00:00:00Z"), "DE-1") == "DE-1"
+    assert names_of(at("2026-03-01T00:59:59+01:00"), "DE-1") == {
+        "case": "DE-1", "month": "2026-02", "day": "2026-02-28", "minute": "2026-02-28T23:59",
+    }  # fmt: skip
+    assert tuple(names_of(at("2026-03-01T00:00:00Z"), "DE-1")) == ASKED
     with pytest.raises(ValueError, match="no span"):
         span("case", at("2026-03-01T00:00:00Z"))
 

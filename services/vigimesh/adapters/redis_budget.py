@@ -16,10 +16,11 @@ from redis.asyncio import Redis
 
 from vigimesh.adapters.redis_scripts import Reply, Scripts, client_of, foreign
 from vigimesh.domain.budget.money import is_amount
-from vigimesh.domain.budget.rule import REMEMBERED, SHOWN, Books, Sums, denial, names_of, rebuilt
+from vigimesh.domain.budget.rule import REMEMBERED, SHOWN, Books, Sums, denial, rebuilt
 from vigimesh.domain.budget.values import (
     MAX_ASKS,
     MAX_LAPSED,
+    MAX_RAISE_DAYS,
     RAISABLE,
     SHUT,
     Ask,
@@ -37,13 +38,13 @@ from vigimesh.domain.budget.values import (
     Standing,
     WindowStanding,
 )
-from vigimesh.domain.budget.windows import ASKED, Window, span
+from vigimesh.domain.budget.windows import ASKED, Window, names_of, span
 from vigimesh.errors import Transient
 
 #: The key of the state, and the tag of all others.
 KEY = "{vigimesh.budget}"
-#: Seconds a window is kept after the last call was reserved in it: more than twice its length, and time for an inquiry.
-#: A case has no end; after so long without a paid call it begins anew.
+#: Seconds a window is kept after the first call was reserved in it: more than twice its length, and time for an inquiry.
+#: A case has no end, and is kept from its last call on; after so long without one it begins anew.
 KEEP_S: Mapping[Window, int] = {
     "minute": 86_400,
     "day": 70 * 86_400,
@@ -52,6 +53,8 @@ KEEP_S: Mapping[Window, int] = {
 }
 #: Seconds a settled or released call is remembered.
 REMEMBER_S = int(REMEMBERED.total_seconds())
+#: Seconds the raises of a workflow are kept after the last one: longer than any may stand, whatever the clocks.
+RAISE_S = (MAX_RAISE_DAYS + 2) * 86_400
 #: Seconds after which a rebuild that was begun is given up: a year of calls is read in minutes.
 BUILD_S = 3_600
 #: Rows of one stage script: about a millisecond, so that nobody waits for it.
@@ -139,11 +142,9 @@ class RedisBudget:
 
     async def raise_cap(self, order: Raise) -> Raised | Shut:
         """Let a cap be higher until a time; see `ports.Budget`."""
-        # A day above what is needed, for clocks that differ.
-        keep_s = int((order.until - order.at).total_seconds()) + 86_400
         word, _, told = await self._scripts.one(
             "raise", self._epoch, order.workflow, order.window, span(order.window, order.at).name,
-            str(order.to_micro), _stamp(order.until), _packed(order), str(keep_s),
+            str(order.to_micro), _stamp(order.until), _packed(order), str(RAISE_S),
         )  # fmt: skip
         if word == "shut":
             return Shut("", SHUT[told])

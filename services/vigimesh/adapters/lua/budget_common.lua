@@ -10,8 +10,11 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- The server process: 40 hexadecimal digits. Searched as plain text, which is several times as quick as a pattern.
 local function run_id()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local told = redis.call('INFO', 'server')
+  local _, at = string.find(told, 'run_id:', 1, true)
+  return string.sub(told, at + 1, at + 40)
 end
 
 -- Returns the generation's prefix, or nil and why the budget is shut. `named` is the epoch the caller knows; empty
@@ -36,13 +39,16 @@ local function open_key(gen, workflow)
   return gen .. 'open:' .. workflow
 end
 
-local function raise_key(gen, workflow, window)
-  return gen .. 'raise:' .. workflow .. ':' .. window
+-- One key for all raises of a workflow, so that a reservation looks once.
+local function raise_key(gen, workflow)
+  return gen .. 'raise:' .. workflow
 end
 
--- A raise of this window that stands at `at`, in micro-units; 0 when none does.
-local function raised(gen, workflow, window, at)
-  local held = redis.call('HMGET', raise_key(gen, workflow, window), 'to', 'until')
-  if held[1] and at < tonumber(held[2]) then return tonumber(held[1]) end
-  return 0
+-- The raises of month and day that stand at `at`, in micro-units; 0 when none does.
+local function raised(gen, workflow, at)
+  local held = redis.call('HMGET', raise_key(gen, workflow), 'month:to', 'month:until', 'day:to', 'day:until')
+  local found = {month = 0, day = 0}
+  if held[1] and at < tonumber(held[2]) then found.month = tonumber(held[1]) end
+  if held[3] and at < tonumber(held[4]) then found.day = tonumber(held[3]) end
+  return found
 end

@@ -7,13 +7,13 @@ for _, one in ipairs(part.sums) do
   local key = window_key(gen, workflow, window, name)
   redis.call('HSET', key, 'enforced', enforced, 'recorded', recorded)
   redis.call('EXPIRE', key, keep_s)
+  redis.call('SADD', gen .. 'workflows', workflow)
 end
 for _, one in ipairs(part.calls) do
   local workflow, call, standing, amount, lease, case, month, day, minute, keep_s = unpack(one)
   local key = call_key(gen, workflow, call)
   redis.call('HSET', key, 'state', standing, 'reserved', amount, 'actual', amount, 'overrun', '0', 'until', lease,
     'case', case, 'month', month, 'day', day, 'minute', minute)
-  redis.call('SADD', gen .. 'workflows', workflow)
   if standing == 'open' then
     redis.call('ZADD', open_key(gen, workflow), lease, call)
   else

@@ -17,11 +17,9 @@ for _, call in ipairs(redis.call('ZRANGE', open_key(gen, workflow), 0, -1)) do
   end
 end
 
-local reply = {'standing', '', epoch}
+local reply, raises = {'standing', '', epoch}, raised(gen, workflow, at)
 for i, window in ipairs(windows) do
   local sums = redis.call('HMGET', window_key(gen, workflow, window, ARGV[3 + i]), 'enforced', 'recorded', 'overrun', 'closed')
-  local cap = 0
-  if window ~= 'minute' then cap = raised(gen, workflow, window, at) end
-  reply[#reply + 1] = {whole(cap), sums[2] or '0', whole(open[window]), sums[1] or '0', sums[3] or '0', sums[4] or '0'}
+  reply[#reply + 1] = {whole(raises[window] or 0), sums[2] or '0', whole(open[window]), sums[1] or '0', sums[3] or '0', sums[4] or '0'}
 end
 return reply

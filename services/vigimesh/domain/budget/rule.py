@@ -25,7 +25,7 @@ from vigimesh.domain.budget.values import (
     Standing,
     WindowStanding,
 )
-from vigimesh.domain.budget.windows import ASKED, Window, name_of, span
+from vigimesh.domain.budget.windows import ASKED, Window, names_of, span
 
 #: Windows shown for a workflow; a case is shown by its own account.
 SHOWN: tuple[Window, ...] = ("minute", "day", "month")
@@ -158,7 +158,7 @@ class Books:
         known = self.raises.get(key)
         if known is None or known.order != order:
             known = self.raises[key] = Raised(order, None if known is None else known.order)
-            sums = self.sums.get((order.workflow, order.window, name_of(order.window, order.at, "")))
+            sums = self.sums.get((order.workflow, order.window, span(order.window, order.at).name))
             if sums is not None:
                 sums.closed = False
         return known
@@ -174,7 +174,7 @@ class Books:
         """Return how the windows of `at` stand; `open` is summed anew over the open reservations."""
         rows = []
         for window in SHOWN:
-            name = name_of(window, at, "")
+            name = span(window, at).name
             sums = self.sums.get((workflow, window, name), Sums())
             held = sum(
                 units(window, call.reserved)
@@ -191,11 +191,6 @@ class Books:
         """Return the windows of a call that are still kept; one that ended long ago is not made again."""
         found = ((window, self.sums.get((workflow, window, name))) for window, name in call.names.items())
         return [(window, sums) for window, sums in found if sums is not None]
-
-
-def names_of(at: datetime, case_id: str) -> dict[Window, str]:
-    """Return the windows that a call asked for at `at` counts in, for ever."""
-    return {window: name_of(window, at, case_id) for window in ASKED}
 
 
 def rebuilt(rows: Iterable[Booked]) -> Books:
