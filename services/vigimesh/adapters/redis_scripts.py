@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Unreachable
@@ -23,6 +23,9 @@ ANSWER_S = 2.0
 CONNECT_S = 2.0
 #: Times an operation is sent again whose answer was lost: once, since a restart closes every connection.
 RETRIES = 1
+
+#: Connections of one process: at a millisecond an answer they carry thousands of calls a second; more only cost memory.
+CONNECTIONS = 16
 
 #: A script and what it is given.
 Order = tuple[str, Sequence[str]]
@@ -45,10 +48,14 @@ def sha(name: str) -> str:
 
 def client_of(url: str) -> Redis:
     """Return a client that gives up after `ANSWER_S`; closed by its owner."""
-    return Redis.from_url(
+    # Without introducing itself and in the older protocol a connection costs a seventh (3.3 ms and 0.5 ms measured):
+    # the client reads its own package's metadata anew for each.
+    pool = BlockingConnectionPool.from_url(
         url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S,
         retry=Retry(ExponentialBackoff(cap=0.05, base=0.005), RETRIES), retry_on_error=[Unreachable, TooSlow],
+        max_connections=CONNECTIONS, timeout=ANSWER_S, protocol=2, driver_info=None,
     )  # fmt: skip
+    return Redis.from_pool(pool)
 
 
 class Scripts:
