@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
+from vigimesh.domain.budget.values import (
+    Ask,
+    Booked,
+    Caps,
+    Denied,
+    Lapsed,
+    NotReserved,
+    Raise,
+    Raised,
+    Released,
+    Reserved,
+    Settled,
+    Shut,
+    Standing,
+)
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
 from vigimesh.events.classes import Passage
 from vigimesh.loop.broker import Batch, Part, Record
@@ -95,4 +111,60 @@ class ParkedTopic(Protocol):
 
     async def close(self) -> None:
         """Leave the group."""
+        ...
+
+
+class Budget(Protocol):
+    """Reserves the worst case of a paid call, settles what it cost, releases what was not made; micro-units, per workflow.
+
+    Every operation is atomic and idempotent by call id, so that it may be sent again when its answer was lost. `Shut` is
+    the answer until the store is known to hold what the journal does: its epoch is the one named by `adopt` or `rebuild`,
+    and the store's process is the one it was built in.
+    """
+
+    def adopt(self, epoch: str) -> None:
+        """Name the journal's epoch, as this process knows it, in every call from now on; without one all is shut."""
+        ...
+
+    async def reserve(self, asks: Sequence[Ask]) -> Sequence[Reserved | Denied | Shut]:
+        """Answer each ask, in their order and in one round trip; each is decided by itself.
+
+        Raises `ValueError` for more asks than fit one round trip.
+        """
+        ...
+
+    async def settle(self, call_id: str, workflow: str, actual_micro: int) -> Settled | NotReserved | Shut:
+        """Trim the reservation of a call to what it cost, in the windows it was reserved in.
+
+        The first amount stands. Raises `ValueError` for an amount that is none.
+        """
+        ...
+
+    async def release(self, call_id: str, workflow: str) -> Released | Shut:
+        """Give the reservation of a call back that was not made."""
+        ...
+
+    async def standing(self, workflow: str, caps: Caps, at: datetime) -> Standing | Shut:
+        """Return how the minute, day and month of `at` stand. Raises `Transient` VM-1910 when the store is away."""
+        ...
+
+    async def raise_cap(self, order: Raise) -> Raised | Shut:
+        """Let a cap be higher until a time. A rebuild forgets it. Raises `Transient` VM-1910 when the store is away."""
+        ...
+
+    async def expired(self, at: datetime) -> Sequence[Lapsed] | Shut:
+        """Return reservations whose lease has run out, a bounded number at once; they stay held until settled or released.
+
+        Raises `Transient` VM-1910 when the store is away.
+        """
+        ...
+
+    async def rebuild(self, epoch: str, rows: Iterable[Booked]) -> None:
+        """Put in force what the journal's rows say, all at once, and adopt the epoch.
+
+        Where this epoch is in force in this process of the store already nothing changes, so that many may do it. Each
+        rebuild needs a new epoch, and the rows read after it was claimed: with an old one a call may begin that was
+        reserved in what was lost. Raises `Transient` VM-1910 when the store is away, VM-1912 when others keep
+        rebuilding with other epochs.
+        """
         ...

@@ -18,6 +18,7 @@ LAZY: dict[str, tuple[str, str]] = {
     ),
     "schemas": ("vigimesh.app.contract_cli:schemas_app", "Schemas of the events: register, check."),
     "cards": ("vigimesh.app.cards_cli:app", "Workflow cards: check, show."),
+    "budget": ("vigimesh.app.budget_cli:app", "What each workflow may still spend: show, raise."),
     "case": ("vigimesh.app.case_cli:app", "What became of a case: list, show, trace."),
     "deadletter": (
         "vigimesh.app.deadletter_cli:app",
