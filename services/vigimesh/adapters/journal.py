@@ -14,7 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 from vigimesh.adapters.journal_turns import Turns
-from vigimesh.adapters.postgres_link import Link, Row
+from vigimesh.adapters.postgres_link import PAUSES_S, Link, Row
 from vigimesh.adapters.postgres_schema import blocks
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.calls import (
@@ -71,10 +71,10 @@ class PgJournal(Turns):
 
     def __init__(
         self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh journal",
-        rebuild_s: float = REBUILD_S,
+        rebuild_s: float = REBUILD_S, pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:  # fmt: skip
         """Open nothing yet; `clock` is for waits only, the times in the journal are the server's or the caller's."""
-        self._link = Link(uri, application_name, clock or SystemClock())
+        self._link = Link(uri, application_name, clock or SystemClock(), pauses_s)
         self._sql = blocks("calls.sql")
         self._rebuild_s = rebuild_s
         self._tokens: OrderedDict[str, str] = OrderedDict()
@@ -236,7 +236,7 @@ class PgJournal(Turns):
         """Let paid calls begin under an epoch whose budget is rebuilt; see `ports.Journal`."""
         if await self._link.ask(self._sql["open_epoch"], {"epoch": epoch}):
             return Kept(call_id="", state=epoch)
-        return Overtaken(call_id="", state=await self.epoch())
+        return Overtaken(call_id="", state="another epoch was claimed")
 
     async def calls(self, state: str | None = None) -> Sequence[Line]:
         """Return the oldest calls in a state, or in any, at most `MAX_LINES`; see `ports.Journal`."""

@@ -252,7 +252,7 @@ class MemoryJournal(Turns):
         """Let paid calls begin under an epoch whose budget is rebuilt; see `ports.Journal`."""
         await asyncio.sleep(0)
         if self._calls.epoch.name != epoch:
-            return Overtaken(call_id="", state=await self.epoch())
+            return Overtaken(call_id="", state="another epoch was claimed")
         self._calls.epoch.is_open = True
         return Kept(call_id="", state=epoch)
 

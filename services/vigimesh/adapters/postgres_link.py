@@ -30,23 +30,26 @@ Row = Mapping[str, Any]
 class Link:
     """Lends connections to one event loop; at most `MAX_CONNECTIONS` are open."""
 
-    def __init__(self, uri: str, application_name: str, clock: Clock) -> None:
-        """Nothing is opened before the first statement."""
+    def __init__(
+        self, uri: str, application_name: str, clock: Clock, pauses_s: tuple[float, ...] = PAUSES_S
+    ) -> None:
+        """Nothing is opened before the first statement; `pauses_s` stand between the tries of one."""
         self._uri = uri
         self._settings = connection_settings(application_name)
         self._clock = clock
+        self._pauses_s = pauses_s
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[psycopg.AsyncConnection[DictRow]] = []
 
     async def ask(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
-        """Return the rows of a statement that may safely be asked again, asking it up to three times.
+        """Return the rows of a statement that may safely be asked again, asking it again after each pause.
 
         Raises `Transient` VM-1501 when the server does not answer within `PATIENCE_S`, `Misconfigured` VM-1506 for a right
         that the user lacks. Then nobody knows whether it was done.
         """
         deadline = Deadline.after(self._clock, PATIENCE_S)
         with named_errors():
-            for pause_s in PAUSES_S:
+            for pause_s in self._pauses_s:
                 try:
                     return await self._ask(statement, parameters, deadline)
                 except (psycopg.OperationalError, psycopg.InterfaceError):

@@ -1,0 +1,398 @@
+"""One suite on the call journal in memory and in PostgreSQL: paid once, answered before use, in doubt rather than forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from journals import NOW, USAGE, Bench, MemoryBench, PgBench, begun, call_of, database, opened, processes
+from vigimesh.clock import Deadline, SystemClock
+from vigimesh.domain.budget.calls import (
+    MAX_ANSWER_BYTES,
+    Answered,
+    Begun,
+    Booked,
+    Busy,
+    ByDigest,
+    Claimed,
+    Current,
+    InDoubt,
+    Kept,
+    Overtaken,
+    Rebuilding,
+    Shut,
+    Tokens,
+)
+from vigimesh.errors import Refused
+from vigimesh.ports import Journal
+
+
+@pytest.fixture(scope="module")
+def uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    with database(request.getfixturevalue("stack").urls.postgres, "journal_parity") as made:
+        yield made
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        return MemoryBench()
+    made = PgBench(request.getfixturevalue("uri"))
+    made.empty()
+    return made
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 60))
+
+
+def test_a_call_is_paid_once_and_its_answer_given_again(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = call_of("a", epoch)
+            found = await one.begin(call)
+            assert isinstance(found, Begun)
+            assert found.until > NOW
+            assert await one.answer(call.call_id, b"yes\0", 700, USAGE) == Kept(
+                call_id=call.call_id, state="answered"
+            )
+            same = Answered(call_id=call.call_id, answer=b"yes\0", cost_micro=700, usage=USAGE)
+            assert await one.begin(call) == same
+            assert await other.begin(call) == same
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "2"}, {"step": "again"}, {"pass_number": 2}, {"prompt_digest": "e" * 64}, {"case_id": "b"}],
+)
+def test_another_version_step_pass_prompt_or_case_is_another_call(
+    bench: Bench, change: dict[str, Any]
+) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            await begun(one, call_of("a", epoch))
+            await begun(other, call_of("a", epoch, **change))
+
+    run(story())
+
+
+def test_of_many_at_once_one_begins_and_the_others_are_given_its_answer(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench, 4) as (epoch, journals):
+            call = call_of("a", epoch)
+            made = 0
+
+            async def worker(journal: Journal) -> Any:
+                nonlocal made
+                found = await journal.begin_in_turn(call, Deadline.after(SystemClock(), 20))
+                if isinstance(found, Begun):
+                    made += 1
+                    await asyncio.sleep(0)
+                    await journal.answer(call.call_id, b"yes", 700, USAGE)
+                    return b"yes"
+                assert isinstance(found, Answered)
+                return found.answer
+
+            assert await asyncio.gather(*(worker(one) for one in journals * 4)) == [b"yes"] * 16
+            assert made == 1
+
+    run(story())
+
+
+def test_who_waits_for_a_call_waits_until_a_deadline(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = await begun(one, call_of("a", epoch))
+            found = await other.begin(call)
+            assert isinstance(found, Busy)
+            assert found.until > NOW
+            assert await other.begin_in_turn(call, Deadline.after(SystemClock(), 0.05)) == found
+            assert isinstance(await one.begin(call), Busy), "a second task of the same process waits, too"
+
+    run(story())
+
+
+def test_what_was_not_made_may_begin_again_and_costs_nothing(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = await begun(one, call_of("a", epoch))
+            assert await one.not_made(call.call_id, "429") == Kept(call_id=call.call_id, state="not_made")
+            assert list(await one.booked()) == []
+            await begun(other, call_of("a", epoch, worst_micro=2_000))
+            assert [b.amount_micro for b in await one.booked()] == [2_000]
+            # What the first says again comes too late to say anything about the second's.
+            assert await one.not_made(call.call_id, "429") == Overtaken(call_id=call.call_id, state="begun")
+            assert isinstance(await one.begin(call), Busy)
+
+    run(story())
+
+
+def test_a_dead_owners_call_is_in_doubt_and_counted_and_never_made_again(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = await begun(one, call_of("a", epoch))
+            bench.let_pass(61)
+            assert [(b.state, b.amount_micro) for b in await other.booked()] == [("in_doubt", 1_000)]
+            assert [line.call_id for line in await other.calls("in_doubt")] == [call.call_id]
+            found = await other.begin(call)
+            assert isinstance(found, InDoubt)
+            assert found.counted_micro == 1_000
+            assert "lease" in found.why
+            assert await other.begin(call) == found
+            assert await one.begin(call) == found
+
+    run(story())
+
+
+def test_an_answer_that_is_lost_counts_as_the_worst_case_until_the_truth_comes(bench: Bench) -> None:
+    # litellm #37558, #13245
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            for name, cost in (("a", 300), ("b", None), ("c", 5_000)):
+                call = await begun(one, call_of(name, epoch))
+                await one.in_doubt(call.call_id, "cut in mid-answer")
+                assert (await other.booked_of([call.call_id]))[call.call_id].amount_micro == 1_000
+                assert await other.begin(call) == InDoubt(
+                    call_id=call.call_id, why="cut in mid-answer", counted_micro=1_000
+                )
+                for _ in range(2):  # said twice, it counts once
+                    told = await other.resolve(call.call_id, cost, "invoice 17")
+                    assert (told.before_micro, told.after_micro) == (1_000, cost or 0)
+                with pytest.raises(Refused, match="VM-2003"):
+                    await other.resolve(call.call_id, 17, "another story")
+            assert [(b.case_id, b.state, b.amount_micro) for b in await one.booked()] == [
+                ("a", "settled", 300),
+                ("c", "settled", 5_000),
+            ]
+            assert isinstance(await other.begin(call_of("a", epoch)), InDoubt), "made: not again in this pass"
+            assert isinstance(await other.begin(call_of("b", epoch)), Begun), "not made: it may begin"
+
+    run(story())
+
+
+def test_a_late_answer_is_the_truth(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = await begun(one, call_of("a", epoch))
+            bench.let_pass(61)
+            assert isinstance(await other.begin(call), InDoubt)
+            assert isinstance(await one.answer(call.call_id, b"late", 400, USAGE), Kept)
+            assert [(b.state, b.amount_micro) for b in await other.booked()] == [("settled", 400)]
+            assert isinstance(await other.begin(call), Answered)
+
+    run(story())
+
+
+def test_the_first_answer_stays_and_nobody_else_can_give_one(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = await begun(one, call_of("a", epoch))
+            assert await other.answer(call.call_id, b"x", 1, USAGE) == Overtaken(
+                call_id=call.call_id, state="begun"
+            )
+            assert await other.in_doubt("unknown", "x") == Overtaken(call_id="unknown", state="")
+            assert isinstance(await one.answer(call.call_id, b"yes", 700, USAGE), Kept)
+            assert isinstance(await one.answer(call.call_id, b"no", 900, USAGE), Kept)
+            for end in (one.not_made, one.in_doubt):
+                assert await end(call.call_id, "x") == Overtaken(call_id=call.call_id, state="answered")
+            found = await other.begin(call)
+            assert isinstance(found, Answered)
+            assert (found.answer, found.cost_micro) == (b"yes", 700)
+
+    run(story())
+
+
+def test_a_large_answer_goes_by_reference(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            small, large = [await begun(one, call_of(name, epoch)) for name in "ab"]
+            with pytest.raises(Refused, match="VM-2001"):
+                await one.answer(large.call_id, b"x" * (MAX_ANSWER_BYTES + 1), 1, USAGE)
+            await one.answer(small.call_id, b"x" * MAX_ANSWER_BYTES, 1, USAGE)
+            await one.answer(large.call_id, ByDigest(digest="f" * 64), 1, USAGE)
+            for call, answer in ((small, b"x" * MAX_ANSWER_BYTES), (large, ByDigest(digest="f" * 64))):
+                found = await other.begin(call)
+                assert isinstance(found, Answered)
+                assert found.answer == answer
+
+    run(story())
+
+
+def test_nothing_begins_outside_the_current_epoch_and_answers_that_are_there_are_given(bench: Bench) -> None:
+    async def story() -> None:
+        try:
+            one = bench.process()
+            assert await one.epoch() == ""
+            assert isinstance(await one.begin(call_of("a", "")), Shut)
+            old = await opened(one)
+            answered, under_way = [await begun(one, call_of(name, old)) for name in "ab"]
+            await one.answer(answered.call_id, b"yes", 700, USAGE)
+            await one.epoch()
+            claimed = await one.claim_epoch("run")
+            assert isinstance(claimed, Claimed)
+            assert claimed.epoch > old
+            for epoch in (old, claimed.epoch):
+                assert isinstance(await one.begin(call_of("c", epoch)), Shut), (
+                    "nothing begins before it is open"
+                )
+            assert isinstance(await one.begin(answered), Answered)
+            await one.answer(under_way.call_id, b"yes", 600, USAGE)  # what is paid is paid
+            await one.open_epoch(claimed.epoch)
+            assert isinstance(await one.begin(call_of("c", old)), Shut)
+            await begun(one, call_of("c", claimed.epoch))
+            assert sum(b.amount_micro for b in await one.booked()) == 2_300
+        finally:
+            await bench.close()
+
+    run(story())
+
+
+def test_of_eight_processes_one_rebuilds_and_the_others_wait_for_it(bench: Bench) -> None:
+    async def story() -> None:
+        try:
+            journals = [bench.process() for _ in range(8)]
+            rebuilt = []
+
+            async def start(journal: Journal) -> str:
+                if epoch := await journal.epoch():
+                    return epoch
+                claimed = await journal.claim_epoch("run")
+                if isinstance(claimed, Claimed):
+                    rebuilt.append(list(await journal.booked()))
+                    assert isinstance(await journal.open_epoch(claimed.epoch), Kept)
+                return await journal.opened_epoch(Deadline.after(SystemClock(), 20))
+
+            assert len({await epoch for epoch in asyncio.as_completed([start(one) for one in journals])}) == 1
+            assert len(rebuilt) == 1
+        finally:
+            await bench.close()
+
+    run(story())
+
+
+def test_a_rebuild_whose_owner_died_is_taken_over_and_waiting_has_a_deadline(bench: Bench) -> None:
+    async def story() -> None:
+        try:
+            dead, next_one = bench.process(), bench.process()
+            claimed = await dead.claim_epoch("run")
+            assert isinstance(claimed, Claimed)
+            found = await next_one.claim_epoch("run")
+            assert found == Rebuilding(epoch=claimed.epoch, until=claimed.until)
+            assert await next_one.opened_epoch(Deadline.after(SystemClock(), 0.05)) == ""
+            bench.let_pass(31)
+            taken = await next_one.claim_epoch("run")
+            assert isinstance(taken, Claimed)
+            assert isinstance(await dead.open_epoch(claimed.epoch), Overtaken)
+            assert await next_one.epoch() == ""
+            await next_one.open_epoch(taken.epoch)
+            assert isinstance(await dead.claim_epoch("older run"), Current), "it has not looked since"
+            assert await dead.epoch() == taken.epoch
+        finally:
+            await bench.close()
+
+    run(story())
+
+
+def test_a_journal_restored_from_an_old_copy_is_refused(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            await begun(one, call_of("a", epoch))
+            put_back = bench.copy()
+            late = await begun(one, call_of("b", epoch, at=NOW + timedelta(seconds=5)))
+            await one.answer(late.call_id, b"yes", 700, USAGE)
+            assert await one.newest_seen() == late.at
+            put_back()
+            # Who has begun the call knows that it is gone; who has not learns it from `usage`.
+            assert isinstance(await one.begin(late), Shut), "it would be paid twice"
+            assert await one.epoch() == ""
+            assert isinstance(await one.claim_epoch("run"), Shut)
+            assert await other.epoch(NOW) == epoch
+            assert await other.epoch(late.at) == ""
+            assert isinstance(await other.begin(late), Shut)
+            assert isinstance(await other.claim_epoch("run"), Shut)
+
+    run(story())
+
+
+def test_booked_is_what_the_windows_still_open_must_hold(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, _)):
+            for name in ("gone", "case"):
+                call = await begun(one, call_of(name, epoch))
+                await one.answer(call.call_id, b"", 10, USAGE)
+            bench.date_back(100)  # another month, and older than a case's window
+            new = [
+                await begun(one, call_of("case", epoch, step="2")),
+                await begun(one, call_of("d", epoch, workflow="signal", worst_micro=7)),
+                await begun(one, call_of("e", epoch)),
+                await begun(one, call_of("f", epoch)),
+            ]
+            await one.answer(new[0].call_id, b"", 1_200, USAGE)  # an overrun counts as what it was
+            await one.not_made(new[2].call_id, "503")
+            await one.in_doubt(new[3].call_id, "500")
+            booked = list(await one.booked())
+            assert booked[0].at < NOW - timedelta(days=99)
+            assert [(b.case_id, b.state, b.amount_micro) for b in booked] == [
+                ("case", "settled", 10), ("case", "settled", 1_200), ("d", "open", 7), ("f", "in_doubt", 1_000),
+            ]  # fmt: skip
+            assert booked[2] == Booked(
+                call_id=new[1].call_id, workflow="signal", case_id="d", at=NOW, amount_micro=7, state="open"
+            )
+            assert await one.booked_of([new[2].call_id, "unknown"]) == {}
+
+    run(story())
+
+
+def test_the_listing_shows_what_each_call_counts_for(bench: Bench) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, _)):
+            a, b = [await begun(one, call_of(name, epoch)) for name in "ab"]
+            await one.answer(a.call_id, b"", 10, USAGE)
+            await one.in_doubt(b.call_id, "x" * 900)
+            lines = await one.calls()
+            assert [(line.case_id, line.state, line.counted_micro) for line in lines] == [
+                ("a", "answered", 10),
+                ("b", "in_doubt", 1_000),
+            ]
+            assert len(lines[1].why) == 500
+            assert list(await one.calls("answered")) == [lines[0]]
+            assert list(await one.calls("in_doubt")) == [lines[1]]
+            assert list(await one.calls("begun")) == []
+            with pytest.raises(ValueError, match="no state"):
+                await one.calls("doubtful")
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("cost", "reason", "code"), [(1, " ", "VM-2005"), (-1, "invoice", "VM-2005"), (1, "invoice", "VM-2003")]
+)
+def test_a_resolution_says_what_it_lacks(bench: Bench, cost: int, reason: str, code: str) -> None:
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, _)):
+            call = await begun(one, call_of("a", epoch))
+            with pytest.raises(Refused, match=code):
+                await one.resolve(call.call_id, cost, reason)
+            with pytest.raises(Refused, match="VM-2002"):
+                await one.resolve("0" * 32, 1, "invoice")
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    "change", [{"worst_micro": -1}, {"at": NOW.replace(tzinfo=None)}, {"lease_s": 0}, {"lease_s": 1e9}]
+)
+def test_a_call_that_is_none_is_refused_before_it_is_made(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="a call needs"):
+        call_of("a", "e", **change)
+
+
+def test_usage_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="no usage"):
+        Tokens(prompt=1, cached=2, completion=0)
