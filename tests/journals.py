@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import psycopg
+import pytest
 
 from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.memory_journal import MemoryCalls, MemoryJournal
 from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.calls import Begun, Claimed, PaidCall, Tokens
 from vigimesh.events.ids import call_id
 from vigimesh.ports import Journal
 
+#: What a suite is run on.
+BENCHES = ("memory", pytest.param("postgres", marks=pytest.mark.real))
 USAGE = Tokens(prompt=100, cached=40, completion=20)
 #: A moment of this month for calls: what a journal counts depends on the server's time of day.
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -166,6 +169,20 @@ def database(server: str, name: str) -> Iterator[str]:
         own.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def bench_of(request: pytest.FixtureRequest) -> Bench:
+    """Return the bench that a fixture over `BENCHES` asks for; PostgreSQL's is the module's fixture `uri`, emptied."""
+    if request.param == "memory":
+        return MemoryBench()
+    made = PgBench(request.getfixturevalue("uri"))
+    made.empty()
+    return made
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    """Run a story, for a minute at most."""
+    asyncio.run(asyncio.wait_for(story, 60))
+
+
 async def opened(journal: Journal, run_id: str = "run") -> str:
     """Claim and open an epoch; return it."""
     await journal.epoch()
@@ -191,7 +208,3 @@ async def begun(journal: Journal, call: PaidCall) -> PaidCall:
     found = await journal.begin(call)
     assert isinstance(found, Begun), found
     return call
-
-
-def now() -> datetime:
-    return SystemClock().now()

@@ -145,7 +145,7 @@ class Journal(Protocol):
     async def booked(self) -> Sequence[Booked]:
         """Return every call that counts in a window still open, oldest beginning first: what the budget is rebuilt from.
 
-        A month is open until it ends (UTC), a case until 90 days after its last call. Calls that were not made are left out.
+        A month is open until it ends (UTC), a case until 400 days after its last call. Calls that were not made are left out.
         """
         ...
 

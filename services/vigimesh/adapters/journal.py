@@ -242,10 +242,9 @@ class PgJournal(Turns):
         """Return the oldest calls in a state, or in any, at most `MAX_LINES`; see `ports.Journal`."""
         if state is not None and state not in STATES:
             raise ValueError(f"no state {state!r}")
-        return [
-            _line(row)
-            for row in await self._link.ask(self._sql["calls"], {"state": state, "most": MAX_LINES})
-        ]
+        block = "calls" if state in (None, ANSWERED) else "unanswered_calls"
+        rows = await self._link.ask(self._sql[block], {"state": state, "most": MAX_LINES})
+        return [_line(row) for row in rows]
 
     async def resolve(self, call_id: str, cost_micro: int | None, reason: str) -> Resolved:
         """Write down the truth about a call in doubt; see `ports.Journal`."""

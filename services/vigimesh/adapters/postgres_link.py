@@ -23,6 +23,9 @@ MAX_CONNECTIONS = 4
 PAUSES_S = (0.0, 0.2)
 #: Seconds for one statement with all its tries: well within the lease of a call.
 PATIENCE_S = 15.0
+#: One plan for all values, by index: planning anew takes longer than the statement, and a plan made while the table was
+#: empty must not read all of it later.
+PLANS = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 
 Row = Mapping[str, Any]
 
@@ -36,6 +39,7 @@ class Link:
         """Nothing is opened before the first statement; `pauses_s` stand between the tries of one."""
         self._uri = uri
         self._settings = connection_settings(application_name)
+        self._settings["options"] += PLANS
         self._clock = clock
         self._pauses_s = pauses_s
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)

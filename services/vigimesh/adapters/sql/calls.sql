@@ -125,14 +125,23 @@ UPDATE journal.epoch SET opened_at = coalesce(opened_at, now()) WHERE epoch = %(
 SELECT max(at) FROM journal.call;
 
 -- name: calls
+SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at,
+    state = 'begun' AND lease_until <= now() AS is_lapsed,
+    CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
+FROM journal.call
+WHERE %(state)s::text IS NULL OR state = %(state)s
+ORDER BY number
+LIMIT %(most)s;
+
+-- name: unanswered_calls
 SELECT * FROM (
     SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at, number,
         state = 'begun' AND lease_until <= now() AS is_lapsed,
         CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
     FROM journal.call
-    WHERE %(state)s::text IS NULL OR %(state)s = 'answered' OR state <> 'answered'
+    WHERE state <> 'answered' AND worst_micro >= 0
 ) AS c
-WHERE %(state)s::text IS NULL OR c.state = %(state)s
+WHERE c.state = %(state)s
 ORDER BY c.number
 LIMIT %(most)s;
 

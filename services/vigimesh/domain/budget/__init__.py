@@ -1,1 +1,1 @@
-"""Money: what a paid call is, what it may cost, and what is left."""
+"""Money: amounts, prices, windows, and the rule that reserves the worst case and settles the actual. Pure."""

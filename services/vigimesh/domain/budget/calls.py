@@ -17,8 +17,8 @@ from vigimesh.events.ids import call_id
 MAX_ANSWER_BYTES = 65_536
 #: Seconds a begun call is left to its owner: the longest call (10 minutes is what model endpoints allow) is given its own.
 LEASE_S = 120.0
-#: Days after its last call for which a case's own window stays open: the follow-ups of a case come within weeks.
-CASE_DAYS = 90
+#: Days after its last call for which a case's own window stays open: as long as the budget keeps it (`adapters.redis_budget`).
+CASE_DAYS = 400
 #: Longest reason or cause that is kept, in characters.
 MAX_WHY = 500
 
