@@ -172,8 +172,8 @@ class Journal(Protocol):
     async def claim_epoch(self, run_id: str) -> Claimed | Rebuilding | Current | Shut:
         """Take the rebuild of the budget for a run of its server; of many processes at once one gets `Claimed`.
 
-        Read `epoch` first, then the server's `run_id`, then claim: a claim holds only if the epoch is still the one that was
-        read. From the claim on nothing begins until `open_epoch`. The same `run_id` may be claimed again, when the server was
+        Read `epoch` first, then the server's `run_id`, then claim: a claim holds only if the epoch is still as it was read, and
+        `Current` says that somebody has opened one since. From the claim on nothing begins until `open_epoch`. The same `run_id` may be claimed again, when the server was
         emptied. `Shut` when the journal itself is an old copy.
         """
         ...
@@ -192,4 +192,8 @@ class Journal(Protocol):
         The same again changes nothing. Raises `Refused`: VM-2002 for an unknown id, VM-2003 when the call is not in doubt,
         VM-2005 without a reason or with a negative cost. The budget must be told: settle, or release.
         """
+        ...
+
+    async def close(self) -> None:
+        """Let what was cancelled be given back, then leave the server."""
         ...

@@ -304,3 +304,28 @@ def test_a_call_that_is_none_is_refused_before_it_is_made(change: dict[str, Any]
 def test_usage_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="no usage"):
         Tokens(prompt=1, cached=2, completion=0)
+
+
+def test_a_beginning_that_is_cancelled_at_any_moment_holds_nothing(bench: Bench) -> None:
+    # litellm #30519
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            calls = [call_of(f"{turns}", epoch) for turns in range(0, 240, 3)]
+            cancelled = 0
+            for turns, call in enumerate(calls):
+                beginning = asyncio.ensure_future(one.begin(call))
+                for _ in range(3 * turns):
+                    await asyncio.sleep(0)
+                if not beginning.cancel():
+                    await one.not_made(call.call_id, "in time")
+                    continue
+                cancelled += 1
+                with pytest.raises(asyncio.CancelledError):
+                    await beginning
+            await one.close()
+            assert cancelled > 0
+            assert list(await other.booked()) == []
+            for call in calls:
+                assert isinstance(await other.begin(call), Begun)
+
+    run(story())

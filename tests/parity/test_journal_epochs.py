@@ -119,3 +119,24 @@ def test_a_journal_restored_from_an_old_copy_is_refused(bench: Bench) -> None:
             assert isinstance(await other.claim_epoch("run"), Shut)
 
     run(story())
+
+
+def test_an_epoch_that_was_opened_since_one_looked_is_not_claimed_again(bench: Bench) -> None:
+    async def story() -> None:
+        try:
+            one, other, new = (bench.process() for _ in range(3))
+            claimed = await one.claim_epoch("run")
+            assert isinstance(claimed, Claimed)
+            assert await other.epoch() == ""
+            await one.open_epoch(claimed.epoch)
+            assert await other.claim_epoch("run") == Current(epoch=claimed.epoch)
+            assert await new.claim_epoch("run") == Current(epoch=claimed.epoch), "it has looked at none"
+            # The server was emptied: its run is the same, the epoch must be another.
+            assert await other.epoch() == claimed.epoch
+            again = await other.claim_epoch("run")
+            assert isinstance(again, Claimed)
+            assert again.epoch > claimed.epoch
+        finally:
+            await bench.close()
+
+    run(story())

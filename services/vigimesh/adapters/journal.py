@@ -80,7 +80,8 @@ class PgJournal(Turns):
         self._tokens: OrderedDict[str, str] = OrderedDict()
         self._seen = 0
         self._usage_at: datetime | None = None
-        self._epoch_number: int | None = None
+        #: Number of the epoch that was looked at last, and whether it was open.
+        self._epoch_seen: tuple[int, bool] | None = None
         self._giving_back: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
@@ -203,20 +204,16 @@ class PgJournal(Turns):
         """Return the epoch under which paid calls may begin, or nothing; see `ports.Journal`."""
         if usage_at is not None:
             self._usage_at = max(usage_at, self._usage_at or usage_at)
-        (row,) = await self._link.ask(self._sql["epoch"], self._newest())
-        self._epoch_number = row["number"]
+        row = await self._look_at_epoch()
+        self._epoch_seen = row["number"], row["is_open"]
         return str(row["epoch"]) if row["is_open"] and row["is_new"] else ""
 
     async def claim_epoch(self, run_id: str) -> Claimed | Rebuilding | Current | Shut:
         """Take the rebuild for a run of the budget's server, unless somebody has; see `ports.Journal`."""
-        if self._epoch_number is None:
-            await self.epoch()
+        number, saw_open = self._epoch_seen or ((await self._look_at_epoch())["number"], False)
         said = {
-            "run_id": run_id,
-            "owner": uuid4().hex,
-            "number": self._epoch_number,
-            "lease_s": self._rebuild_s,
-        }
+            "run_id": run_id, "owner": uuid4().hex, "number": number, "saw_open": saw_open, "lease_s": self._rebuild_s,
+        }  # fmt: skip
         for _ in range(RACES):
             (row,) = await self._link.ask(self._sql["claim_epoch"], said | self._newest())
             if row["number"] is not None:
@@ -225,7 +222,7 @@ class PgJournal(Turns):
                 return Claimed(epoch=row["old_epoch"], until=_utc(row["old_until"]))
             if not row["is_new"]:
                 return Shut(call_id="", why=OLD)
-            if row["old_number"] == self._epoch_number and (row["is_open"] or row["is_lapsed"]):
+            if row["old_number"] == number and (saw_open if row["is_open"] else row["is_lapsed"]):
                 continue  # somebody claimed while the statement ran
             if row["is_open"]:
                 return Current(epoch=row["old_epoch"])
@@ -270,6 +267,10 @@ class PgJournal(Turns):
             call_id=call_id, workflow=row["workflow"], state=state, before_micro=row["worst_micro"],
             after_micro=counted_micro(state, row["worst_micro"], cost_micro),
         )  # fmt: skip
+
+    async def _look_at_epoch(self) -> Row:
+        (row,) = await self._link.ask(self._sql["epoch"], self._newest())
+        return row
 
     def _newest(self) -> dict[str, Any]:
         return {"seen": self._seen, "usage_at": self._usage_at}

@@ -119,7 +119,7 @@ class MemoryJournal(Turns):
         self._tokens: dict[str, str] = {}
         self._seen = 0
         self._usage_at: datetime | None = None
-        self._epoch_number: int | None = None
+        self._epoch_seen: tuple[int, bool] | None = None
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -229,18 +229,17 @@ class MemoryJournal(Turns):
         if usage_at is not None:
             self._usage_at = max(usage_at, self._usage_at or usage_at)
         epoch = self._calls.epoch
-        self._epoch_number = epoch.number
+        self._epoch_seen = epoch.number, epoch.is_open
         return epoch.name if epoch.is_open and self._is_new() else ""
 
     async def claim_epoch(self, run_id: str) -> Claimed | Rebuilding | Current | Shut:
         """Take the rebuild for a run of the budget's server, unless somebody has; see `ports.Journal`."""
-        if self._epoch_number is None:
-            await self.epoch()
         await asyncio.sleep(0)
         epoch, now = self._calls.epoch, self._calls.clock.now()
+        number, saw_open = self._epoch_seen or (epoch.number, False)
         if not self._is_new():
             return Shut(call_id="", why=OLD)
-        if epoch.number == self._epoch_number and (epoch.is_open or epoch.lease_until <= now):
+        if epoch.number == number and (saw_open if epoch.is_open else epoch.lease_until <= now):
             until = now + timedelta(seconds=self._rebuild_s)
             self._calls.epoch = _Epoch(number=epoch.number + 1, run_id=run_id, lease_until=until)
             return Claimed(epoch=self._calls.epoch.name, until=until)

@@ -1,10 +1,12 @@
 -- name: begin
 -- Looks the call up and begins it in one statement. `current_epoch` locks the epoch's row until this commits, so that whoever
 -- claims a new epoch waits for it and then sees it in `booked`; with the row changed meanwhile the condition is checked again.
+-- A call that cannot begin anyway locks nothing, so that looking up and waiting write nothing.
 WITH current_epoch AS MATERIALIZED (
     SELECT e.number FROM journal.epoch AS e
     WHERE e.epoch = %(epoch)s AND e.opened_at IS NOT NULL
-    FOR SHARE
+        AND NOT EXISTS (SELECT FROM journal.call WHERE call_id = %(call_id)s AND state <> 'not_made')
+    FOR SHARE OF e
 ), copy AS MATERIALIZED (
     SELECT coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
         AND (%(usage_at)s::timestamptz IS NULL
@@ -99,6 +101,7 @@ SELECT e.number, e.epoch, e.opened_at IS NOT NULL AS is_open,
 FROM journal.epoch AS e;
 
 -- name: claim_epoch
+-- Only over what the caller has seen: an epoch that was opened since is somebody's fresh rebuild.
 WITH copy AS MATERIALIZED (
     SELECT coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
         AND (%(usage_at)s::timestamptz IS NULL
@@ -108,7 +111,8 @@ WITH copy AS MATERIALIZED (
     SET number = epoch.number + 1, run_id = %(run_id)s, owner = %(owner)s, claimed_at = now(),
         lease_until = now() + make_interval(secs => %(lease_s)s), opened_at = NULL
     FROM copy
-    WHERE copy.is_new AND epoch.number = %(number)s AND (epoch.opened_at IS NOT NULL OR epoch.lease_until <= now())
+    WHERE copy.is_new AND epoch.number = %(number)s
+        AND CASE WHEN epoch.opened_at IS NULL THEN epoch.lease_until <= now() ELSE %(saw_open)s END
     RETURNING epoch.number, epoch.epoch, epoch.lease_until
 )
 SELECT copy.is_new, claimed.number, claimed.epoch, claimed.lease_until,
