@@ -254,3 +254,20 @@ def test_epochs_and_resolutions_stand_wherever_the_connection_is_cut(uri: str, f
         await bench.close()
 
     asyncio.run(story())
+
+
+def test_a_call_costs_two_round_trips(uri: str, folder: Path) -> None:
+    async def story() -> None:
+        bench = PgBench(uri)
+        bench.empty()
+        epoch = await opened(bench.process())
+        async with PostgresProxy(uri, folder) as proxy:
+            journal = PgJournal(proxy.uri)
+            for name in "ab":  # the first connects and prepares
+                proxy.kinds.clear()
+                await pay(journal, call_of(name, epoch), World())
+            assert proxy.kinds.count("Z") == 2, "ReadyForQuery ends each round trip"
+            await journal.close()
+        await bench.close()
+
+    asyncio.run(story())
