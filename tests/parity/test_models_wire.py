@@ -110,7 +110,7 @@ def test_a_head_that_never_ends_is_cut_at_the_deadline() -> None:
 
 
 def test_a_reply_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openai_models, "MOST_REPLY_BYTES", 1_000)
+    monkeypatch.setattr(openai_models, "MAX_REPLY_BYTES", 1_000)
     found, _ = asked(OK + b"content-length: 5000\r\n\r\n" + b" " * 5_000, closes=False)
     assert found == InDoubt(why="the answer is longer than 1000 bytes")
 

@@ -116,7 +116,7 @@ def test_a_port_that_is_taken_is_misconfigured() -> None:
     ],
 )
 def test_what_is_no_request_ends_its_connection_alone(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MOST_REQUEST_BYTES", 1_000)
+    monkeypatch.setattr(serving, "MAX_REQUEST_BYTES", 1_000)
 
     async def run() -> None:
         async with Server(StandIn()) as server:
@@ -131,7 +131,7 @@ def test_what_is_no_request_ends_its_connection_alone(sent: bytes, monkeypatch: 
 
 
 def test_connections_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 2)
+    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 2)
 
     async def run() -> None:
         async with Server(StandIn()) as server:

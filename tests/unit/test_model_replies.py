@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigimesh.adapters.model_replies import MEND, MOST_RETRY_AFTER_S, cut, meaning_of, not_sent, retry_after_s
+from vigimesh.adapters.model_replies import MAX_RETRY_AFTER_S, MEND, cut, meaning_of, not_sent, retry_after_s
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Tokens
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)
@@ -152,11 +152,11 @@ def test_what_was_not_sent_was_not_made() -> None:
         ({}, None),
         ({"retry-after": "0"}, 0.0),
         ({"retry-after": " 2.5 "}, 2.5),
-        ({"retry-after": "999999999"}, MOST_RETRY_AFTER_S),
+        ({"retry-after": "999999999"}, MAX_RETRY_AFTER_S),
         ({"retry-after": "Mon, 02 Mar 2026 12:00:30 GMT"}, 30.0),
         ({"retry-after": "Mon, 02 Mar 2026 11:00:00 GMT"}, 0.0),
         ({"retry-after": "Mon, 02 Mar 2026 12:00:30 -0000"}, 30.0),
-        ({"retry-after": "Mon, 02 Mar 2037 12:00:30 GMT"}, MOST_RETRY_AFTER_S),
+        ({"retry-after": "Mon, 02 Mar 2037 12:00:30 GMT"}, MAX_RETRY_AFTER_S),
         ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
         ({"retry-after-ms": "x", "retry-after": "9"}, 9.0),
         ({"retry-after": "-5"}, None),
@@ -173,7 +173,7 @@ def test_retry_after_is_read(headers: dict[str, str], seconds: float | None) -> 
 @given(text=st.text(max_size=60), millis=st.text(max_size=20))
 def test_no_retry_after_hurts(text: str, millis: str) -> None:
     found = retry_after_s({"retry-after": text, "retry-after-ms": millis}, NOW)
-    assert found is None or 0 <= found <= MOST_RETRY_AFTER_S
+    assert found is None or 0 <= found <= MAX_RETRY_AFTER_S
 
 
 @pytest.mark.parametrize("code", ["sk-1234567890abcdef", "patient A, born 1950", "x" * 61, 5, None])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigimesh.domain.cascade.question import (
-    MOST_PROMPT_BYTES,
+    MAX_PROMPT_BYTES,
     Answer,
     AnswerSchema,
     Message,
@@ -42,7 +42,7 @@ QUESTION = Question(
         ({"deadline_s": float("nan")}, "deadline_s"),
         ({"deadline_s": 600.1}, "deadline_s"),
         ({"messages": (Message("user", "\ud800"),)}, "UTF-8"),
-        ({"messages": (Message("user", "x" * (MOST_PROMPT_BYTES + 1)),)}, "bytes long"),
+        ({"messages": (Message("user", "x" * (MAX_PROMPT_BYTES + 1)),)}, "bytes long"),
         ({"schema": AnswerSchema("x", "[]")}, "schema"),
         ({"schema": AnswerSchema("x", "{")}, "schema"),
         ({"schema": AnswerSchema("", "{}")}, "schema"),
@@ -79,7 +79,7 @@ def test_the_same_thing_asked_has_the_same_digest() -> None:
 
 @pytest.mark.parametrize(("prompt", "cached", "completion"), [(-1, 0, 0), (1, 2, 0), (1, -1, 0), (1, 0, -1)])
 def test_counts_that_cannot_be_are_no_tokens(prompt: int, cached: int, completion: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(Refused, match="VM-1905"):
         Tokens(prompt=prompt, cached=cached, completion=completion)
 
 

@@ -175,8 +175,8 @@ def test_what_it_cannot_take_is_refused_and_counted_apart(
 
 
 def test_its_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "MOST_DIGESTS", 2)
-    monkeypatch.setattr(chat, "MOST_PREFIXES", 2)
+    monkeypatch.setattr(chat, "MAX_DIGESTS", 2)
+    monkeypatch.setattr(chat, "MAX_PREFIXES", 2)
     standin = StandIn()
     assert [standin.plan(body(text), {}).status for text in "abca"] == [200, 200, 503, 200]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vigimesh.adapters.model_replies import MOST_REPLY_BYTES, cut, meaning_of, not_sent
+from vigimesh.adapters.model_replies import MAX_REPLY_BYTES, cut, meaning_of, not_sent
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question, prompt_digest
 
@@ -59,6 +59,6 @@ class MemoryModels:
 
     def _meaning(self, reply: Reply) -> Answer | NotMade | InDoubt:
         now = self.clock.now()
-        if reply.whole and reply.status and len(reply.body) <= MOST_REPLY_BYTES:
+        if reply.whole and reply.status and len(reply.body) <= MAX_REPLY_BYTES:
             return meaning_of(reply.status, reply.headers, reply.body, now)
         return cut(reply.status or None, reply.headers, now, "the connection failed: the reply broke off")

@@ -18,11 +18,12 @@ from email.utils import parsedate_to_datetime
 import msgspec
 
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Tokens
+from vigimesh.errors import Refused
 
 #: Bytes of one reply at most, 16 MiB: over ten times the longest answer there is.
-MOST_REPLY_BYTES = 16_777_216
+MAX_REPLY_BYTES = 16_777_216
 #: Seconds of `Retry-After` that are believed, one day: what says more gets one day.
-MOST_RETRY_AFTER_S = 86_400.0
+MAX_RETRY_AFTER_S = 86_400.0
 
 #: Too many requests, unavailable (RFC 6585 section 4, RFC 9110 section 15.6.4): refused before any work.
 BUSY = frozenset({429, 503})
@@ -129,16 +130,16 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     millis = headers.get("retry-after-ms", "").strip()
     if _SECONDS.fullmatch(millis):
-        return min(float(millis) / 1000, MOST_RETRY_AFTER_S)
+        return min(float(millis) / 1000, MAX_RETRY_AFTER_S)
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
-        return min(float(text), MOST_RETRY_AFTER_S)
+        return min(float(text), MAX_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(text)
     except ValueError:
         return None
     wait_s = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
-    return min(max(0.0, math.ceil(wait_s)), MOST_RETRY_AFTER_S)
+    return min(max(0.0, math.ceil(wait_s)), MAX_RETRY_AFTER_S)
 
 
 def _completion(body: bytes) -> Answer | InDoubt:
@@ -154,7 +155,7 @@ def _completion(body: bytes) -> Answer | InDoubt:
     cached = (details.cached_tokens or 0) if details else 0
     try:
         tokens = Tokens(prompt=usage.prompt_tokens, cached=cached, completion=usage.completion_tokens)
-    except ValueError:
+    except Refused:
         return InDoubt(why="the answer says that it used what cannot be")
     choice = found.choices[0] if found.choices else None
     text = (choice.message.content or "") if choice else ""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import httpx2
 import openai
 
-from vigimesh.adapters.model_replies import MOST_REPLY_BYTES, cut, meaning_of, not_sent
+from vigimesh.adapters.model_replies import MAX_REPLY_BYTES, cut, meaning_of, not_sent
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question, schema_of
 from vigimesh.errors import Misconfigured
@@ -60,7 +60,7 @@ _PROGRESS: ContextVar[_Progress] = ContextVar("model_call")
 
 
 class TooLong(Exception):
-    """A reply went on past `MOST_REPLY_BYTES`."""
+    """A reply went on past `MAX_REPLY_BYTES`."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class _Bounded(httpx2.AsyncByteStream):
         seen = 0
         async for chunk in self.inner:
             seen += len(chunk)
-            if seen > MOST_REPLY_BYTES:
+            if seen > MAX_REPLY_BYTES:
                 raise TooLong
             yield chunk
 
@@ -167,7 +167,7 @@ class OpenAIModels:
         except openai.APIStatusError as error:
             return self._meaning(error.response)
         except TooLong:
-            return self._broke_off(progress, f"the answer is longer than {MOST_REPLY_BYTES} bytes")
+            return self._broke_off(progress, f"the answer is longer than {MAX_REPLY_BYTES} bytes")
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
             # The name of the kind alone: what an error says may hold an address with its password.
             return self._broke_off(

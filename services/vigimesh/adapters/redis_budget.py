@@ -38,7 +38,7 @@ from vigimesh.domain.budget.values import (
     Standing,
     WindowStanding,
 )
-from vigimesh.domain.budget.windows import ASKED, Window, names_of, span
+from vigimesh.domain.budget.windows import ASKED, CASE_DAYS, Window, names_of, span
 from vigimesh.errors import Transient
 
 #: The key of the state, and the tag of all others.
@@ -49,7 +49,7 @@ KEEP_S: Mapping[Window, int] = {
     "minute": 86_400,
     "day": 70 * 86_400,
     "month": 100 * 86_400,
-    "case": 400 * 86_400,
+    "case": CASE_DAYS * 86_400,
 }
 #: Seconds a settled or released call is remembered.
 REMEMBER_S = int(REMEMBERED.total_seconds())

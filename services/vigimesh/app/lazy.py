@@ -24,6 +24,7 @@ LAZY: dict[str, tuple[str, str]] = {
         "vigimesh.app.deadletter_cli:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
+    "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, resolve."),
     "transactions": (
         "vigimesh.app.transactions_cli:app",
         "Transactions on the cluster: list, abort.",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from vigimesh.app.standin import oracle
-from vigimesh.app.standin.profile import MOST_LATENCY_MS, Profile, known
+from vigimesh.app.standin.profile import MAX_LATENCY_MS, Profile, known
 from vigimesh.domain.cascade.question import digest_of
 from vigimesh.events.ids import digest
 
@@ -24,9 +24,9 @@ FAULT, LATENCY_MS, RETRY_AFTER = "x-standin-fault", "x-standin-latency-ms", "x-s
 LABEL, ACCURACY, CACHED = "x-standin-label", "x-standin-accuracy", "x-standin-cached"
 
 #: Prompts that are told apart, so that the memory has an end; a new one beyond gets 503 with a code that says so.
-MOST_DIGESTS = 1_000_000
+MAX_DIGESTS = 1_000_000
 #: Beginnings of prompts that count as cached.
-MOST_PREFIXES = 10_000
+MAX_PREFIXES = 10_000
 #: A prompt is cached from 1,024 tokens on, in steps of 128 (OpenAI's guide to prompt caching).
 CACHED_FROM, CACHED_STEP = 1_024, 128
 #: Bytes that count as one token: about what English text has. Fewer tokens than `domain.cascade.tokens` allows for.
@@ -115,7 +115,7 @@ class _Wishes:
         if (fault and not known(fault)) or not isinstance(label, dict):
             raise ValueError(fault)
         millis, accuracy, cached = headers.get(LATENCY_MS), headers.get(ACCURACY), headers.get(CACHED)
-        if millis is not None and not 0 <= float(millis) <= MOST_LATENCY_MS:
+        if millis is not None and not 0 <= float(millis) <= MAX_LATENCY_MS:
             raise ValueError(millis)
         return cls(
             fault=fault,
@@ -150,7 +150,7 @@ class StandIn:
         name = digest_of(
             asked.model, [(m.role, m.content) for m in asked.messages], asked.limit, asked.schema
         )
-        if name not in self.by_digest and len(self.by_digest) >= MOST_DIGESTS:
+        if name not in self.by_digest and len(self.by_digest) >= MAX_DIGESTS:
             return self._refuse(503, "stand_in_is_full")
         tally = self.by_digest.setdefault(name, Tally())
         tally.calls += 1
@@ -191,7 +191,7 @@ class StandIn:
                 seen = prompt
             self._prefixes[chain] = prompt
             self._prefixes.move_to_end(chain)
-        while len(self._prefixes) > MOST_PREFIXES:
+        while len(self._prefixes) > MAX_PREFIXES:
             self._prefixes.popitem(last=False)
         prompt += REPLY_TOKENS + (_tokens(json.dumps(asked.schema)) if asked.schema is not None else 0)
         known_before = seen // CACHED_STEP * CACHED_STEP if seen >= CACHED_FROM else 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 #: Milliseconds that one answer takes at most, ten minutes: a log-normal has no end of its own.
-MOST_LATENCY_MS = 600_000.0
+MAX_LATENCY_MS = 600_000.0
 
 #: Faults other than a status, with what a client sees. All of them cost money with a real endpoint.
 WORDS: Mapping[str, str] = {
@@ -41,7 +41,7 @@ class Profile:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what cannot be."""
-        if not (0 <= self.latency_ms <= MOST_LATENCY_MS and 0 <= self.spread <= 5):
+        if not (0 <= self.latency_ms <= MAX_LATENCY_MS and 0 <= self.spread <= 5):
             raise ValueError("latency is 0 to 600,000 ms with a spread of 0 to 5")
         if not 0 <= self.accuracy <= 1:
             raise ValueError("accuracy is 0 to 1")
@@ -55,7 +55,7 @@ class Profile:
     def draw(self, digest: str, nth: int) -> tuple[float, str]:
         """Return latency in seconds and fault (or nothing) of the `nth` request with a prompt digest; always the same."""
         chance = Random(f"{self.seed}|wire|{digest}|{nth}")
-        latency_ms = min(self.latency_ms * math.exp(self.spread * chance.gauss()), MOST_LATENCY_MS)
+        latency_ms = min(self.latency_ms * math.exp(self.spread * chance.gauss()), MAX_LATENCY_MS)
         left = chance.random()
         for name, rate in sorted(self.faults.items()):
             if left < rate:

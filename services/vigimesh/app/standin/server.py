@@ -15,11 +15,11 @@ from vigimesh.errors import Misconfigured
 #: The only address it serves on.
 HOST = "127.0.0.1"
 #: Bytes of one request at most: 8 MiB, twice what a question may hold.
-MOST_REQUEST_BYTES = 8_388_608
+MAX_REQUEST_BYTES = 8_388_608
 #: Bytes of a request's head at most, and bytes read at once.
 _HEAD_BYTES, _CHUNK = 65_536, 65_536
 #: Connections at once; more are closed at once.
-MOST_CONNECTIONS = 1_024
+MAX_CONNECTIONS = 1_024
 #: Seconds that a connection may lie idle, and between two bytes of a reply that drips.
 IDLE_S, DRIP_S = 30.0, 0.02
 #: Seconds after which a reply that hangs is given up.
@@ -75,7 +75,7 @@ class Server:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._tasks) >= MOST_CONNECTIONS:
+        if len(self._tasks) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
         self._tasks.add(task)
@@ -124,7 +124,7 @@ class _Connection:
                 request = event
             elif isinstance(event, h11.Data):
                 body += event.data
-                if len(body) > MOST_REQUEST_BYTES:
+                if len(body) > MAX_REQUEST_BYTES:
                     raise Gone
             elif isinstance(event, h11.EndOfMessage) and request is not None:
                 return request, body

@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from vigimesh.domain.budget.money import divide_up
+from vigimesh.domain.cascade.question import MAX_TOKENS, Tokens
 from vigimesh.domain.policy.tables import Table
 from vigimesh.errors import Misconfigured, Refused
 
@@ -27,31 +28,8 @@ MAX_BOOK_BYTES = 512 * 1024
 MAX_PRICES = 2_000
 #: Length tiers of one price; the most that is published has three.
 MAX_TIERS = 8
-#: Tokens of one call, for each of prompt and answer: the longest published context is ten million.
-MAX_TOKENS = 100_000_000
 #: Highest price per million tokens, a million units: a slip of the keyboard ends here.
 MAX_PRICE_MICRO = 10**12
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens of one call as the provider counts them; `cached` is the part of `prompt` that was cached there.
-
-    Raises `Refused` VM-1905 for counts that cannot be.
-    """
-
-    prompt: int
-    cached: int
-    completion: int
-
-    def __post_init__(self) -> None:
-        counts = (self.prompt, self.cached, self.completion)
-        whole = all(type(count) is int and 0 <= count <= MAX_TOKENS for count in counts)
-        if not whole or self.cached > self.prompt:
-            raise Refused(
-                "VM-1905", what=f"usage {counts} is none", where="tokens of a call",
-                todo="charge what was reserved: cached tokens are a part of those of the prompt",
-            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,9 @@ class Ask:
     lease_s: float
 
     def __post_init__(self) -> None:
-        _check_call(self.call_id, self.workflow, self.case_id, self.worst_micro, self.at)
+        check_call(self.call_id, self.workflow, self.case_id, self.worst_micro, self.at)
         if not 0 < self.lease_s <= MAX_LEASE_S:
-            raise _refused("lease_s", self.lease_s, self.call_id)
+            raise cannot_be("lease_s", self.lease_s, self.call_id)
 
     @property
     def until(self) -> datetime:
@@ -199,9 +199,9 @@ class Booked:
     state: State
 
     def __post_init__(self) -> None:
-        _check_call(self.call_id, self.workflow, self.case_id, self.amount_micro, self.at)
+        check_call(self.call_id, self.workflow, self.case_id, self.amount_micro, self.at)
         if self.state not in STATES:
-            raise _refused("state", self.state, self.call_id)
+            raise cannot_be("state", self.state, self.call_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,20 +285,22 @@ class Raised:
     earlier: Raise | None
 
 
-def _check_call(call_id: str, workflow: str, case_id: str, amount: int, at: datetime) -> None:
+def check_call(call_id: str, workflow: str, case_id: str, amount: int, at: datetime) -> None:
+    """Raise `Refused` VM-1902 unless a budget can hold a call so named, of this amount (micro-units), asked for at `at`."""
     if not _CALL.fullmatch(call_id):
-        raise _refused("call_id", call_id, call_id)
+        raise cannot_be("call_id", call_id, call_id)
     if not _WORKFLOW.fullmatch(workflow):
-        raise _refused("workflow", workflow, call_id)
+        raise cannot_be("workflow", workflow, call_id)
     if not 0 < len(case_id) <= _MAX_CASE:
-        raise _refused("length of case_id", len(case_id), call_id)
+        raise cannot_be("length of case_id", len(case_id), call_id)
     if not is_amount(amount):
-        raise _refused("amount", amount, call_id)
+        raise cannot_be("amount", amount, call_id)
     if not is_moment(at):
-        raise _refused("at", at, call_id)
+        raise cannot_be("at", at, call_id)
 
 
-def _refused(what: str, value: object, call_id: str) -> Refused:
+def cannot_be(what: str, value: object, call_id: str) -> Refused:
+    """Return the error for a part of a call that is none."""
     return Refused(
         "VM-1902", what=f"{what} is {str(value)[:80]!r}", where=f"call {call_id[:200]!r}",
         todo="report it: the caller must not ask so",

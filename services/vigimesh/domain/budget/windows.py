@@ -15,6 +15,9 @@ Window = Literal["minute", "day", "month", "case"]
 WINDOWS: tuple[Window, ...] = ("minute", "day", "month", "case")
 #: In the order in which they are asked: what opens last is named first, so that nobody waits a minute for a month's end.
 ASKED: tuple[Window, ...] = ("case", "month", "day", "minute")
+#: Days after its last call for which a case's window stays open; after so long without one it begins anew. Follow-ups of a
+#: case come within a year or so.
+CASE_DAYS = 400
 #: Years a moment may lie in; beyond, the end of its month has no date.
 YEARS = range(2000, 9999)
 

@@ -12,11 +12,13 @@ from vigimesh.errors import Broken, Refused
 from vigimesh.events.ids import digest
 
 #: Seconds that one question may take at most: ten minutes, what public endpoints end a request after themselves.
-MOST_DEADLINE_S = 600.0
+MAX_DEADLINE_S = 600.0
 #: Tokens of one answer at most: above the longest output that a public model offers today (128,000).
-MOST_ANSWER_TOKENS = 1_000_000
+MAX_ANSWER_TOKENS = 1_000_000
+#: Tokens of one call, for each of prompt and answer: the longest published context is ten million.
+MAX_TOKENS = 100_000_000
 #: UTF-8 bytes of all messages and the schema together: 4 MiB, beyond every context window (a million tokens or so).
-MOST_PROMPT_BYTES = 4_194_304
+MAX_PROMPT_BYTES = 4_194_304
 
 Role = Literal["system", "user", "assistant"]
 
@@ -59,32 +61,39 @@ class Question:
         """Refuse what cannot be asked, before anything is reserved for it."""
         if not self.model or not self.messages:
             raise _refused("it names no model or has no message")
-        if not 1 <= self.max_tokens <= MOST_ANSWER_TOKENS:
-            raise _refused(f"max_tokens is {self.max_tokens}, not 1 to {MOST_ANSWER_TOKENS}")
-        if not (math.isfinite(self.deadline_s) and 0 < self.deadline_s <= MOST_DEADLINE_S):
-            raise _refused(f"deadline_s is {self.deadline_s}, not above 0 and up to {MOST_DEADLINE_S:g}")
+        if not 1 <= self.max_tokens <= MAX_ANSWER_TOKENS:
+            raise _refused(f"max_tokens is {self.max_tokens}, not 1 to {MAX_ANSWER_TOKENS}")
+        if not (math.isfinite(self.deadline_s) and 0 < self.deadline_s <= MAX_DEADLINE_S):
+            raise _refused(f"deadline_s is {self.deadline_s}, not above 0 and up to {MAX_DEADLINE_S:g}")
         try:
             size = prompt_bytes(self)
         except UnicodeEncodeError:
             raise _refused("a text cannot be written as UTF-8") from None
-        if size > MOST_PROMPT_BYTES:
-            raise _refused(f"it is {size} bytes long, at most {MOST_PROMPT_BYTES}")
+        if size > MAX_PROMPT_BYTES:
+            raise _refused(f"it is {size} bytes long, at most {MAX_PROMPT_BYTES}")
         if self.schema is not None:
             schema_of(self.schema)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a call used, in tokens, as the endpoint says. `cached` is a subset of `prompt`, billed at its own price."""
+    """Tokens of one call as the endpoint counts them; `cached` is the part of `prompt` that was cached there and has its own price.
+
+    Raises `Refused` VM-1905 for counts that cannot be.
+    """
 
     prompt: int
     cached: int
     completion: int
 
     def __post_init__(self) -> None:
-        """Raise `ValueError` for counts that cannot be."""
-        if self.prompt < 0 or self.completion < 0 or not 0 <= self.cached <= self.prompt:
-            raise ValueError(self)
+        counts = (self.prompt, self.cached, self.completion)
+        whole = all(type(count) is int and 0 <= count <= MAX_TOKENS for count in counts)
+        if not whole or self.cached > self.prompt:
+            raise Refused(
+                "VM-1905", what=f"usage {counts} is none", where="tokens of a call",
+                todo="charge what was reserved: cached tokens are a part of those of the prompt",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +185,7 @@ def read_answer(data: bytes) -> Answer:
     try:
         value = json.loads(data)
         return Answer(**{**value, "tokens": Tokens(**value["tokens"])})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, Refused) as error:
         raise Broken(
             "VM-2105", what="a stored answer cannot be read", where="call journal",
             todo="restore the journal from a copy; do not trust what cites this answer until then",
