@@ -11,16 +11,15 @@ from hypothesis import strategies as st
 from vigimesh.domain.budget.prices import (
     MAX_BOOK_BYTES,
     MAX_PRICE_MICRO,
-    MAX_TOKENS,
     Price,
     PriceBook,
     Tier,
-    Tokens,
     cost,
     read_prices,
     shipped_prices,
     worst,
 )
+from vigimesh.domain.cascade.question import MAX_TOKENS, Tokens
 from vigimesh.errors import Misconfigured, Refused
 
 JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
