@@ -62,9 +62,9 @@ def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
     assert [one["call_id"] for one in shown["calls"]] == [lost, died]
     assert (shown["in_doubt"], shown["in_doubt_micro"]) == (2, 2_000)
     assert "lease" in shown["calls"][1]["why"]
-    told = run("resolve", lost, "--as", "made", "--cost", "300", "--reason", "invoice 17")
+    told = run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17")
     assert (told["before_micro"], told["after_micro"]) == (1_000, 300)
-    assert run("resolve", lost, "--as", "made", "--cost", "300", "--reason", "invoice 17") == told
+    assert run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17") == told
     run("resolve", died, "--as", "not-made", "--reason", "not on the invoice")
     assert run("list", "--state", "in_doubt")["calls"] == []
     assert run("list", "--state", "made")["counted_micro"] == 300
@@ -78,7 +78,6 @@ def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
         (["resolve", "x", "--as", "maid", "--reason", "r"], "Did you mean 'made'"),
         (["resolve", "x", "--as", "made", "--reason", "r"], "--cost"),
         (["resolve", "x", "--as", "not-made", "--cost", "1", "--reason", "r"], "--cost"),
-        (["resolve", "x", "--as", "made", "--cost", "-1", "--reason", "r"], "--cost"),
         (["resolve", "x", "--as", "not-made"], "--reason"),
     ],
 )
@@ -94,4 +93,7 @@ def test_what_cannot_be_resolved_is_refused_and_changes_nothing(uri: str) -> Non
     for arguments in (["0" * 32, "--reason", "invoice"], [before[0].call_id, "--reason", " "]):
         with pytest.raises(Refused, match=r"VM-200[25]"):
             run("resolve", *arguments, "--as", "made", "--cost", "1")
+    for cost in ("-1", "0,5", "a lot", "0.0000001"):
+        with pytest.raises(Refused, match="VM-1903"):
+            run("resolve", before[0].call_id, "--as", "made", "--cost", cost, "--reason", "invoice")
     assert booked(uri) == before

@@ -15,6 +15,7 @@ import typer
 
 from vigimesh.app.options import AsJson, Data
 from vigimesh.domain.budget.calls import IN_DOUBT, STATES
+from vigimesh.domain.budget.money import amount_text, parse_amount
 
 if TYPE_CHECKING:
     from vigimesh.adapters.journal import PgJournal
@@ -39,7 +40,8 @@ def list_command(
 ) -> None:
     """List paid calls, the oldest first.
 
-    At most 1,000, each with what it counts for. Amounts are in millionths of the currency of the workflow's card. A call in doubt counts for its worst case.
+    At most 1,000, each with what it counts for, in the currency of the workflow's card; with --json in millionths of it. A call
+    in doubt counts for its worst case.
     """
     if state is not None:
         _one_of(state, STATES, "--state")
@@ -72,8 +74,8 @@ def resolve(
         str, typer.Option("--reason", help="How you know, for example the line of the invoice.")
     ],
     cost: Annotated[
-        int | None,
-        typer.Option("--cost", metavar="MICRO", min=0, help="What it cost when it was made, in millionths."),
+        str | None,
+        typer.Option("--cost", metavar="AMOUNT", help="What it cost when it was made, e.g. 0.0123."),
     ] = None,
     data: Data = None,
     as_json: AsJson = False,
@@ -88,7 +90,8 @@ def resolve(
         raise typer.BadParameter(
             "--cost goes with --as made: give what the call cost; one that was not made costs nothing"
         )
-    told = _with_journal(data, lambda journal: journal.resolve(call_id, cost, reason))
+    cost_micro = None if cost is None else parse_amount(cost)
+    told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, reason))
     if as_json:
         typer.echo(json.dumps(asdict(told), ensure_ascii=False))
     else:
@@ -131,8 +134,8 @@ def _text(line: Line) -> str:
 
 
 def _money(micro: int) -> str:
-    """Write an amount to the micro-unit, without a float between."""
-    return f"{micro // 1_000_000}.{micro % 1_000_000:06d}"
+    """Write an amount; the journal does not know its currency, the workflow's card does."""
+    return amount_text(micro, "")
 
 
 def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
