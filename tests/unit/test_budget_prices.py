@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vigimesh.app.standin.chat import MODEL
 from vigimesh.domain.budget.prices import (
     MAX_BOOK_BYTES,
     MAX_PRICE_MICRO,
@@ -71,7 +72,7 @@ def test_the_worst_case_is_reached_so_that_no_money_is_held_in_vain(
 
 
 def test_a_call_above_a_length_is_dearer_as_a_whole() -> None:
-    price = shipped_prices().price("stand-in", MARCH)
+    price = shipped_prices().price(MODEL, MARCH)
     # 200,000 tokens at 2.50 and one more at 5.00 per million: the tier prices all of them.
     assert cost(price, Tokens(200_000, 0, 0)) == 500_000
     assert cost(price, Tokens(200_001, 0, 0)) == 1_000_005
@@ -79,7 +80,7 @@ def test_a_call_above_a_length_is_dearer_as_a_whole() -> None:
 
 
 def test_cached_tokens_are_a_part_of_those_of_the_prompt() -> None:
-    price = shipped_prices().price("stand-in", MARCH)
+    price = shipped_prices().price(MODEL, MARCH)
     # 600 at 2.50 and 400 at 0.25 per million, 100 at 10.00: 1,500 + 100 + 1,000 micro-units.
     assert cost(price, Tokens(1_000, 400, 100)) == 2_600
     for counts in ((1_000, 1_001, 0), (-1, 0, 0), (1, 0, -1), (MAX_TOKENS + 1, 0, 0), (True, 0, 0)):
@@ -96,17 +97,17 @@ def test_a_fraction_of_a_micro_unit_is_rounded_up_once_for_the_call() -> None:
 @pytest.mark.parametrize("counts", [(-1, 0), (0, -1), (MAX_TOKENS + 1, 0), (500_000_000, 0), (True, 0)])
 def test_a_worst_case_of_impossible_counts_is_refused(counts: tuple[int, int]) -> None:
     with pytest.raises(Refused, match="VM-1905"):
-        worst(shipped_prices().price("stand-in", MARCH), *counts)
+        worst(shipped_prices().price(MODEL, MARCH), *counts)
 
 
 def test_failure_26_a_model_without_a_price_is_refused_and_not_free() -> None:
     book = shipped_prices()
-    for model, at in (("unheard-of", MARCH), ("stand-in", datetime(2025, 12, 31, tzinfo=UTC)), ("", MARCH)):
+    for model, at in (("unheard-of", MARCH), (MODEL, datetime(2025, 12, 31, tzinfo=UTC)), ("", MARCH)):
         with pytest.raises(Refused, match="VM-1907"):
             book.price(model, at)
     # The name is taken as it is: no prefix, no other case, no nearest one.
     with pytest.raises(Refused, match="VM-1907"):
-        book.price("Stand-In", MARCH)
+        book.price(MODEL.title(), MARCH)
 
 
 def test_a_price_ends_where_the_next_begins() -> None:
@@ -126,7 +127,7 @@ def test_two_prices_at_once_are_refused_when_read_and_when_asked() -> None:
 
 
 def test_nothing_is_converted_between_currencies() -> None:
-    price = shipped_prices().price("stand-in", MARCH)
+    price = shipped_prices().price(MODEL, MARCH)
     assert price.must_be_in("EUR") is price
     with pytest.raises(Refused, match="VM-1906"):
         price.must_be_in("USD")

@@ -62,7 +62,7 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow's card.")],
     window: Annotated[str, typer.Option("--window", metavar="day|month", help="Which cap.")],
     to: Annotated[str, typer.Option("--to", metavar="AMOUNT", help="Up to how much, e.g. 250 or 12.50.")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; goes to the audit. No case text.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit. No case text.")],
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="When it ends: ISO 8601 with zone.")],
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")] = "",
     data: Data = None,
