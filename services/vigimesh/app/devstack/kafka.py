@@ -96,29 +96,31 @@ def service(plan: Plan) -> Service:
             ),
             folder=plan.data,
         ),
-        repair=Command(
-            argv=(
-                *java,
-                f"-Xmx{FORMAT_HEAP_MB}m",
-                "-XX:TieredStopAtLevel=1",
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-                *(
-                    f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.{name}=info"
-                    for name in TELLING
-                ),
-                "-cp",
-                classpath,
-                "kafka.Kafka",
-                str(alone),
-            ),
-            folder=plan.data,
-        ),
+        repair=repair(plan, java, classpath, alone),
         damaged=lambda: was_killed(home / "logs"),
         repaired=fencing.done,
         answers=lambda: kafka_answers(plan.urls().kafka),
         log=plan.logs / "kafka.log",
+    )
+
+
+def repair(plan: Plan, java: tuple[str, ...], classpath: str, alone: Path) -> Command:
+    """Return how to run the controller alone, so that it fences the broker that was killed."""
+    return Command(
+        argv=(
+            *java,
+            f"-Xmx{FORMAT_HEAP_MB}m",
+            "-XX:TieredStopAtLevel=1",
+            "--enable-native-access=ALL-UNNAMED",
+            "--sun-misc-unsafe-memory-access=allow",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            *(f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.{name}=info" for name in TELLING),
+            "-cp",
+            classpath,
+            "kafka.Kafka",
+            str(alone),
+        ),
+        folder=plan.data,
     )
 
 
