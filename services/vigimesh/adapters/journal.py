@@ -122,7 +122,7 @@ class PgJournal(Turns):
         name, state = call.call_id, row["state"]
         if row["number"] is not None:
             self._seen = max(self._seen, row["number"])
-            return Begun(call_id=name, until=_utc(row["lease_until"]))
+            return Begun(call_id=name, until=_utc(row["lease_until"]), again=state is not None)
         if row["is_lapsed"]:
             return Doubtful(call_id=name, why=LEASE_RAN_OUT, counted_micro=row["worst_micro"])
         if state == ANSWERED:
@@ -135,7 +135,7 @@ class PgJournal(Turns):
             return Doubtful(call_id=name, why=row["why"], counted_micro=counted)
         if state == BEGUN and row["is_mine"]:
             self._seen = max(self._seen, row["old_number"])
-            return Begun(call_id=name, until=_utc(row["old_until"]))
+            return Begun(call_id=name, until=_utc(row["old_until"]), again=True)
         if state == BEGUN:
             return Busy(call_id=name, until=_utc(row["old_until"]))
         if not row["is_new"]:

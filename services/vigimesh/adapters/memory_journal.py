@@ -138,7 +138,7 @@ class MemoryJournal(Turns):
         self._calls.rows[call.call_id] = begun
         self._tokens[call.call_id] = begun.token
         self._seen = max(self._seen, begun.number)
-        return Begun(call_id=call.call_id, until=until)
+        return Begun(call_id=call.call_id, until=until, again=row is not None)
 
     def _found(self, row: _Row) -> Answered | Busy | Doubtful:
         state, name = self._calls.state(row), row.call.call_id

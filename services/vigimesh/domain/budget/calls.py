@@ -70,10 +70,14 @@ class ByDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt."""
+    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt.
+
+    `again` when it had begun before and was not made: who began it then may still be giving its reservation back.
+    """
 
     call_id: str
     until: datetime
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
