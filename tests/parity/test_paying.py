@@ -57,6 +57,13 @@ class Place:
         hooked = {} if hook is None else {"hook": hook}
         return made.process(payer=self.payer, books=self.books, **hooked, **parts)
 
+    async def pays(self, made: Shop, wanted: Purchase, hook: Hook | None = None, **parts: Any) -> Any:
+        """Let a process pay for one thing, and end; `Death` when it died."""
+        process = self.process(made, hook, **parts)
+        ended = await process.pay(wanted)
+        await process.end()
+        return ended
+
     def run(self, check: Callable[[Place], Awaitable[None]]) -> None:
         asyncio.run(asyncio.wait_for(_whole(check, self), 120))
 
@@ -111,14 +118,14 @@ async def check_crash(place: Place) -> None:
                 text = f"{order} {step}"
                 dead = place.process(made, dying_at(step))
                 assert isinstance(await dead.pay(purchase(text)), Death), step
-                await dead.payer.close()
+                await dead.end()
                 if order != "at once":
                     made.let_pass(LEASES_S)
                 if order == "sweep, redo":
                     await made.agreed(question(text))
-                redo = await place.process(made).pay(purchase(text))
+                redo = await place.pays(made, purchase(text))
                 await made.agreed(question(text))
-                last = await place.process(made).pay(purchase(text))
+                last = await place.pays(made, purchase(text))
                 if step in DOUBTFUL:
                     assert isinstance(last, Unpaid)
                     assert last.reason == "in_doubt"
@@ -141,10 +148,10 @@ async def check_cancelled(place: Place) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             gate.opened.set()
-            await left.payer.close()
+            await left.end()
             made.let_pass(LEASES_S)
             await made.agreed(question(step))
-            last = await place.process(made).pay(purchase(step))
+            last = await place.pays(made, purchase(step))
             if step in STEPS[STEPS.index("answer.before") :]:
                 assert isinstance(last, Paid)
             await made.agreed(question(step))
@@ -183,12 +190,7 @@ async def check_flushed(place: Place) -> None:
         for what in (made.rig.flush, made.rig.restart):
             for step in STEPS:
                 text = f"{what.__name__} {step}"
-
-                async def lose(name: str, at: str = step, lost: Callable[[], None] = what) -> None:
-                    if name == at:
-                        await asyncio.to_thread(lost)
-
-                paid = await place.process(made, lose).pay(purchase(text))
+                paid = await place.pays(made, purchase(text), _losing(step, what))
                 assert isinstance(paid, Paid), (text, paid)
                 await made.agreed(question(text))
 
@@ -209,7 +211,7 @@ async def check_epoch(place: Place) -> None:
         early.opened.set()
         await until_async(lambda: gate.reached.is_set() or task.done(), within_s=20, what="asked, or refused")
         month = (await made.standing()).windows[-1]
-        rows = await made.bench.process().booked()
+        rows = await made.booked()
         assert month.open_micro == sum(row.amount_micro for row in rows)
         gate.opened.set()
         assert isinstance(await task, Paid)
@@ -234,7 +236,7 @@ async def check_not_made(place: Place) -> None:
     async with place.open() as made:
         for fault in ("429", "503"):
             made.headers = {"x-standin-fault": fault, "x-standin-retry-after": "7"}
-            told = await place.process(made).pay(purchase(fault))
+            told = await place.pays(made, purchase(fault))
             assert isinstance(told, Unpaid)
             assert told.reason == "not_made"
             assert told.counted_micro == 0
@@ -242,7 +244,7 @@ async def check_not_made(place: Place) -> None:
             assert timedelta(seconds=6) < told.retry_at - made.clock.at <= timedelta(seconds=8)
             assert (await made.standing()).windows[-1].open_micro == 0
             made.headers = {}
-            assert isinstance(await place.process(made).pay(purchase(fault)), Paid)
+            assert isinstance(await place.pays(made, purchase(fault)), Paid)
         told = await place.process(made, models=made.world.away()).pay(purchase("away"))
         assert (told.reason, told.counted_micro) == ("not_made", 0)
         assert (await made.standing()).windows[-1].open_micro == 0
@@ -254,11 +256,11 @@ async def check_in_doubt(place: Place) -> None:
     async with place.open() as made:
         for count, fault in enumerate(("500", "cut", "close", "no-usage"), start=1):
             made.headers = {"x-standin-fault": fault}
-            told = await place.process(made).pay(purchase(fault))
+            told = await place.pays(made, purchase(fault))
             made.headers = {}
             assert isinstance(told, Unpaid)
             assert (told.reason, told.counted_micro) == ("in_doubt", worst_of(purchase(fault)))
-            again = await place.process(made).pay(purchase(fault))
+            again = await place.pays(made, purchase(fault))
             assert (again.reason, again.counted_micro) == ("in_doubt", worst_of(purchase(fault)))
             recorded, held = await made.agreed(question(fault))
             assert recorded == 0
@@ -287,12 +289,12 @@ async def check_journal_away(place: Place) -> None:
     """The journal is away at each of its steps, before and after it did it (failure 29): the call is made once at most."""
     async with place.open() as made:
         for step in ("begin_in_turn.before", "begin_in_turn.after", "epoch.before", "claim_epoch.before"):
-            told = await place.process(made, _away(step, error=_AWAY)).pay(purchase(step))
+            told = await place.pays(made, purchase(step), _away(step, error=_AWAY))
             assert isinstance(told, Paid if step.startswith("claim") else Unpaid), (step, told)
             made.let_pass(LEASES_S)
             await made.agreed(question(step))
         for step in ("answer.before", "answer.after"):
-            told = await place.process(made, _away(step, error=_AWAY, times=1)).pay(purchase(step))
+            told = await place.pays(made, purchase(step), _away(step, error=_AWAY, times=1))
             assert isinstance(told, Paid)
             await made.agreed(question(step))
 
@@ -375,6 +377,18 @@ CHECKS = {
 @pytest.mark.parametrize("check", CHECKS)
 def test_paying(place: Place, check: str) -> None:
     place.run(CHECKS[check])
+
+
+def _losing(at: str, lose: Callable[[], None]) -> Hook:
+    """Return a hook that takes the budget's store away at the first time of a step."""
+    left = [1]
+
+    async def hook(step: str) -> None:
+        if step == at and left[0]:
+            left[0] = 0
+            await asyncio.to_thread(lose)
+
+    return hook
 
 
 _AWAY = Transient("VM-1501", what="PostgreSQL is away", where="test")
