@@ -16,7 +16,7 @@ from vigimesh.errors import Misconfigured, Transient
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Fixtures whose use makes a test `real`.
-STACK_FIXTURES = {"stack", "stack_urls", "mesh"}
+STACK_FIXTURES = {"stack", "stack_urls", "mesh", "budget_valkey"}
 
 #: In CI a missing broker is a failure; on a laptop the tests that need it skip, saying so.
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -26,7 +26,9 @@ IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 hypothesis.settings.register_profile("check", derandomize=True, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
-pytest_plugins = [name for name in ("stack_fixture", "mesh_fixture") if importlib.util.find_spec(name)]
+pytest_plugins = [
+    name for name in ("stack_fixture", "mesh_fixture", "budget_fixture") if importlib.util.find_spec(name)
+]
 
 
 #: The order of the rooms. First what keeps a processor busy: of two runs side by side, each has such a part, and a stack that

@@ -79,6 +79,7 @@ def test_an_empty_house_passes(model: Path) -> None:
             "import confluent_kafka",
             "vigimesh.loop.run is not allowed to import confluent_kafka",
         ),
+        ("tool_executor/worker.py", "import openai", "is not allowed to import openai"),
         ("router/worker.py", "from opentelemetry import trace", "is not allowed to import opentelemetry"),
         (
             "loop/run.py",
@@ -110,7 +111,7 @@ def test_a_breach_is_refused(model: Path, where: str, code: str, says: str) -> N
     [
         (
             "adapters/kafka.py",
-            "import confluent_kafka, redis, psycopg, obstore\nfrom opentelemetry import trace",
+            "import confluent_kafka, redis, psycopg, obstore, openai\nfrom opentelemetry import trace",
         ),
         ("app/cli.py", "import http.server, socket, confluent_kafka"),
         ("loop/health.py", "import http.server, socket"),

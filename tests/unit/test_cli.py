@@ -57,6 +57,7 @@ def test_the_listing_names_every_command() -> None:
         "resumer",
         "prepare",
         "lag",
+        "standin",
         "explain",
         *lazy.LAZY,
     ):
@@ -311,6 +312,7 @@ def test_the_guide_holds_the_table_of_statuses() -> None:
         "resumer",
         "prepare",
         "lag",
+        "standin",
         "explain",
         *lazy.LAZY,
     ):

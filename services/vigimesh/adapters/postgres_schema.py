@@ -64,7 +64,7 @@ def open_pool(uri: str, application_name: str, size: int = MAX_CONNECTIONS) -> P
         timeout=POOL_WAIT_S,
         open=True,
         connection_class=Connection,
-        kwargs=_settings(application_name),
+        kwargs=connection_settings(application_name),
         name=application_name,
         reconnect_timeout=CONNECT_S,
     )
@@ -76,7 +76,7 @@ def connection(pool: Pool) -> Iterator[Connection]:
 
     Raises `Transient` VM-1501 when the server is away or refuses for a reason that may pass.
     """
-    with _named_errors(), pool.connection() as lent:
+    with named_errors(), pool.connection() as lent:
         yield lent
 
 
@@ -89,7 +89,10 @@ def migrate(uri: str, steps: Sequence[Migration] | None = None) -> tuple[Migrati
     wanted = shipped_migrations() if steps is None else tuple(steps)
     sql = blocks("migrations.sql")
     applied: list[Migration] = []
-    with _named_errors(), psycopg.connect(uri, autocommit=True, **_settings("vigimesh migrate")) as own:
+    with (
+        named_errors(),
+        psycopg.connect(uri, autocommit=True, **connection_settings("vigimesh migrate")) as own,
+    ):
         own.execute(sql["lock"], {"lock": MIGRATION_LOCK})
         own.execute(sql["create"])
         known = {number: (name, mark) for number, name, mark in own.execute(sql["applied"])}
@@ -120,7 +123,10 @@ def standing(uri: str) -> SchemaStanding:
     Raises `Misconfigured` VM-1504 and VM-1505 as `migrate` does, `Transient` VM-1501 when the server is away.
     """
     wanted = shipped_migrations()
-    with _named_errors(), psycopg.connect(uri, autocommit=True, **_settings("vigimesh doctor")) as own:
+    with (
+        named_errors(),
+        psycopg.connect(uri, autocommit=True, **connection_settings("vigimesh doctor")) as own,
+    ):
         (version,) = own.execute("SHOW server_version").fetchone() or ("unknown",)
         try:
             found = own.execute(blocks("migrations.sql")["applied"]).fetchall()
@@ -152,7 +158,8 @@ def blocks(file: str) -> dict[str, str]:
     return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def _settings(application_name: str) -> dict[str, Any]:
+def connection_settings(application_name: str) -> dict[str, Any]:
+    """Return what every connection is opened with besides its address."""
     return {
         "application_name": application_name,
         "connect_timeout": CONNECT_S,
@@ -182,13 +189,13 @@ def _check(known: dict[int, tuple[str, str]], wanted: Sequence[Migration]) -> No
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
-    """Turn the driver's errors into kinds; text of statements and values stays out of the message."""
+def named_errors() -> Iterator[None]:
+    """Turn the driver's errors into kinds (`Transient` VM-1501, `Misconfigured` VM-1506); no statement or value is told."""
     try:
         yield
     except _NOT_READY as error:
         raise Transient(
-            "VM-1501", what="the knowledge base has not been set up yet", where="PostgreSQL",
+            "VM-1501", what="the database has not been set up yet", where="PostgreSQL",
             todo="start the stack with `vigimesh stack up`, or wait until it has been migrated",
         ) from error  # fmt: skip
     except psycopg.errors.InsufficientPrivilege as error:

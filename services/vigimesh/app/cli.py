@@ -198,6 +198,46 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def standin(
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65_535, metavar="N", help="Port on loopback; 0 takes a free one.")
+    ] = 0,
+    latency_ms: Annotated[
+        float, typer.Option("--latency-ms", metavar="MS", help="Median of its log-normal latency.")
+    ] = 250.0,
+    spread: Annotated[
+        float, typer.Option("--spread", metavar="S", help="Standard deviation of the latency's logarithm.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="What everything is drawn from.")] = 1,
+    accuracy: Annotated[
+        float, typer.Option("--accuracy", metavar="P", help="Share of labelled questions answered right.")
+    ] = 0.97,
+    faults: Annotated[
+        str,
+        typer.Option(
+            "--faults", metavar="LIST",
+            help="Shares of faults, such as 429=0.01,hang=0.001: an error status, hang, close, cut, truncated, no-usage, "
+            "drip. [default: none]",
+        ),
+    ] = "",
+) -> None:  # fmt: skip
+    """Serve a stand-in for a large model on loopback.
+
+    It speaks as an OpenAI-compatible endpoint does, is no model, and says so in every reply. GET /standin/calls shows what
+    it was asked and would have billed. Runs in the foreground until SIGTERM.
+    """
+    from vigimesh.app.standin.profile import Profile, read_faults
+
+    try:
+        profile = Profile(
+            latency_ms=latency_ms, spread=spread, seed=seed, accuracy=accuracy, faults=read_faults(faults)
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    load("vigimesh.app.standin.cli:serve_standin")(profile, port)
+
+
+@app.command()
 def lag(
     data: Data = None,
     as_json: AsJson = False,

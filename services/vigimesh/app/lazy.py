@@ -18,11 +18,13 @@ LAZY: dict[str, tuple[str, str]] = {
     ),
     "schemas": ("vigimesh.app.contract_cli:schemas_app", "Schemas of the events: register, check."),
     "cards": ("vigimesh.app.cards_cli:app", "Workflow cards: check, show."),
+    "budget": ("vigimesh.app.budget_cli:app", "What each workflow may still spend: show, raise."),
     "case": ("vigimesh.app.case_cli:app", "What became of a case: list, show, trace."),
     "deadletter": (
         "vigimesh.app.deadletter_cli:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
+    "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, resolve."),
     "transactions": (
         "vigimesh.app.transactions_cli:app",
         "Transactions on the cluster: list, abort.",

@@ -105,6 +105,38 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LargeModelSettings:
+    """The endpoint of the large model; without a base URL and a name there is none, and the tier is absent."""
+
+    base_url: str = declare(
+        "VIGIMESH_LARGE_MODEL__BASE_URL",
+        "",
+        url_with("http", "https"),
+        "Base URL of an OpenAI-compatible endpoint, such as `https://models.example/v1`; empty means that there is no large "
+        "model: what the cheaper tiers leave open goes to a person.",
+    )
+    name: str = declare(
+        "VIGIMESH_LARGE_MODEL__NAME",
+        "",
+        TEXT,
+        "Name of the model there; it must have a price, or no call is made.",
+    )
+    key: str = declare("VIGIMESH_LARGE_MODEL__KEY", "", SECRET, "Key of the endpoint; none when empty.")
+    deadline_s: int = declare(
+        "VIGIMESH_LARGE_MODEL__DEADLINE_S",
+        60,
+        number(1, 600),
+        "Seconds for one call; one that takes longer is cut off and counts as its worst case.",
+    )
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = declare(
+        "VIGIMESH_LARGE_MODEL__LIMIT_FIELD",
+        "max_tokens",
+        one_of("max_tokens", "max_completion_tokens"),
+        "Name under which the endpoint takes the longest answer; reasoning models of OpenAI want `max_completion_tokens`.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """One worker process."""
 
@@ -185,6 +217,7 @@ class Settings:
     redis: RedisSettings = RedisSettings()
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    large_model: LargeModelSettings = LargeModelSettings()
     worker: WorkerSettings = WorkerSettings()
     mesh: MeshSettings = MeshSettings()
 

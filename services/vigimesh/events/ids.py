@@ -31,6 +31,11 @@ def case_id(tenant: str, worldwide_id: str, report_id: str) -> str:
     return f"{tenant}/{worldwide_id or report_id}"
 
 
+def call_id(case: str, version: str, step: str, pass_number: int, prompt_digest: str) -> str:
+    """Return the id of a paid call (32 digits): asking the same in the same pass is the same call (DESIGN part 5)."""
+    return _short("\x1f".join(("call", case, version, step, str(pass_number), prompt_digest)))
+
+
 def trace_id(message: str) -> str:
     """Return the W3C trace id (32 hexadecimal digits) under which every span of a message stands."""
     return _short(f"trace|{message}")

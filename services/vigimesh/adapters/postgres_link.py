@@ -1,0 +1,95 @@
+"""A few connections to PostgreSQL for one event loop, each statement its own transaction and one round trip.
+
+No pool of threads or tasks stands behind it: a connection that failed is closed, and the next statement opens another. What
+is asked here must be safe to ask twice, because after a cut nobody knows whether the server did it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from vigimesh.adapters.postgres_schema import connection_settings, named_errors
+from vigimesh.clock import Clock, Deadline
+
+#: Connections of one process: 200 calls/s of two statements of 2 ms keep one busy; the others are for bursts.
+MAX_CONNECTIONS = 4
+#: Seconds before the second try and before the third, the last: at once for one connection that was cut, then what a
+#: server needs to take connections again.
+PAUSES_S = (0.0, 0.2)
+#: Seconds for one statement with all its tries: well within the lease of a call.
+PATIENCE_S = 15.0
+#: One plan for all values, by index: planning anew takes longer than the statement, and a plan made while the table was
+#: empty must not read all of it later.
+PLANS = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
+
+Row = Mapping[str, Any]
+
+
+class Link:
+    """Lends connections to one event loop; at most `MAX_CONNECTIONS` are open."""
+
+    def __init__(
+        self, uri: str, application_name: str, clock: Clock, pauses_s: tuple[float, ...] = PAUSES_S
+    ) -> None:
+        """Nothing is opened before the first statement; `pauses_s` stand between the tries of one."""
+        self._uri = uri
+        self._settings = connection_settings(application_name)
+        self._settings["options"] += PLANS
+        self._clock = clock
+        self._pauses_s = pauses_s
+        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._idle: list[psycopg.AsyncConnection[DictRow]] = []
+
+    async def ask(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
+        """Return the rows of a statement that may safely be asked again, asking it again after each pause.
+
+        Raises `Transient` VM-1501 when the server does not answer within `PATIENCE_S`, `Misconfigured` VM-1506 for a right
+        that the user lacks. Then nobody knows whether it was done.
+        """
+        deadline = Deadline.after(self._clock, PATIENCE_S)
+        with named_errors():
+            for pause_s in self._pauses_s:
+                try:
+                    return await self._ask(statement, parameters, deadline)
+                except (psycopg.OperationalError, psycopg.InterfaceError):
+                    if deadline.left_s() <= pause_s:
+                        raise
+                    await asyncio.sleep(pause_s)
+            return await self._ask(statement, parameters, deadline)
+
+    async def close(self) -> None:
+        """Give the idle connections back to the server."""
+        while self._idle:
+            await self._idle.pop().close()
+
+    async def _ask(self, statement: str, parameters: Mapping[str, Any], deadline: Deadline) -> Sequence[Row]:
+        try:
+            async with asyncio.timeout(deadline.left_s()), self._free:
+                lent = self._idle.pop() if self._idle else await self._open()
+                try:
+                    rows = await (await lent.execute(statement, parameters, prepare=True)).fetchall()
+                except BaseException:
+                    await _drop(lent)
+                    raise
+                self._idle.append(lent)
+                return rows
+        except TimeoutError as error:
+            raise psycopg.OperationalError(f"no answer within {PATIENCE_S:g} s") from error
+
+    async def _open(self) -> psycopg.AsyncConnection[DictRow]:
+        return await psycopg.AsyncConnection.connect(
+            self._uri, autocommit=True, row_factory=dict_row, **self._settings
+        )
+
+
+async def _drop(lent: psycopg.AsyncConnection[DictRow]) -> None:
+    """Close a connection whose state nobody knows: an answer that is still on its way must meet no other question."""
+    try:
+        await lent.close()
+    except psycopg.Error:
+        pass

@@ -1,0 +1,165 @@
+-- name: begin
+-- Looks the call up and begins it in one statement. `current_epoch` locks the epoch's row until this commits, so that whoever
+-- claims a new epoch waits for it and then sees it in `booked`; with the row changed meanwhile the condition is checked again.
+-- A call that cannot begin anyway locks nothing, so that looking up and waiting write nothing.
+WITH current_epoch AS MATERIALIZED (
+    SELECT e.number FROM journal.epoch AS e
+    WHERE e.epoch = %(epoch)s AND e.opened_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM journal.call WHERE call_id = %(call_id)s AND state <> 'not_made')
+    FOR SHARE OF e
+), copy AS MATERIALIZED (
+    SELECT coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
+        AND (%(usage_at)s::timestamptz IS NULL
+             OR EXISTS (SELECT FROM journal.call WHERE at >= %(usage_at)s::timestamptz)) AS is_new
+), lapsed AS (
+    UPDATE journal.call
+    SET state = 'in_doubt', why = %(lapsed)s, ended_at = now()
+    WHERE call_id = %(call_id)s AND state = 'begun' AND lease_until <= now()
+    RETURNING call_id
+), begun AS (
+    INSERT INTO journal.call AS c
+        (call_id, case_id, workflow, version, step, pass_number, prompt_digest, model, epoch, at, worst_micro, state, token,
+         lease_until)
+    SELECT %(call_id)s, %(case_id)s, %(workflow)s, %(version)s, %(step)s, %(pass_number)s, %(prompt_digest)s, %(model)s,
+        %(epoch)s, %(at)s, %(worst_micro)s, 'begun', %(token)s, now() + make_interval(secs => %(lease_s)s)
+    FROM current_epoch, copy
+    WHERE copy.is_new AND NOT EXISTS (SELECT FROM lapsed)
+    ON CONFLICT (call_id) DO UPDATE SET
+        number = excluded.number, model = excluded.model, epoch = excluded.epoch, at = excluded.at,
+        worst_micro = excluded.worst_micro, state = 'begun', why = '', token = excluded.token,
+        lease_until = excluded.lease_until, ended_at = NULL, resolved_at = NULL
+    WHERE c.state = 'not_made' AND c.token <> excluded.token
+    RETURNING c.number, c.lease_until
+)
+SELECT EXISTS (SELECT FROM current_epoch) AS is_open, copy.is_new, EXISTS (SELECT FROM lapsed) AS is_lapsed,
+    begun.number, begun.lease_until,
+    old.state, old.why, old.token = %(token)s AS is_mine, old.number AS old_number, old.lease_until AS old_until,
+    old.worst_micro, old.cost_micro, old.answer, old.answer_digest,
+    old.prompt_tokens, old.cached_tokens, old.completion_tokens
+FROM copy
+LEFT JOIN begun ON true
+LEFT JOIN journal.call AS old ON old.call_id = %(call_id)s;
+
+-- name: answer
+-- Taken from whoever began the call, in whatever state it is by now: a late answer is the truth.
+WITH ended AS (
+    UPDATE journal.call
+    SET state = 'answered', why = '', answer = %(answer)s, answer_digest = %(answer_digest)s, cost_micro = %(cost_micro)s,
+        prompt_tokens = %(prompt)s, cached_tokens = %(cached)s, completion_tokens = %(completion)s, ended_at = now()
+    WHERE call_id = %(call_id)s AND token = %(token)s AND state <> 'answered'
+    RETURNING state
+)
+SELECT state, true AS is_mine FROM ended
+UNION ALL
+SELECT state, token = %(token)s FROM journal.call WHERE call_id = %(call_id)s AND NOT EXISTS (SELECT FROM ended);
+
+-- name: not_made
+WITH ended AS (
+    UPDATE journal.call
+    SET state = 'not_made', why = %(why)s, ended_at = now()
+    WHERE call_id = %(call_id)s AND token = %(token)s AND state IN ('begun', 'in_doubt')
+    RETURNING state
+)
+SELECT state, true AS is_mine FROM ended
+UNION ALL
+SELECT state, token = %(token)s FROM journal.call WHERE call_id = %(call_id)s AND NOT EXISTS (SELECT FROM ended);
+
+-- name: in_doubt
+WITH ended AS (
+    UPDATE journal.call
+    SET state = 'in_doubt', why = %(why)s, ended_at = now()
+    WHERE call_id = %(call_id)s AND token = %(token)s AND state = 'begun'
+    RETURNING state
+)
+SELECT state, true AS is_mine FROM ended
+UNION ALL
+SELECT state, token = %(token)s FROM journal.call WHERE call_id = %(call_id)s AND NOT EXISTS (SELECT FROM ended);
+
+-- name: booked
+-- Every call that counts in a window still open: of this month, or of a case that was worked on lately.
+SELECT call_id, workflow, case_id, at, worst_micro, cost_micro,
+    CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
+FROM journal.call
+WHERE state <> 'not_made'
+    AND (at >= date_trunc('month', now(), 'UTC')
+         OR case_id IN (SELECT case_id FROM journal.call WHERE at > now() - make_interval(days => %(case_days)s)))
+ORDER BY number;
+
+-- name: booked_of
+-- What stands behind reservations that have expired; an id that is not returned was never begun, or not made.
+SELECT call_id, workflow, case_id, at, worst_micro, cost_micro,
+    CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
+FROM journal.call
+WHERE state <> 'not_made' AND call_id = ANY (%(call_ids)s)
+ORDER BY number;
+
+-- name: epoch
+SELECT e.number, e.epoch, e.opened_at IS NOT NULL AS is_open,
+    coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
+        AND (%(usage_at)s::timestamptz IS NULL
+             OR EXISTS (SELECT FROM journal.call WHERE at >= %(usage_at)s::timestamptz)) AS is_new
+FROM journal.epoch AS e;
+
+-- name: claim_epoch
+-- Only over what the caller has seen: an epoch that was opened since is somebody's fresh rebuild.
+WITH copy AS MATERIALIZED (
+    SELECT coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
+        AND (%(usage_at)s::timestamptz IS NULL
+             OR EXISTS (SELECT FROM journal.call WHERE at >= %(usage_at)s::timestamptz)) AS is_new
+), claimed AS (
+    UPDATE journal.epoch
+    SET number = epoch.number + 1, run_id = %(run_id)s, owner = %(owner)s, claimed_at = now(),
+        lease_until = now() + make_interval(secs => %(lease_s)s), opened_at = NULL
+    FROM copy
+    WHERE copy.is_new AND epoch.number = %(number)s
+        AND CASE WHEN epoch.opened_at IS NULL THEN epoch.lease_until <= now() ELSE %(saw_open)s END
+    RETURNING epoch.number, epoch.epoch, epoch.lease_until
+)
+SELECT copy.is_new, claimed.number, claimed.epoch, claimed.lease_until,
+    old.number AS old_number, old.epoch AS old_epoch, old.lease_until AS old_until, old.owner = %(owner)s AS is_mine,
+    old.opened_at IS NOT NULL AS is_open, old.lease_until <= now() AS is_lapsed
+FROM copy
+CROSS JOIN journal.epoch AS old
+LEFT JOIN claimed ON true;
+
+-- name: open_epoch
+UPDATE journal.epoch SET opened_at = coalesce(opened_at, now()) WHERE epoch = %(epoch)s RETURNING epoch;
+
+-- name: newest_seen
+SELECT max(at) FROM journal.call;
+
+-- name: calls
+SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at,
+    state = 'begun' AND lease_until <= now() AS is_lapsed,
+    CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
+FROM journal.call
+WHERE %(state)s::text IS NULL OR state = %(state)s
+ORDER BY number
+LIMIT %(most)s;
+
+-- name: unanswered_calls
+SELECT * FROM (
+    SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at, number,
+        state = 'begun' AND lease_until <= now() AS is_lapsed,
+        CASE WHEN state = 'begun' AND lease_until <= now() THEN 'in_doubt' ELSE state END AS state
+    FROM journal.call
+    WHERE state <> 'answered' AND worst_micro >= 0
+) AS c
+WHERE c.state = %(state)s
+ORDER BY c.number
+LIMIT %(most)s;
+
+-- name: resolve
+WITH old AS MATERIALIZED (
+    SELECT * FROM journal.call WHERE call_id = %(call_id)s FOR UPDATE
+), resolved AS (
+    UPDATE journal.call AS c
+    SET state = %(state)s, cost_micro = %(cost_micro)s, why = %(why)s, ended_at = coalesce(c.ended_at, now()),
+        resolved_at = now()
+    FROM old
+    WHERE c.call_id = old.call_id AND (old.state = 'in_doubt' OR old.state = 'begun' AND old.lease_until <= now())
+    RETURNING c.call_id
+)
+SELECT old.workflow, old.state, old.worst_micro, old.cost_micro, old.why, old.resolved_at IS NOT NULL AS was_resolved,
+    EXISTS (SELECT FROM resolved) AS is_resolved
+FROM old;

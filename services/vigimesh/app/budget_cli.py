@@ -1,0 +1,282 @@
+"""`vigimesh budget`: what each workflow may still spend, and a cap raised for a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from vigimesh.app.exits import NOT_HELD, OK
+from vigimesh.app.options import AsJson, Data
+from vigimesh.domain.budget.money import amount_text, parse_amount
+from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Shut, Standing, WindowStanding
+from vigimesh.errors import Refused, Transient
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vigimesh.app.settings import Settings
+    from vigimesh.domain.policy.cards import Card
+    from vigimesh.ports import Budget
+
+T = TypeVar("T")
+
+app = typer.Typer(name="budget", help="Budgets of the workflows: show, raise.", no_args_is_help=True)
+
+
+@app.command()
+def show(data: Data = None, as_json: AsJson = False) -> None:
+    """Show what each workflow may still spend.
+
+    This minute, day and month (UTC): the cap, what is recorded, what is open, what is left. What is enforced is recorded
+    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1.
+    """
+    from vigimesh.clock import SystemClock
+
+    settings = _settings(data)
+    accounts = _on(settings, lambda budget: accounts_of(budget, _cards(settings), SystemClock().now()))
+    if as_json:
+        typer.echo(json.dumps(document(accounts)))
+    else:
+        from rich.console import Console
+
+        Console(highlight=False).print(table(accounts))
+        for why in dict.fromkeys(one.why for one in accounts if one.why):
+            typer.echo(f"shut, paid calls are refused: {why}", err=True)
+        for one in accounts:
+            for row in one.broken:
+                typer.echo(
+                    f"does not hold: {one.workflow} {row.name}, enforced {row.enforced_micro}", err=True
+                )
+    raise typer.Exit(OK if all(one.holds for one in accounts) else NOT_HELD)
+
+
+@app.command("raise")
+def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of the workflow's card.")],
+    window: Annotated[str, typer.Option("--window", metavar="day|month", help="Which cap.")],
+    to: Annotated[str, typer.Option("--to", metavar="AMOUNT", help="Up to how much, e.g. 250 or 12.50.")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit. No case text.")],
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="When it ends: ISO 8601 with zone.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Let a workflow spend more, for a time.
+
+    The cap falls back by itself when the time is over, or when the budget is rebuilt. It opens the window of now again
+    where an overrun closed it.
+    """
+    from vigimesh.clock import SystemClock
+
+    settings = _settings(data)
+    card = _card(_cards(settings), workflow)
+    order = raising(card, window=window, to=to, reason=reason, until=until, at=SystemClock().now())
+    done = _on(settings, lambda budget: raised_in(budget, order, card, by or _login()))
+    if as_json:
+        typer.echo(json.dumps(done.plain()))
+        return
+    cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
+    typer.echo(f"{workflow} may spend {more} a {window} until {order.until.isoformat()}; its card says {cap}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One workflow's windows, or why nothing is known of them."""
+
+    workflow: str
+    currency: str
+    epoch: str = ""
+    windows: tuple[WindowStanding, ...] = ()
+    why: str = ""
+
+    @property
+    def broken(self) -> tuple[WindowStanding, ...]:
+        """The windows in which enforced is not recorded + open."""
+        return tuple(row for row in self.windows if not row.holds)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the budget is known, and enforced = recorded + open in each window."""
+        return not self.why and not self.broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapRaised:
+    """What was done, for the audit: the order, who gave it, the card's cap, and the raise that stood before."""
+
+    order: Raise
+    earlier: Raise | None
+    card_micro: int
+    currency: str
+    by: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; amounts in micro-units."""
+        earlier = self.earlier
+        return {
+            "workflow": self.order.workflow, "window": self.order.window, "to_micro": self.order.to_micro,
+            "currency": self.currency, "card_micro": self.card_micro,
+            "earlier_micro": None if earlier is None else earlier.to_micro,
+            "earlier_until": None if earlier is None else earlier.until.isoformat(),
+            "at": self.order.at.isoformat(), "until": self.order.until.isoformat(),
+            "reason": self.order.reason, "by": self.by,
+        }  # fmt: skip
+
+
+def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: datetime) -> Raise:
+    """Return the order that a person's words make.
+
+    Raises `Refused` VM-1903 for an amount that is none, VM-1904 for a window, reason or end that cannot be, or an amount
+    that is not above the card's cap.
+    """
+    known = next((one for one in RAISABLE if one == window), None)
+    try:
+        ends = datetime.fromisoformat(until)
+    except ValueError:
+        ends = None
+    if known is None or ends is None:
+        todo = f"name one of {', '.join(RAISABLE)}" if known is None else "write it like 2026-12-31T18:00:00Z"
+        what = f"window {window[:40]!r}" if known is None else f"end {until[:40]!r}"
+        raise Refused("VM-1904", what=f"there is no {what}", where=card.name, todo=todo)
+    # Without a zone it stays as it is, and is refused.
+    ends = ends.astimezone(UTC) if ends.tzinfo is not None else ends
+    order = Raise(card.name, known, parse_amount(to), reason.strip(), at, ends)
+    cap = Caps.of(card).of_window(known)
+    if order.to_micro <= cap:
+        raise Refused(
+            "VM-1904", what=f"{amount_text(order.to_micro, '')} is not above the card's {amount_text(cap, '')}",
+            where=card.name, todo="to lower a cap change the workflow card",
+        )  # fmt: skip
+    return order
+
+
+async def raised_in(budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
+    """Raise the cap and return what the audit is to be told. Raises `Transient` VM-1913 when the budget is shut."""
+    done = await budget.raise_cap(order)
+    if isinstance(done, Shut):
+        raise Transient(
+            "VM-1913", what=f"no cap can be raised: {done.why}", where=order.workflow,
+            todo="the workers rebuild it from the call journal; then raise the cap",
+        )  # fmt: skip
+    return CapRaised(
+        order=done.order, earlier=done.earlier, card_micro=Caps.of(card).of_window(order.window),
+        currency=card.budget.currency, by=by,
+    )  # fmt: skip
+
+
+async def accounts_of(budget: Budget, cards: Sequence[Card], at: datetime) -> list[Account]:
+    """Return how every workflow stands, by name."""
+    found = []
+    for card in sorted(cards, key=lambda card: card.name):
+        there = await budget.standing(card.name, Caps.of(card), at)
+        name, currency = card.name, card.budget.currency
+        if isinstance(there, Standing):
+            found.append(Account(workflow=name, currency=currency, epoch=there.epoch, windows=there.windows))
+        else:
+            found.append(Account(workflow=name, currency=currency, why=there.why))
+    return found
+
+
+def document(accounts: Sequence[Account]) -> dict[str, Any]:
+    """Return the object of `--json`; amounts in micro-units, in the minute calls."""
+    return {
+        "holds": all(one.holds for one in accounts),
+        "shut": next((one.why for one in accounts if one.why), None),
+        "epoch": next((one.epoch for one in accounts if one.epoch), None),
+        "workflows": [
+            {"workflow": one.workflow, "currency": one.currency, "holds": one.holds,
+             "windows": [_plain(row) for row in one.windows]}
+            for one in accounts
+        ],
+    }  # fmt: skip
+
+
+def table(accounts: Sequence[Account]) -> Table:
+    """Return the table: a line for each window of each workflow."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False)
+    for name in ("workflow", "window", "cap", "recorded", "open", "left", ""):
+        made.add_column(name, justify="left" if name in ("workflow", "window", "") else "right")
+    for one in accounts:
+        for row in one.windows:
+            amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
+            made.add_row(
+                one.workflow, row.name, *(_text(row, amount, one.currency) for amount in amounts), _state(row)
+            )
+    return made
+
+
+def _plain(row: WindowStanding) -> dict[str, Any]:
+    return {
+        "window": row.window, "name": row.name, "cap_micro": row.cap_micro, "recorded_micro": row.recorded_micro,
+        "open_micro": row.open_micro, "left_micro": row.left_micro, "enforced_micro": row.enforced_micro,
+        "overrun_micro": row.overrun_micro, "closed": row.closed, "holds": row.holds,
+    }  # fmt: skip
+
+
+def _text(row: WindowStanding, amount: int, currency: str) -> str:
+    return f"{amount} calls" if row.window == "minute" else amount_text(amount, currency)
+
+
+def _state(row: WindowStanding) -> str:
+    if not row.holds:
+        return "does not hold"
+    return "closed by an overrun" if row.closed else ""
+
+
+def _on(settings: Settings, work: Callable[[Budget], Awaitable[T]]) -> T:
+    """Do something with the budget of the settings and close it."""
+    import asyncio
+
+    from vigimesh.adapters.redis_budget import RedisBudget
+
+    async def whole() -> T:
+        budget = RedisBudget.open(settings.redis.url)
+        try:
+            return await work(budget)
+        finally:
+            await budget.close()
+
+    return asyncio.run(whole())
+
+
+def _settings(data: Path | None) -> Settings:
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("redis.url")
+    return settings
+
+
+def _cards(settings: Settings) -> Sequence[Card]:
+    from vigimesh.app.card_files import cards_of
+
+    return cards_of(settings).cards
+
+
+def _card(cards: Sequence[Card], workflow: str) -> Card:
+    from vigimesh.domain.policy.cel import nearest
+
+    for card in cards:
+        if card.name == workflow:
+            return card
+    raise typer.BadParameter(
+        f"there is no card {workflow!r}; {nearest(workflow, [one.name for one in cards])}"
+    )
+
+
+def _login() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

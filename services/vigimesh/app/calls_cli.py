@@ -1,0 +1,147 @@
+"""`vigimesh calls`: the paid calls that the journal holds, and the truth about those in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from vigimesh.app.options import AsJson, Data
+from vigimesh.domain.budget.calls import IN_DOUBT, STATES
+from vigimesh.domain.budget.money import amount_text, parse_amount
+
+if TYPE_CHECKING:
+    from vigimesh.adapters.journal import PgJournal
+    from vigimesh.domain.budget.calls import Line
+
+T = TypeVar("T")
+
+app = typer.Typer(name="calls", help="Paid model calls: list, resolve.", no_args_is_help=True)
+
+#: What a person may say of a call in doubt.
+TRUTHS = ("made", "not-made")
+
+
+@app.command("list")
+def list_command(
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="STATE", help=f"Only those in a state: {', '.join(STATES)}."),
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List paid calls, the oldest first.
+
+    At most 1,000, each with what it counts for, in the currency of the workflow's card; with --json in millionths of it. A call
+    in doubt counts for its worst case.
+    """
+    if state is not None:
+        _one_of(state, STATES, "--state")
+    lines = _with_journal(data, lambda journal: journal.calls(state))
+    counted = sum(line.counted_micro for line in lines)
+    doubtful = [line for line in lines if line.state == IN_DOUBT]
+    if as_json:
+        body = {
+            "calls": [_plain(line) for line in lines], "counted_micro": counted, "in_doubt": len(doubtful),
+            "in_doubt_micro": sum(line.counted_micro for line in doubtful),
+        }  # fmt: skip
+        typer.echo(json.dumps(body, ensure_ascii=False))
+        return
+    for line in lines:
+        typer.echo(_text(line))
+    typer.echo(
+        f"{len(lines)} calls that count for {_money(counted)}; in doubt {len(doubtful)}, "
+        f"for {_money(sum(line.counted_micro for line in doubtful))}",
+        err=True,
+    )
+
+
+@app.command()
+def resolve(
+    call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="The whole id, as `list` shows it.")],
+    truth: Annotated[
+        str, typer.Option("--as", metavar="TRUTH", help="made: the provider bills it; not-made: it does not.")
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", help="How you know, for example the line of the invoice.")
+    ],
+    cost: Annotated[
+        str | None,
+        typer.Option("--cost", metavar="AMOUNT", help="What it cost when it was made, e.g. 0.0123."),
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what became of a call in doubt.
+
+    One that was made counts for its cost from then on; it is not made again in its pass. One that was not made counts for
+    nothing and may be made. The same again changes nothing.
+    """
+    _one_of(truth, TRUTHS, "--as")
+    if (truth == "made") == (cost is None):
+        raise typer.BadParameter(
+            "--cost goes with --as made: give what the call cost; one that was not made costs nothing"
+        )
+    cost_micro = None if cost is None else parse_amount(cost)
+    told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, reason))
+    if as_json:
+        typer.echo(json.dumps(asdict(told), ensure_ascii=False))
+    else:
+        typer.echo(
+            f"{told.call_id}  {told.workflow}  {told.state.replace('_', ' ')}: counted {_money(told.before_micro)}, "
+            f"counts {_money(told.after_micro)}"
+        )
+
+
+def _with_journal(data: Path | None, ask: Callable[[PgJournal], Awaitable[T]]) -> T:
+    from vigimesh.adapters.journal import PgJournal
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("postgres.dsn")
+
+    async def answer() -> T:
+        journal = PgJournal(settings.postgres.dsn, application_name="vigimesh calls")
+        try:
+            return await ask(journal)
+        finally:
+            await journal.close()
+
+    return asyncio.run(answer())
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in asdict(line).items()
+    }
+
+
+def _text(line: Line) -> str:
+    why = f"  {line.why}" if line.why else ""
+    return (
+        f"{line.call_id}  {line.at:%Y-%m-%d %H:%M:%S}  {line.workflow}  {line.case_id}  {line.step}  {line.model}  "
+        f"{line.state.replace('_', ' ')}  counts {_money(line.counted_micro)}{why}"
+    )
+
+
+def _money(micro: int) -> str:
+    """Write an amount; the journal does not know its currency, the workflow's card does."""
+    return amount_text(micro, "")
+
+
+def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
+    """Refuse a word that is not known, with the nearest one that is."""
+    import difflib
+
+    if given not in known:
+        nearest = difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
+        raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")

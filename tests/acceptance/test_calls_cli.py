@@ -1,0 +1,99 @@
+"""`vigimesh calls` on a real journal: what is in doubt is shown in money, and the truth is said once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from journals import PgBench, begun, call_of, database, processes
+from vigimesh.app.calls_cli import app
+from vigimesh.domain.budget.values import Booked
+from vigimesh.errors import Refused
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture
+def uri(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with database(request.getfixturevalue("stack").urls.postgres, "calls_cli") as made:
+        monkeypatch.setenv("VIGIMESH_POSTGRES_DSN", made)
+        yield made
+
+
+def run(*arguments: str, status: int = 0) -> Any:
+    result = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout)
+
+
+def doubtful(uri: str) -> tuple[str, str]:
+    """Leave two calls in doubt: one lost its answer, the owner of the other died."""
+    made: list[str] = []
+
+    async def story() -> None:
+        bench = PgBench(uri)
+        async with processes(bench) as (epoch, (one, _)):
+            made.extend([(await begun(one, call_of(name, epoch))).call_id for name in "ab"])
+            await one.in_doubt(made[0], "cut in mid-answer")
+            bench.let_pass(61)
+
+    asyncio.run(story())
+    return made[0], made[1]
+
+
+def booked(uri: str) -> list[Booked]:
+    async def story() -> list[Booked]:
+        bench = PgBench(uri)
+        found = list(await bench.process().booked())
+        await bench.close()
+        return found
+
+    return asyncio.run(story())
+
+
+def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
+    lost, died = doubtful(uri)
+    shown = run("list", "--state", "in_doubt")
+    assert [one["call_id"] for one in shown["calls"]] == [lost, died]
+    assert (shown["in_doubt"], shown["in_doubt_micro"]) == (2, 2_000)
+    assert "lease" in shown["calls"][1]["why"]
+    told = run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17")
+    assert (told["before_micro"], told["after_micro"]) == (1_000, 300)
+    assert run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17") == told
+    run("resolve", died, "--as", "not-made", "--reason", "not on the invoice")
+    assert run("list", "--state", "in_doubt")["calls"] == []
+    assert run("list", "--state", "made")["counted_micro"] == 300
+    assert [(one.state, one.amount_micro) for one in booked(uri)] == [("settled", 300)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["list", "--state", "doubtful"], "Did you mean 'in_doubt'"),
+        (["resolve", "x", "--as", "maid", "--reason", "r"], "Did you mean 'made'"),
+        (["resolve", "x", "--as", "made", "--reason", "r"], "--cost"),
+        (["resolve", "x", "--as", "not-made", "--cost", "1", "--reason", "r"], "--cost"),
+        (["resolve", "x", "--as", "not-made"], "--reason"),
+    ],
+)
+def test_what_is_missing_or_misspelt_is_said(uri: str, arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+def test_what_cannot_be_resolved_is_refused_and_changes_nothing(uri: str) -> None:
+    doubtful(uri)
+    before = booked(uri)
+    for arguments in (["0" * 32, "--reason", "invoice"], [before[0].call_id, "--reason", " "]):
+        with pytest.raises(Refused, match=r"VM-200[25]"):
+            run("resolve", *arguments, "--as", "made", "--cost", "1")
+    for cost in ("-1", "0,5", "a lot", "0.0000001"):
+        with pytest.raises(Refused, match="VM-1903"):
+            run("resolve", before[0].call_id, "--as", "made", "--cost", cost, "--reason", "invoice")
+    assert booked(uri) == before

@@ -1,0 +1,171 @@
+"""What the stand-in cannot do: an endpoint that redirects, never ends, stops in its head, or lets idle connections go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from standins import KEY, SHORT_S, STILL, question, warm_up
+from vigimesh.adapters import openai_models
+from vigimesh.adapters.openai_models import OpenAIModels
+from vigimesh.app.standin.chat import StandIn
+from vigimesh.app.standin.server import Server
+from vigimesh.clock import SystemClock
+from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade
+from waiting import until_async
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+Outcome = Answer | NotMade | InDoubt
+
+
+@dataclass
+class Raw:
+    """A server that reads one request a connection and writes what it was given, then closes or waits."""
+
+    says: bytes
+    closes: bool = True
+    base_url: str = ""
+    requests: list[bytes] = field(default_factory=list)
+    left: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        self.requests.append(head + await reader.readexactly(length))
+        writer.write(self.says)
+        await writer.drain()
+        if not self.closes:
+            await reader.read()
+            self.left += 1
+        writer.close()
+
+
+@asynccontextmanager
+async def raw(says: bytes, *, closes: bool = True) -> AsyncIterator[Raw]:
+    await warm_up()
+    endpoint = Raw(says, closes)
+    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
+    async with server:
+        endpoint.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        yield endpoint
+
+
+def models(base_url: str) -> OpenAIModels:
+    return OpenAIModels(base_url, KEY, clock=SystemClock())
+
+
+def asked(says: bytes, *, closes: bool = True, deadline_s: float = 20) -> tuple[Outcome, Raw]:
+    """Ask an endpoint that says this; hold that it was asked once."""
+
+    async def run() -> tuple[Outcome, Raw]:
+        async with raw(says, closes=closes) as endpoint:
+            client = models(endpoint.base_url)
+            found = await client.ask(question(deadline_s=deadline_s))
+            if not closes:
+                await until_async(lambda: endpoint.left == 1, within_s=10, what="hung up")
+            await client.close()
+            assert len(endpoint.requests) == 1
+            return found, endpoint
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    found, _ = asked(b"HTTP/1.1 %d X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n" % status)
+    assert isinstance(found, NotMade)
+    assert "base URL" in found.mend
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        b"",
+        b"not HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200",
+        OK + b"content-length: 5000\r\n\r\n{",
+        OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+        OK + b"content-length: 6\r\n\r\n<html>",
+        OK + b"content-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope",
+        b"HTTP/1.1 500 X\r\ncontent-length: 50\r\n\r\ncut",
+    ],
+)
+def test_what_is_no_whole_reply_is_in_doubt(says: bytes) -> None:
+    assert isinstance(asked(says)[0], InDoubt)
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_busy_is_known_from_the_head_alone(closes: bool) -> None:
+    head = b"HTTP/1.1 429 X\r\nretry-after: 5\r\ncontent-length: 50\r\n\r\n{"
+    found, _ = asked(head, closes=closes, deadline_s=20 if closes else SHORT_S)
+    assert found == NotMade(why="the endpoint answered 429", retry_after_s=5.0)
+
+
+def test_a_head_that_never_ends_is_cut_at_the_deadline() -> None:
+    assert isinstance(asked(b"HTTP/1.1 200 OK\r\nx: ", closes=False, deadline_s=SHORT_S)[0], InDoubt)
+
+
+def test_a_reply_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_models, "MAX_REPLY_BYTES", 1_000)
+    found, _ = asked(OK + b"content-length: 5000\r\n\r\n" + b" " * 5_000, closes=False)
+    assert found == InDoubt(why="the answer is longer than 1000 bytes")
+
+
+def test_only_our_settings_reach_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ORG_ID", "PROJECT_ID", "API_KEY", "ADMIN_KEY", "BASE_URL", "CUSTOM_HEADERS"):
+        monkeypatch.setenv(f"OPENAI_{name}", "authorization: from-outside")
+    _, endpoint = asked(OK + b"content-length: 2\r\n\r\n{}")
+    head, _, body = endpoint.requests[0].partition(b"\r\n\r\n")
+    names = {line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]}
+    assert names == set(
+        b"host connection accept content-type content-length authorization accept-encoding user-agent".split()
+    )
+    assert b"from-outside" not in endpoint.requests[0]
+    assert b"authorization: bearer " + KEY.encode() in head.lower()
+    assert b"accept-encoding: identity" in head.lower()
+    assert b'"json_schema"' in body
+    assert b'"max_tokens":200' in body.replace(b" ", b"")
+
+
+def test_an_idle_connection_that_was_closed_is_not_used_again() -> None:
+    async def run() -> None:
+        standin = StandIn(STILL)
+        async with Server(standin) as first:
+            client = models(first.base_url)
+            assert isinstance(await client.ask(question()), Answer)
+        # The same address, another life: what lay idle has been closed meanwhile.
+        async with Server(standin, first.port) as second:
+            assert isinstance(await client.ask(question()), Answer)
+            assert second.open == 1
+            await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_nobody_takes_up_is_not_made_within_the_deadline() -> None:
+    """More connections than the client may open: the last call waits for one, in vain."""
+
+    async def run(most: int, answered: Callable[[OpenAIModels], Awaitable[Outcome]]) -> Outcome:
+        async with raw(b"", closes=False) as endpoint:
+            client = models(endpoint.base_url)
+            first = [asyncio.create_task(client.ask(question(deadline_s=30))) for _ in range(most)]
+            await until_async(
+                lambda: len(endpoint.requests) == most, within_s=20, what="all connections taken"
+            )
+            found = await answered(client)
+            assert len(endpoint.requests) == most
+            for task in first:
+                task.cancel()
+            await asyncio.wait(first)
+            await until_async(lambda: endpoint.left == most, within_s=20, what="all hung up")
+            await client.close()
+            return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai_models, "CONNECTIONS", 3)
+        found = asyncio.run(run(3, lambda client: client.ask(question(deadline_s=SHORT_S))))
+    assert found == NotMade(why="no answer within 1 s")
