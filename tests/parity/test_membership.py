@@ -193,7 +193,7 @@ def test_an_instance_name_used_twice_is_said_and_nothing_is_lost(
             ended[:] = (name for name, (_, _, task) in crew.at_work.items() if task.done())
             return len(ended) >= wanted
 
-        await until_async(enough, within_s=WAIT_S, what="the end of one of the two")
+        await until_async(enough, within_s=wanted * WAIT_S, what="the end of one of the two")
         for name in ended:
             with pytest.raises(Fenced, match=r"VM-1303 .*stop one of the two"):
                 await crew.at_work.pop(name)[2]
