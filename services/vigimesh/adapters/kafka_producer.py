@@ -52,7 +52,10 @@ class KafkaProducer:
         """See `loop.broker.Producer`."""
         if self._producer is None:
             fresh = ck.Producer(self._settings)
-            await self._call(lambda: fresh.init_transactions(CALL_S))
+            try:
+                await self._in_time(lambda: fresh.init_transactions(CALL_S))
+            except ck.KafkaException as error:
+                raise away(error, self._id) from error
             self._producer = fresh
 
     def begin(self) -> None:
@@ -121,12 +124,6 @@ class KafkaProducer:
         if self._producer is None:
             raise InDoubt("VM-1302", what="no producer that is trusted", where=self._id)
         return self._producer
-
-    async def _call(self, function: Callable[[], Any]) -> None:
-        try:
-            await self._in_time(function)
-        except ck.KafkaException as error:
-            raise away(error, self._id) from error
 
     async def _end(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         try:
