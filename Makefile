@@ -46,7 +46,7 @@ wheel: venv ## dist/*.whl
 	@$(PY) -m hatchling build --target wheel --directory dist > /dev/null
 	@ls dist/*.whl > /dev/null
 
-test: venv ## every test, in two runs side by side; T="..." is one run with these arguments
+test: venv ## every test, chaos last; T="tests/unit -x" is one run of a path, T="-x" adds to all runs
 	@bash .ci/tests $(T)
 
 test-fast: venv ## the tests that need no broker

@@ -119,6 +119,14 @@ class PgBench:
     def do(self, statement: str, *values: Any) -> None:
         self.own.execute(statement, values)
 
+    def serves(self, application_name: str) -> bool:
+        """Return whether the server still works for a process: a statement goes on when its connection is cut."""
+        found = self.own.execute(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s",
+            (application_name,),
+        )
+        return found.fetchone() is not None
+
     def let_pass(self, seconds: float) -> None:
         for table in ("call", "epoch"):
             self.do(

@@ -12,8 +12,8 @@ from typing import Any
 
 import confluent_kafka as ck
 import pytest
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
+from vigimesh.adapters.history import bounds
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
@@ -41,8 +41,6 @@ OUTPUT = URGENT
 WAIT_S = 30.0
 #: Seconds between two looks at a condition.
 PAUSE_S = 0.01
-_SPECS: Any = OffsetSpec
-_LATEST = _SPECS.latest()
 
 
 class Crash(BaseException):
@@ -282,10 +280,9 @@ class KafkaWorld(World):
 
     def __post_init__(self) -> None:
         self.base = common(self.bootstrap, {})
-        self.admin = AdminClient(self.base)
         self.plain = ck.Producer({**self.base, "partitioner": "murmur2_random", "message.max.bytes": 4 << 20})
         reader = self._reader(self.group)
-        self.starts = self.ends(t.name for t in TOPICS)
+        self.starts = {part: end for part, (_, end) in bounds(self.base, [t.name for t in TOPICS]).items()}
         begin = [ck.TopicPartition(n, p, o) for (n, p), o in self.starts.items() if n in (URGENT, INPUT)]
         reader.commit(offsets=begin, asynchronous=False)
         reader.close()
@@ -295,15 +292,6 @@ class KafkaWorld(World):
             {**self.base, "group.id": group, "isolation.level": "read_committed", "enable.auto.commit": False,
              "enable.partition.eof": True, "fetch.wait.max.ms": 10}
         )  # fmt: skip
-
-    def ends(self, names: Iterable[str]) -> dict[tuple[str, int], int]:
-        """Return the offset behind the last record of each partition that is readable, asked for at once."""
-        known = self.admin.list_topics(timeout=10).topics
-        wanted = {ck.TopicPartition(n, p): _LATEST for n in names for p in known[n].partitions}
-        found = self.admin.list_offsets(
-            wanted, isolation_level=ck.IsolationLevel.READ_COMMITTED, request_timeout=10
-        )
-        return {(part.topic, part.partition): future.result().offset for part, future in found.items()}
 
     def append(self, write: Write, partition: int | None = None) -> None:
         where = {} if partition is None else {"partition": partition}
@@ -324,7 +312,11 @@ class KafkaWorld(World):
             self.readers[name].assign(parts)
             self.found[name] = []
         reader = self.readers[name]
-        ends = self.ends([name])
+        ends = {
+            part: reader.get_watermark_offsets(ck.TopicPartition(*part), timeout=10)[1]
+            for part in self.starts
+            if part[0] == name
+        }
         deadline = Deadline.after(SystemClock(), WAIT_S)
         while any(self.seen.get(part, self.starts[part]) < end for part, end in ends.items()):
             assert not deadline.passed(), f"{name} not read to its end in {WAIT_S:g} s"

@@ -36,6 +36,8 @@ HOLDER = """
 import sys, signal
 from pathlib import Path
 from vigimesh.app.devstack import up
+# A shell that starts the tests in the background has Ctrl-C ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with up(Path(sys.argv[1]), attached=True):
     print("up", flush=True)
     signal.pause()

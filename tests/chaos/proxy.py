@@ -156,19 +156,24 @@ class Link:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one client's connection until either side, or the proxy, ends it."""
-        with suppress(asyncio.CancelledError):
-            await self._serve(reader, writer)
+        mine = asyncio.current_task()
+        assert mine is not None
+        self._proxy.serving.add(mine)
+        try:
+            with suppress(asyncio.CancelledError):
+                await self._serve(reader, writer)
+        finally:
+            writer.transport.abort()
+            self._proxy.serving.discard(mine)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.down:
-            writer.transport.abort()
             return
         try:
             broker_reader, broker_writer = await asyncio.open_connection(
                 wire.LOOPBACK, self._proxy.broker_port
             )
         except OSError:
-            writer.transport.abort()
             return
         one = _Connection(client=writer, broker=broker_writer)
         self._connections.add(one)
@@ -274,6 +279,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._servers: list[asyncio.Server] = []
+        #: Tasks of `Link.serve` that have begun.
+        self.serving: set[asyncio.Task[None]] = set()
         self.links: dict[str, Link] = {}
 
     def link(self, name: str) -> Link:
@@ -313,13 +320,17 @@ class Proxy:
         self._loop.close()
 
     async def _close(self) -> None:
+        # Asyncio leaves a connection's socket open when its server is closed, or its task cancelled, while it is accepted: no more
+        # are accepted, those that were begin to serve and end, since all links are down, and only then the servers are closed.
+        for server in self._servers:
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+        for task in self.serving:
+            task.cancel()
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left)
         for server in self._servers:
             server.close()
-        mine = asyncio.current_task()
-        left = [task for task in asyncio.all_tasks() if task is not mine]
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ASK_S)

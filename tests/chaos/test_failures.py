@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import confluent_kafka as ck
 import pytest
@@ -18,7 +20,9 @@ from chaos.feed import COLD_EVERY, lines, literature, send
 from chaos.proxy import Link, Proxy
 from chaos.rig import Rig, bare, says
 from chaos.story import tell
+from vigimesh.adapters import kafka_producer
 from vigimesh.adapters.history import bounds, scan
+from vigimesh.adapters.kafka import CALL_S, common
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.app.fleet import Program
@@ -26,7 +30,8 @@ from vigimesh.app.reckoning import account
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec
-from vigimesh.events.topics import LANES, lane_topic
+from vigimesh.events.topics import LANES, lane_topic, topic
+from vigimesh.loop.broker import Write
 from vigimesh.loop.worker import STUCK_S
 from waiting import until
 from worlds import KafkaWorld, copier, drive, work
@@ -70,6 +75,38 @@ def test_a_late_request_to_end_a_transaction_does_not_end_the_next_one(link: Lin
     assert hold.held.is_set()
     assert hold.error in wire.FENCED
     assert sorted(world.handed_on()) == sorted(sent)
+
+
+def test_a_producer_whose_broker_was_away_at_its_start_is_not_fenced_by_its_own_first_try(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client goes on asking for an epoch after its call has timed out: a second one beside it would fence the first."""
+    made: list[ck.Producer] = []
+
+    class Counted(ck.Producer):
+        def __init__(self, settings: dict[str, Any]) -> None:
+            super().__init__(settings)
+            made.append(self)
+
+    monkeypatch.setattr(ck, "Producer", Counted)
+    producer = kafka_producer.KafkaProducer(common(link.address, {}), "vigimesh.test.late")
+
+    async def body() -> None:
+        link.cut(down=True)
+        monkeypatch.setattr(kafka_producer, "CALL_S", 0.5)
+        for _ in range(3):
+            with pytest.raises(Transient):
+                await producer.renew()
+        monkeypatch.setattr(kafka_producer, "CALL_S", CALL_S)
+        link.up()
+        await producer.renew()
+        producer.begin()
+        producer.write(Write(topic=topic("audit"), key=b"late", value=b""))
+        await producer.commit()
+        await producer.close()
+
+    asyncio.run(body())
+    assert len(made) == 1
 
 
 def test_a_slow_transaction_is_not_overtaken_by_the_next_with_the_same_key(

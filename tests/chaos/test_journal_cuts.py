@@ -31,6 +31,16 @@ COST, WORST = 700, 1_000
 PRIVATE = "_sql"
 
 
+#: The name under which the process that is cut off is known to the server.
+CUT_OFF = "cut off"
+
+
+async def ended(journal: PgJournal, bench: PgBench) -> None:
+    """Close a journal, and wait until the server has done whatever it was asked before the cut."""
+    await journal.close()
+    await until_async(lambda: not bench.serves(CUT_OFF), within_s=10, what="the end of its last statement")
+
+
 @pytest.fixture(scope="module")
 def uri(request: pytest.FixtureRequest) -> Iterator[str]:
     with database(request.getfixturevalue("stack").urls.postgres, "journal_cuts") as made:
@@ -141,7 +151,7 @@ class Trial:
         world = World(provider=self.provider)
         proxy.count, proxy.cut, proxy.has_cut = 0, cut, False
         calls = [call_of(f"{cut}/{name}", epoch) for name in "ab"]
-        journal = PgJournal(proxy.uri, pauses_s=(0.0, 0.0))
+        journal = PgJournal(proxy.uri, pauses_s=(0.0, 0.0), application_name=CUT_OFF)
         self.plant(journal)
         for call in calls:
             try:
@@ -151,7 +161,7 @@ class Trial:
         self.messages = self.messages or proxy.count
         if cut is not None:
             await until_async(lambda: proxy.has_cut, within_s=10, what=f"{cut}")
-        await journal.close()
+        await ended(journal, bench)
         # The worker dies here; the record is delivered to another one, and the provider is well again.
         world.provider = "answer"
         for call in calls:
@@ -215,7 +225,7 @@ async def mend_under(cut: Cut | None, proxy: PostgresProxy, direct: PgJournal, b
     doubtful = call_of(f"{cut}/doubtful", old)
     await direct.begin(doubtful)
     await direct.in_doubt(doubtful.call_id, "500")
-    journal = PgJournal(proxy.uri, pauses_s=(0.0, 0.0))
+    journal = PgJournal(proxy.uri, pauses_s=(0.0, 0.0), application_name=CUT_OFF)
     proxy.cut = cut
     try:
         await look_and_mend(journal, doubtful)
@@ -224,7 +234,7 @@ async def mend_under(cut: Cut | None, proxy: PostgresProxy, direct: PgJournal, b
     messages = proxy.count
     if cut is not None:
         await until_async(lambda: proxy.has_cut, within_s=10, what=f"{cut}")
-    await journal.close()
+    await ended(journal, bench)
     # Whoever waits for the dead one's rebuild gets it; what was resolved stays resolved, at the same cost.
     if not await direct.epoch():
         bench.let_pass(31)

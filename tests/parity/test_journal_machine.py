@@ -195,6 +195,8 @@ def tried(examples: int, steps: int) -> settings:
     return settings(
         max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,) if examples > 100 else tuple(Phase),
+        # A planted defect is looked for in the same stories each time: by chance it was missed once in a few runs.
+        derandomize=examples > 100,
     )  # fmt: skip
 
 
@@ -263,7 +265,7 @@ def test_a_planted_defect_is_found(defect: type[MemoryJournal]) -> None:
             return defect(self.bench.calls)
 
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(OverADefect, settings=tried(300, 40))
+        run_state_machine_as_test(OverADefect, settings=tried(1_000, 40))
 
 
 #: Where a journal keeps its statements: a planted defect changes one.

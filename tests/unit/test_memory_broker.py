@@ -10,9 +10,9 @@ import pytest
 
 from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
 from vigimesh.adapters.memory_group import MAX_POLL_S, SESSION_S
-from vigimesh.adapters.memory_log import METADATA_CHARS, TRANSACTION_S
+from vigimesh.adapters.memory_log import METADATA_CHARS
 from vigimesh.errors import Fenced, Transient
-from vigimesh.loop.broker import Batch, InDoubt, Part, Position, Write
+from vigimesh.loop.broker import TRANSACTION_S, Batch, InDoubt, Part, Position, Write
 
 IN, OUT, GROUP = "in", "out", "g"
 

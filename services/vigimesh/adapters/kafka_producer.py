@@ -12,10 +12,10 @@ import confluent_kafka as ck
 
 from vigimesh.adapters.kafka import CALL_S, FENCED, RECORD_BYTES, away, fenced
 from vigimesh.errors import Transient
-from vigimesh.loop.broker import InDoubt, Part, Position, TooLarge, Write
+from vigimesh.loop.broker import TRANSACTION_S, InDoubt, Part, Position, TooLarge, Write
 
-#: Transaction time-out: one dead worker stops readers of its partitions for this long plus the clean-up interval.
-TRANSACTION_MS = 10_000
+#: `transaction.timeout.ms`.
+TRANSACTION_MS = int(TRANSACTION_S * 1000)
 #: Seconds beyond its time-out after which a call counts as hanging.
 _LATE_S = 2.0
 
@@ -41,6 +41,8 @@ class KafkaProducer:
         }
         self._id = transactional_id
         self._producer: ck.Producer | None = None
+        #: One that has not been told its epoch yet. Another beside it would ask for one, too: the later fences the earlier.
+        self._fresh: ck.Producer | None = None
         self._positions: tuple[list[ck.TopicPartition], Any] | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {transactional_id}")
 
@@ -51,8 +53,13 @@ class KafkaProducer:
     async def renew(self) -> None:
         """See `loop.broker.Producer`."""
         if self._producer is None:
-            fresh = ck.Producer(self._settings)
-            await self._call(lambda: fresh.init_transactions(CALL_S))
+            fresh, self._fresh = self._fresh or ck.Producer(self._settings), None
+            try:
+                await self._in_time(lambda: fresh.init_transactions(CALL_S))
+            except ck.KafkaException as error:
+                if error.args[0].retriable():
+                    self._fresh = fresh
+                raise away(error, self._id) from error
             self._producer = fresh
 
     def begin(self) -> None:
@@ -114,19 +121,13 @@ class KafkaProducer:
 
     async def close(self) -> None:
         """See `loop.broker.Producer`."""
-        self._producer = None
+        self._producer = self._fresh = None
         self._pool.shutdown(wait=False)
 
     def _live(self) -> ck.Producer:
         if self._producer is None:
             raise InDoubt("VM-1302", what="no producer that is trusted", where=self._id)
         return self._producer
-
-    async def _call(self, function: Callable[[], Any]) -> None:
-        try:
-            await self._in_time(function)
-        except ck.KafkaException as error:
-            raise away(error, self._id) from error
 
     async def _end(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         try:

@@ -16,10 +16,8 @@ from datetime import datetime
 from vigimesh.clock import Clock
 from vigimesh.errors import Fenced, Transient
 from vigimesh.events.envelope import Headers
-from vigimesh.loop.broker import Part, Position, Record, Write
+from vigimesh.loop.broker import TRANSACTION_S, Part, Position, Record, Write
 
-#: Seconds an open transaction may last, as the real producer sets it (`transaction.timeout.ms`).
-TRANSACTION_S = 10.0
 #: Characters of metadata that the broker takes with a position (`offset.metadata.max.bytes`).
 METADATA_CHARS = 4096
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, one_of
 from vigimesh.domain.budget.calls import IN_DOUBT, STATES
 from vigimesh.domain.budget.money import amount_text, parse_amount
 
@@ -44,7 +44,7 @@ def list_command(
     in doubt counts for its worst case.
     """
     if state is not None:
-        _one_of(state, STATES, "--state")
+        one_of(state, STATES, "--state")
     lines = _with_journal(data, lambda journal: journal.calls(state))
     counted = sum(line.counted_micro for line in lines)
     doubtful = [line for line in lines if line.state == IN_DOUBT]
@@ -85,7 +85,7 @@ def resolve(
     One that was made counts for its cost from then on; it is not made again in its pass. One that was not made counts for
     nothing and may be made. The same again changes nothing.
     """
-    _one_of(truth, TRUTHS, "--as")
+    one_of(truth, TRUTHS, "--as")
     if (truth == "made") == (cost is None):
         raise typer.BadParameter(
             "--cost goes with --as made: give what the call cost; one that was not made costs nothing"
@@ -136,12 +136,3 @@ def _text(line: Line) -> str:
 def _money(micro: int) -> str:
     """Write an amount; the journal does not know its currency, the workflow's card does."""
     return amount_text(micro, "")
-
-
-def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
-    """Refuse a word that is not known, with the nearest one that is."""
-    import difflib
-
-    if given not in known:
-        nearest = difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
-        raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")

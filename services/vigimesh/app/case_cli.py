@@ -5,7 +5,6 @@ Reads the topics; joins no group and moves nothing. Narratives are personal data
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, one_of
 from vigimesh.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -67,8 +66,10 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     from vigimesh.domain.record.checker import PLACES
     from vigimesh.events.topics import LANES
 
-    _one_of(lane, LANES, "--lane")
-    _one_of(outcome, (*PLACES, *DECISIONS), "--outcome")
+    if lane:
+        one_of(lane, LANES, "--lane")
+    if outcome:
+        one_of(outcome, (*PLACES, *DECISIONS), "--outcome")
     every = list_cases(_source(data, kafka, registry))
     found = [line for line in every if _wanted(line, lane, workflow, outcome)]
     shown = found[:limit] if limit else found
@@ -124,13 +125,6 @@ def trace(
     from vigimesh.app.case_view import show_traces
 
     show_traces(_console(), case_id, found)
-
-
-def _one_of(given: str, known: tuple[str, ...], option: str) -> None:
-    """Refuse a word that no message can have, with the nearest one that it can."""
-    if given and given not in known:
-        near = difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
-        raise typer.BadParameter(f"{option} takes {', '.join(known)}; not {given!r}. Did you mean {near!r}?")
 
 
 def _wanted(line: Listed, lane: str, workflow: str, outcome: str) -> bool:

@@ -13,7 +13,7 @@ import typer
 
 from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
 from vigimesh.app.lazy import LazyGroup, load, mount
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, one_of
 from vigimesh.errors import Refused, VigimeshError, explanations
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ def worker(
     from vigimesh.app.config_cli import located
     from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
 
-    _one_of(stage, STAGES, "STAGE")
+    one_of(stage, STAGES, "STAGE")
     if lane is not None:
-        _one_of(lane, LANES, "--lane")
+        one_of(lane, LANES, "--lane")
         if stage not in LANE_STAGES:
             raise typer.BadParameter(
                 f"{stage} has no lanes: it is one group over all of them; leave --lane out"
@@ -278,25 +278,12 @@ def explain(
     typer.echo(f"VM-{wanted}: {title}\n\n{text}")
 
 
-def _one_of(given: str, known: tuple[str, ...], what: str) -> None:
-    """Refuse a word that is not known, with the nearest one that is."""
-    if given not in known:
-        nearest = _nearest(given, known)
-        raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")
-
-
 def _nearest_code(digits: str) -> str:
     """Name the code that differs by a slip of the finger, where there is one: a far one would only mislead."""
     import difflib
 
     near = difflib.get_close_matches(f"VM-{digits}", explanations(), n=1, cutoff=0.85)
     return f"; the nearest is {near[0]}" if near else ""
-
-
-def _nearest(given: str, known: tuple[str, ...]) -> str:
-    import difflib
-
-    return difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
 
 
 mount(app)

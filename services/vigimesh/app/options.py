@@ -16,3 +16,12 @@ Data = Annotated[
         "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
     ),
 ]
+
+
+def one_of(given: str, known: tuple[str, ...], what: str) -> None:
+    """Refuse a word that is not known, with the nearest one that is; `what` names the argument or option."""
+    import difflib
+
+    if given not in known:
+        nearest = difflib.get_close_matches(given, known, n=1, cutoff=0.0)[0]
+        raise typer.BadParameter(f"{what} takes {', '.join(known)}; not {given!r}. Did you mean {nearest!r}?")

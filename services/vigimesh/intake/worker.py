@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vigimesh.clock import Clock
-from vigimesh.errors import Transient
+from vigimesh.errors import Fenced, Transient
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, ConfigActivated
 from vigimesh.events.codec import Codec
@@ -17,7 +17,7 @@ from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.plain import parts
 from vigimesh.intake.values import Accepted, Item, Refusal, Remark, Skipped
-from vigimesh.loop.broker import InDoubt, Producer, Write
+from vigimesh.loop.broker import TRANSACTION_S, InDoubt, Producer, Write
 from vigimesh.ports import Objects
 
 #: Messages of one transaction: enough to make its cost vanish, few enough to be seen downstream within a moment.
@@ -88,22 +88,35 @@ class Door:
         await self.write(chunk)
 
     async def write(self, chunk: list[Write]) -> None:
-        """Write records in one transaction, again when it failed: equal ids make a repeat harmless."""
+        """Write records in one transaction, again when it failed: equal ids make a repeat harmless.
+
+        Raises `Transient` when the broker stays away, `Fenced` when another door has this one's name.
+        """
         for left in reversed(range(TRIES)) if chunk else ():
+            begun_s = self.clock.monotonic_s()
             try:
                 await self.producer.renew()
-                self.producer.begin()
-                for write in chunk:
-                    self.producer.write(write)
-                await self.producer.commit()
+                begun_s = self.clock.monotonic_s()
+                await self._write_once(chunk)
                 return
-            except Transient as error:
-                if not isinstance(error, InDoubt):
-                    with suppress(Transient):
-                        await self.producer.abort()
+            except (Transient, Fenced) as error:
                 self.producer.expire()
-                if left == 0:
+                # A broker that was away for longer than a transaction may last has fenced its producer, and nobody else did.
+                other = isinstance(error, Fenced) and self.clock.monotonic_s() - begun_s < TRANSACTION_S
+                if other or left == 0:
                     raise
+
+    async def _write_once(self, chunk: list[Write]) -> None:
+        self.producer.begin()
+        try:
+            for write in chunk:
+                self.producer.write(write)
+            await self.producer.commit()
+        except Transient as error:
+            if not isinstance(error, InDoubt):
+                with suppress(Transient):
+                    await self.producer.abort()
+            raise
 
     def _take(self, item: Item, tally: Tally, admitted: list[Admitted]) -> list[Write]:
         match item:

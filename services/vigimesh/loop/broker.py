@@ -19,6 +19,9 @@ from vigimesh.events.envelope import Headers
 
 #: Seconds that work in hand has to finish when its partition is taken away; then it is left and done again elsewhere.
 DRAIN_S = 2.0
+#: Seconds a transaction may last before the broker aborts it and fences its producer. A worker that dies in one stops
+#: readers of its partitions for this long, plus the broker's clean-up interval.
+TRANSACTION_S = 10.0
 
 
 class InDoubt(Transient):

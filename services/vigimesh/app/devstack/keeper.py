@@ -42,7 +42,7 @@ class Ending:
 
     plan: Plan
     parent: int
-    asked: bool = False
+    _asked: bool = False
     bell: socket.socket = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,11 +57,11 @@ class Ending:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         """Note that somebody wants the stack to stop."""
         del number, frame
-        self.asked = True
+        self._asked = True
 
-    def wanted(self) -> bool:
+    def asked(self) -> bool:
         """Return whether somebody wants the stack to stop."""
-        return self.asked
+        return self._asked
 
     def wait(self, seconds: float) -> None:
         """Wait until something happens, at most so long."""
@@ -72,10 +72,10 @@ class Ending:
         if self.bell.fileno() in ready:
             self.bell.recv(4096)
         if sys.stdin.fileno() in ready and not os.read(sys.stdin.fileno(), 4096):
-            self.asked = True
+            self._asked = True
         # Standard input stays open if another child of the parent inherited its other end.
         if self.plan.attached and os.getppid() != self.parent:
-            self.asked = True
+            self._asked = True
 
 
 def keep(plan: Plan, ending: Ending) -> None:
@@ -89,10 +89,10 @@ def keep(plan: Plan, ending: Ending) -> None:
     deadline = time.monotonic() + START_DEADLINE_S
     announced: dict[str, int] = {}
     try:
-        while not ending.wanted():
+        while not ending.asked():
             for slot in slots:
                 # A question takes up to two seconds: one that wants the stack to stop shall not wait for four of them.
-                if ending.wanted():
+                if ending.asked():
                     break
                 if slot.advance():
                     report({"ready": slot.service.name, "after_s": round(slot.ready_after_s, 2)})

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Seconds from the keeper's start until every service must have answered: 10 x what an idle machine needs.
-START_DEADLINE_S = 60.0
+#: Seconds from the keeper's start until every service must have answered: 20 x what an idle machine needs. On two cores that
+#: do much else a start takes a minute; what will never answer ends by itself, and that is noticed at once.
+START_DEADLINE_S = 120.0
 
 #: The whole environment of a service: settings in the user's environment (JAVA_TOOL_OPTIONS, PGDATA, QUARKUS_*) must not
 #: reach into the stack.

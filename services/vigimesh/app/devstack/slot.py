@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vigimesh.app.devstack.service import Service
@@ -44,8 +44,8 @@ class Slot:
         self.ready = False
         self.ready_after_s = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        self._preparing = False
-        self._repairing = False
+        #: What is to be done with the process while it is not the server yet, but its preparation or repair.
+        self._before: Callable[[int | None], None] | None = None
         self._began_s = time.monotonic()
         self._not_before_s = 0.0
         self._restarts = 0
@@ -65,11 +65,8 @@ class Slot:
                 self._start()
             return False
         status = self._process.poll()
-        if self._preparing:
-            self._after_preparing(status)
-            return False
-        if self._repairing:
-            self._after_repairing(status)
+        if self._before is not None:
+            self._before(status)
             return False
         if status is not None:
             self._ended(status)
@@ -85,19 +82,18 @@ class Slot:
         service = self.service
         service.tidy()
         self._began_s = self._began_s if not self._restarts else time.monotonic()
-        self._preparing = (
-            service.prepare is not None and service.prepared is not None and not service.prepared.exists()
-        )
-        if self._preparing and service.prepare is not None:
+        if service.prepare is not None and service.prepared is not None and not service.prepared.exists():
             service.clear()
+            self._before = self._prepare
             self._process = spawn(service.prepare, service.log, signal.SIGKILL)
         elif service.repair is not None and not repaired and service.damaged():
-            self._repairing = True
+            self._before = self._repair
             self._process = spawn(service.repair, service.log, signal.SIGKILL)
         else:
+            self._before = None
             self._process = spawn(service.command, service.log, service.orphan_signal)
 
-    def _after_preparing(self, status: int | None) -> None:
+    def _prepare(self, status: int | None) -> None:
         """Remember a preparation that succeeded and start the server; a failed one ends the start."""
         if status is None:
             return
@@ -108,7 +104,7 @@ class Slot:
         self._process = None
         self._start()
 
-    def _after_repairing(self, status: int | None) -> None:
+    def _repair(self, status: int | None) -> None:
         """End a repair that is done, and then start the server; one that ends by itself ends the start."""
         if not self.service.repaired():
             if status is not None:
@@ -118,7 +114,6 @@ class Slot:
         elif status is None:
             self.signal(signal.SIGTERM)
         else:
-            self._repairing = False
             self._process = None
             self._start(repaired=True)
 
@@ -154,7 +149,7 @@ class Slot:
 
     def ask_to_stop(self) -> None:
         """Ask the server to stop in its own way; one that does not answer yet has nothing that is worth waiting for."""
-        if self._preparing or self._repairing:
+        if self._before is not None:
             self.signal(signal.SIGKILL)
         else:
             self.signal(self.service.stop_signal if self.ready else self.service.orphan_signal)
