@@ -23,6 +23,7 @@ from spending import (
     Process,
     Shop,
     dying_at,
+    nothing,
     purchase,
     question,
     shop,
@@ -54,8 +55,7 @@ class Place:
     books: type[Books] = Books
 
     def process(self, made: Shop, hook: Hook | None = None, **parts: Any) -> Process:
-        hooked = {} if hook is None else {"hook": hook}
-        return made.process(payer=self.payer, books=self.books, **hooked, **parts)
+        return made.process(nothing if hook is None else hook, payer=self.payer, books=self.books, **parts)
 
     async def pays(self, made: Shop, wanted: Purchase, hook: Hook | None = None, **parts: Any) -> Any:
         """Let a process pay for one thing, and end; `Death` when it died."""
@@ -254,6 +254,7 @@ async def check_not_made(place: Place) -> None:
 async def check_in_doubt(place: Place) -> None:
     """500, a cut and a hang (failure 25): counted as the worst case, and never called again in this pass."""
     async with place.open() as made:
+        held = 0
         for count, fault in enumerate(("500", "cut", "close", "no-usage"), start=1):
             made.headers = {"x-standin-fault": fault}
             told = await place.pays(made, purchase(fault))
@@ -335,8 +336,9 @@ async def check_lapsed(place: Place) -> None:
         await made.swept()
         assert (await made.standing()).windows[-1].open_micro == 0
         slow.opened.set()
-        told = await task
-        assert (told.reason, made.world.calls(question())) == ("not_made", 0)
+        ended = await task
+        assert isinstance(ended, Unpaid)
+        assert (ended.reason, made.world.calls(question())) == ("not_made", 0)
         # Another's that was not made, and which its owner is about to give back.
         made.headers = {"x-standin-fault": "429"}
         owner = Gate("release.before")

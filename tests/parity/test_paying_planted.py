@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -80,7 +79,7 @@ PLANTED: dict[str, tuple[Place, str]] = {
 def failed(place: Place, check: Callable[[Place], Awaitable[None]]) -> bool:
     try:
         place.run(check)
-    except (AssertionError, asyncio.TimeoutError):
+    except (TimeoutError, AssertionError):
         return True
     return False
 
