@@ -23,7 +23,7 @@ demo: venv ## the whole mesh on several dozen synthetic cases
 check: venv ## format, lint, types, import rules, wheel, every test (what CI runs)
 	@bash .ci/steps check format lint types imports wheel test
 
-check-fast: venv ## the same without a broker, in under a minute
+check-fast: venv ## the same without a broker, in a few minutes
 	@bash .ci/steps check-fast format lint types imports test-fast
 
 venv: ## .venv as requirements.lock says (only when it does not yet)
