@@ -23,7 +23,7 @@ demo: venv ## the whole mesh on several dozen synthetic cases
 check: venv ## format, lint, types, import rules, wheel, every test (what CI runs)
 	@bash .ci/steps check format lint types imports wheel test
 
-check-fast: venv ## the same without a broker, in under a minute
+check-fast: venv ## the same without a broker, in a few minutes
 	@bash .ci/steps check-fast format lint types imports test-fast
 
 venv: ## .venv as requirements.lock says (only when it does not yet)
@@ -68,7 +68,7 @@ chaos: venv ## faults for MINUTES=10, drawn from SEED; the last line is one JSON
 bench: venv ## build the environments of the benchmarks' peers (.bench/); runs nothing
 	@bash benchmarks/peers/build
 
-bench-all: bench ## every benchmark in turn, about 30 minutes on an idle machine; results to benchmarks/results/
+bench-all: bench ## every benchmark in turn, half an hour or more on an idle machine; results to benchmarks/results/
 	@bash benchmarks/all.sh
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every benchmark in turn, about 30 minutes on two cores with nothing else to do, and keeps the objects they print in
+# Runs every benchmark in turn, half an hour to over one on two cores with nothing else to do, and keeps the objects they print in
 # benchmarks/results/. With arguments (--quick) it is a try: nothing is kept. A goal that is not met does not stop the
 # others; the last line says which.
 set -uo pipefail

@@ -31,9 +31,8 @@ pytest_plugins = [
 ]
 
 
-#: The order of the rooms. First what keeps a processor busy: of two runs side by side, each has such a part, and a stack that
-#: starts beside it may not be ready in time. Last what hurts a whole mesh of its own.
-ROOMS = ("simulation", "unit", "rules", "parity", "acceptance", "migration", "promises", "chaos")
+#: The order of the rooms: first what fails soonest, last what hurts a whole mesh of its own.
+ROOMS = ("simulation", "unit", "rules", "migration", "acceptance", "promises", "parity", "chaos")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

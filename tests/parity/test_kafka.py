@@ -75,7 +75,7 @@ async def polled(*consumers: KafkaConsumer, until: Callable[[], bool]) -> list[B
 
 @dataclass
 class Claims:
-    """What each member of a group was told it owns, by its last poll."""
+    """What each member of a group was told it owns by its last poll, and has not let go since."""
 
     owned: dict[str, frozenset[Part]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -89,6 +89,11 @@ class Claims:
                 if other != member and any(part.partition == partition for part in parts):
                     self.wrong.append(f"{member} works on {partition}, which {other} owns")
 
+    def let_go(self, member: str, parts: set[Part]) -> None:
+        """Take back what was told, from the member's own thread: its poll may go on long after its successor's first."""
+        if member in self.owned:
+            self.owned[member] -= parts
+
 
 class Member(KafkaConsumer):
     """A consumer that tells what it is given."""
@@ -101,6 +106,10 @@ class Member(KafkaConsumer):
         batch = await super().poll(max_records, timeout_s, leave)
         self.claims.told(self.name, batch)
         return batch
+
+    def _on_lost(self, consumer: Any, partitions: list[Any]) -> None:
+        super()._on_lost(consumer, partitions)
+        self.claims.let_go(self.name, {Part(tp.topic, tp.partition) for tp in partitions})
 
     async def close(self) -> None:
         await super().close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from clocks import Hand
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryProducer
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.memory_registry import MemorySchemas
@@ -18,17 +18,6 @@ from vigimesh.loop.broker import TRANSACTION_S, InDoubt, Write
 
 TOPIC = "in"
 RECORD = Write(topic=TOPIC, key=b"k", value=b"v")
-
-
-@dataclass
-class Hand:
-    at_s: float = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.at_s)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
 
 
 @dataclass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from clocks import Hand
 from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
 from vigimesh.adapters.memory_group import MAX_POLL_S, SESSION_S
 from vigimesh.adapters.memory_log import METADATA_CHARS
@@ -15,19 +15,6 @@ from vigimesh.errors import Fenced, Transient
 from vigimesh.loop.broker import TRANSACTION_S, Batch, InDoubt, Part, Position, Write
 
 IN, OUT, GROUP = "in", "out", "g"
-
-
-class Hand:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.at_s = 0.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.at_s)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
 
 
 @pytest.fixture
