@@ -296,7 +296,7 @@ class Agreement(Protocol):
     """Knows whether the budget agrees with the journal, and sees to it that it does (`background/books`)."""
 
     async def epoch(self) -> str:
-        """Return the epoch under which they agree; empty when they do not within a short time. Raises nothing."""
+        """Return the epoch under which they agree; empty when they do not within a short time."""
         ...
 
     def doubt(self, epoch: str, *, lost: bool = False) -> None:

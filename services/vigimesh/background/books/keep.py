@@ -65,14 +65,16 @@ class Books:
     async def epoch(self) -> str:
         """Return the epoch under which both agree; empty when they do not within `patience_s` seconds.
 
-        Many may ask at once: one of them looks. Raises nothing of its own.
+        Many may ask at once: one of them looks. Raises what only a defect raises, to each of them.
         """
         if self._epoch or self._rests():
             return self._epoch
         if self._agreeing is None or self._agreeing.done():
             self._agreeing = asyncio.ensure_future(self._look())
         # Not awaited itself: whoever is cancelled while waiting must not stop a rebuild that others wait for.
-        await asyncio.wait({self._agreeing}, timeout=self.patience_s)
+        done, _ = await asyncio.wait({self._agreeing}, timeout=self.patience_s)
+        for look in done:
+            look.result()
         return self._epoch
 
     def doubt(self, epoch: str, *, lost: bool = False) -> None:
