@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -19,9 +19,11 @@ from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.background.books.keep import Books
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.lapse import GRACE_S
-from vigimesh.domain.budget.prices import PriceBook, shipped_prices
+from vigimesh.domain.budget.prices import PriceBook, shipped_prices, worst
 from vigimesh.domain.budget.values import Booked, Caps, Standing
 from vigimesh.domain.cascade.question import Message, Question
+from vigimesh.domain.cascade.tokens import prompt_bound
+from vigimesh.errors import Transient
 from vigimesh.ports import Budget, Journal, Models
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import Purchase
@@ -267,3 +269,62 @@ async def shop(rig: Rig, bench: MemoryBench | PgBench) -> AsyncIterator[Shop]:
             for process in made.processes:
                 await process.payer.close()
             await bench.close()
+
+
+def losing(at: str, lose: Callable[[], None]) -> Hook:
+    """Return a hook that takes the budget's store away at the first time of a step."""
+    left = [1]
+
+    async def hook(step: str) -> None:
+        if step == at and left[0]:
+            left[0] = 0
+            await asyncio.to_thread(lose)
+
+    return hook
+
+
+AWAY = Transient("VM-1501", what="PostgreSQL is away", where="test")
+
+
+def away(*steps: str, error: Transient, times: int = 1_000) -> Hook:
+    """Return a hook that fails at some steps, so often."""
+    left = [times]
+
+    async def hook(step: str) -> None:
+        if step in steps and left[0]:
+            left[0] -= 1
+            raise error
+
+    return hook
+
+
+def worst_of(wanted: Purchase) -> int:
+    """Return what must be reserved for a purchase."""
+    (price,) = (one for one in shipped_prices().prices if one.model == wanted.question.model)
+    return worst(price, prompt_bound(wanted.question), wanted.question.max_tokens)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a check runs, and with whose payer and books: those of a planted bug, or ours."""
+
+    open: Callable[[], AbstractAsyncContextManager[Shop]]
+    payer: type[Payer] = Payer
+    books: type[Books] = Books
+
+    def process(self, made: Shop, hook: Hook | None = None, **parts: Any) -> Process:
+        return made.process(nothing if hook is None else hook, payer=self.payer, books=self.books, **parts)
+
+    async def pays(self, made: Shop, wanted: Purchase, hook: Hook | None = None, **parts: Any) -> Any:
+        """Let a process pay for one thing, and end; `Death` when it died."""
+        process = self.process(made, hook, **parts)
+        ended = await process.pay(wanted)
+        await process.end()
+        return ended
+
+    def run(self, check: Callable[[Place], Awaitable[None]]) -> None:
+        asyncio.run(asyncio.wait_for(_whole(check, self), 120))
+
+
+async def _whole(check: Callable[[Place], Awaitable[None]], place: Place) -> None:
+    await check(place)

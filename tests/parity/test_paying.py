@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -15,26 +14,25 @@ from budget_fixture import new_valkey_rig
 from budgets import memory_rig
 from journals import MemoryBench, PgBench, database
 from spending import (
+    AWAY,
     LEASES_S,
     WIDE,
     Death,
     Gate,
-    Hook,
-    Process,
+    Place,
     Shop,
+    away,
     dying_at,
-    nothing,
+    losing,
     purchase,
     question,
     shop,
+    worst_of,
 )
-from vigimesh.background.books.keep import Books, Swept
-from vigimesh.domain.budget.prices import PriceBook, shipped_prices, worst
+from vigimesh.background.books.keep import Swept
+from vigimesh.domain.budget.prices import PriceBook
 from vigimesh.domain.budget.values import Caps
-from vigimesh.domain.cascade.tokens import prompt_bound
-from vigimesh.errors import Transient
-from vigimesh.tool_executor.paying import Payer
-from vigimesh.tool_executor.purchase import Paid, Purchase, Unpaid
+from vigimesh.tool_executor.purchase import Paid, Unpaid
 from waiting import until_async
 
 PLACES = ("memory", pytest.param("real", marks=pytest.mark.real))
@@ -44,32 +42,6 @@ STEPS = tuple(
 )  # fmt: skip
 #: Dead at one of these, nobody can know whether the call was made.
 DOUBTFUL = STEPS[STEPS.index("begin_in_turn.after") : STEPS.index("answer.after")]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a check runs, and with whose payer and books: those of a planted bug, or ours."""
-
-    open: Callable[[], AbstractAsyncContextManager[Shop]]
-    payer: type[Payer] = Payer
-    books: type[Books] = Books
-
-    def process(self, made: Shop, hook: Hook | None = None, **parts: Any) -> Process:
-        return made.process(nothing if hook is None else hook, payer=self.payer, books=self.books, **parts)
-
-    async def pays(self, made: Shop, wanted: Purchase, hook: Hook | None = None, **parts: Any) -> Any:
-        """Let a process pay for one thing, and end; `Death` when it died."""
-        process = self.process(made, hook, **parts)
-        ended = await process.pay(wanted)
-        await process.end()
-        return ended
-
-    def run(self, check: Callable[[Place], Awaitable[None]]) -> None:
-        asyncio.run(asyncio.wait_for(_whole(check, self), 120))
-
-
-async def _whole(check: Callable[[Place], Awaitable[None]], place: Place) -> None:
-    await check(place)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +162,7 @@ async def check_flushed(place: Place) -> None:
         for what in (made.rig.flush, made.rig.restart):
             for step in STEPS:
                 text = f"{what.__name__} {step}"
-                paid = await place.pays(made, purchase(text), _losing(step, what))
+                paid = await place.pays(made, purchase(text), losing(step, what))
                 assert isinstance(paid, Paid), (text, paid)
                 await made.agreed(question(text))
 
@@ -279,7 +251,7 @@ async def check_paid_is_used(place: Place) -> None:
         assert await place.process(made, prices=none).pay(purchase()) == paid
         unpriced = await place.process(made, prices=none).pay(purchase("new"))
         assert (unpriced.reason, made.world.calls(question("new"))) == ("unpriced", 0)
-        shut = place.process(made, _away("run_id.before", "expired.before", error=_AWAY))
+        shut = place.process(made, away("run_id.before", "expired.before", error=AWAY))
         assert await shut.pay(purchase()) == paid
         told = await shut.pay(purchase("new"))
         assert (told.reason, made.world.calls(question("new"))) == ("shut", 0)
@@ -290,12 +262,12 @@ async def check_journal_away(place: Place) -> None:
     """The journal is away at each of its steps, before and after it did it (failure 29): the call is made once at most."""
     async with place.open() as made:
         for step in ("begin_in_turn.before", "begin_in_turn.after", "epoch.before", "claim_epoch.before"):
-            told = await place.pays(made, purchase(step), _away(step, error=_AWAY))
+            told = await place.pays(made, purchase(step), away(step, error=AWAY))
             assert isinstance(told, Paid if step.startswith("claim") else Unpaid), (step, told)
             made.let_pass(LEASES_S)
             await made.agreed(question(step))
         for step in ("answer.before", "answer.after"):
-            told = await place.pays(made, purchase(step), _away(step, error=_AWAY, times=1))
+            told = await place.pays(made, purchase(step), away(step, error=AWAY, times=1))
             assert isinstance(told, Paid)
             await made.agreed(question(step))
 
@@ -317,7 +289,7 @@ async def check_counted_once(place: Place) -> None:
         assert isinstance(await place.process(made).pay(purchase("newer")), Paid)
         await asyncio.to_thread(made.rig.flush)
         before = await made.agreed()
-        assert await place.process(made).pay(purchase()) == paid
+        assert await place.process(made).pay(purchase()) == replace(paid, at=paid.at - timedelta(hours=2))
         assert await made.agreed(question()) == before
         # Dead before it could give back what it had reserved for nothing: the sweep must not settle that.
         died = place.process(made, dying_at("release.before"))
@@ -379,36 +351,3 @@ CHECKS = {
 @pytest.mark.parametrize("check", CHECKS)
 def test_paying(place: Place, check: str) -> None:
     place.run(CHECKS[check])
-
-
-def _losing(at: str, lose: Callable[[], None]) -> Hook:
-    """Return a hook that takes the budget's store away at the first time of a step."""
-    left = [1]
-
-    async def hook(step: str) -> None:
-        if step == at and left[0]:
-            left[0] = 0
-            await asyncio.to_thread(lose)
-
-    return hook
-
-
-_AWAY = Transient("VM-1501", what="PostgreSQL is away", where="test")
-
-
-def _away(*steps: str, error: Transient, times: int = 1_000) -> Hook:
-    """Return a hook that fails at some steps, so often."""
-    left = [times]
-
-    async def hook(step: str) -> None:
-        if step in steps and left[0]:
-            left[0] -= 1
-            raise error
-
-    return hook
-
-
-def worst_of(wanted: Purchase) -> int:
-    """Return what must be reserved for a purchase."""
-    (price,) = (one for one in shipped_prices().prices if one.model == wanted.question.model)
-    return worst(price, prompt_bound(wanted.question), wanted.question.max_tokens)

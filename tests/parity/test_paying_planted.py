@@ -10,10 +10,10 @@ import pytest
 
 from budgets import memory_rig
 from journals import MemoryBench
-from parity.test_paying import CHECKS, Place
-from spending import shop
+from parity.test_paying import CHECKS
+from spending import Place, shop
 from vigimesh.background.books.keep import Books
-from vigimesh.domain.budget.calls import PaidCall
+from vigimesh.domain.budget.calls import Answered, PaidCall
 from vigimesh.domain.budget.prices import Price
 from vigimesh.domain.budget.values import Shut
 from vigimesh.domain.cascade.question import Answer
@@ -33,9 +33,9 @@ class SkipsARelease(Payer):
 class SettlesTwice(Payer):
     """Settles whatever it reserved for an answered call, also one that was counted long before."""
 
-    async def _counted(self, call: PaidCall, amount: int, held: Any) -> None:
+    async def _counted(self, call: PaidCall, found: Answered, held: Any) -> None:
         del held
-        await self.budget.settle(call.call_id, call.workflow, amount)
+        await self.budget.settle(call.call_id, call.workflow, found.cost_micro)
 
 
 class UsesBeforeItStores(Payer):
@@ -43,7 +43,7 @@ class UsesBeforeItStores(Payer):
 
     async def _answered(self, call: PaidCall, answer: Answer, price: Price) -> Paid | Unpaid:
         self._alone(super()._answered(call, answer, price))
-        return Paid(call_id=call.call_id, answer=answer, cost_micro=0, currency=price.currency)
+        return Paid(call_id=call.call_id, at=call.at, answer=answer, cost_micro=0, currency=price.currency)
 
 
 class CallsOnWhatItFinds(Payer):

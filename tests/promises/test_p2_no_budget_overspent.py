@@ -12,8 +12,8 @@ import pytest
 
 from budget_fixture import new_valkey_rig
 from journals import PgBench, database
-from parity.test_paying import CHECKS, Place
-from spending import shop
+from parity.test_paying import CHECKS
+from spending import Place, shop
 from valkeys import OwnValkey
 
 pytestmark = pytest.mark.real

@@ -127,7 +127,7 @@ class PgJournal(Turns):
             return Doubtful(call_id=name, why=LEASE_RAN_OUT, counted_micro=row["worst_micro"])
         if state == ANSWERED:
             return Answered(
-                call_id=name, answer=_answer(row), cost_micro=row["cost_micro"],
+                call_id=name, at=_utc(row["at"]), answer=_answer(row), cost_micro=row["cost_micro"],
                 usage=Tokens(prompt=row["prompt_tokens"], cached=row["cached_tokens"], completion=row["completion_tokens"]),
             )  # fmt: skip
         if state in (IN_DOUBT, MADE):

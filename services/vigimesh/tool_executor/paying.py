@@ -180,7 +180,9 @@ class Payer:
         if not isinstance(written, Kept):
             return _unpaid(call, "in_doubt", "its answer could not be stored", counted_micro=call.worst_micro)
         await self._settle(call, amount)
-        return Paid(call_id=call.call_id, answer=answer, cost_micro=amount, currency=price.currency)
+        return Paid(
+            call_id=call.call_id, at=call.at, answer=answer, cost_micro=amount, currency=price.currency
+        )
 
     async def _settle(self, call: PaidCall, amount: int) -> None:
         """Settle what the journal has already; where that fails, a rebuild or the sweep does it from the journal."""
@@ -200,24 +202,20 @@ class Payer:
                 return _unpaid(call, "under_way", retry_at=until, counted_micro=call.worst_micro)
             case Doubtful(why=why, counted_micro=counted):
                 return _unpaid(call, "in_doubt", why, counted_micro=counted)
-            case Answered(answer=stored, cost_micro=amount):
+            case Answered(answer=stored, cost_micro=amount, at=at):
                 if held is not None:
-                    await self._counted(call, amount, held)
+                    await self._counted(call, found, held)
                 data = self.objects.get(stored.digest) if isinstance(stored, ByDigest) else stored
                 answer = read_answer(data)
-                return Paid(call_id=call.call_id, answer=answer, cost_micro=amount, currency=currency)
+                return Paid(call_id=call.call_id, at=at, answer=answer, cost_micro=amount, currency=currency)
 
-    async def _counted(self, call: PaidCall, amount: int, held: _Held) -> None:
+    async def _counted(self, call: PaidCall, found: Answered, held: _Held) -> None:
         """Settle the reservation of an answered call, or give back one that was made after the call was settled long ago."""
-        try:
-            row = (await self.journal.booked_of([call.call_id])).get(call.call_id)
-        except Transient:
-            return  # the sweep does it
-        if row is not None and is_of(held.until, row.at):
-            told = await self.budget.settle(call.call_id, call.workflow, amount)
+        if is_of(held.until, found.at):
+            told = await self.budget.settle(call.call_id, call.workflow, found.cost_micro)
             if isinstance(told, Shut):
                 self.agreement.doubt(call.epoch)
-        elif row is not None and held.mine:
+        elif held.mine:
             await self._release(call, held)
 
     async def _release(self, call: PaidCall, held: _Held) -> None:

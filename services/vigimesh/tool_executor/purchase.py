@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.values import Ask, Caps
-from vigimesh.domain.cascade.question import Answer, Question, prompt_digest
+from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
 from vigimesh.events.ids import call_id
 
 #: Seconds in which what an endpoint replied is written down, tried again while the journal is away; then it is in doubt.
@@ -18,7 +19,7 @@ STORE_S = 15.0
 MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
-Reason = Literal["unpriced", "denied", "shut", "away", "not_made", "in_doubt", "under_way"]
+Reason = Literal["unpriced", "denied", "shut", "away", "not_made", "in_doubt", "under_way", "lost"]
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
     "denied": "the budget has no room for it",
@@ -27,6 +28,7 @@ REASONS: dict[Reason, str] = {
     "not_made": "the endpoint did not take the call",
     "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
     "under_way": "another process makes this very call",
+    "lost": "what is kept of the call cannot be used",
 }
 
 
@@ -48,9 +50,10 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """The answer, stored and paid for: `cost_micro` whole, also when an earlier try paid it."""
+    """The answer, stored and paid for: `cost_micro` whole, also when an earlier try paid it. `at` is its reservation's."""
 
     call_id: str
+    at: datetime
     answer: Answer
     cost_micro: int
     currency: str
@@ -100,3 +103,34 @@ def name_of(wanted: Purchase) -> str:
     """Return the id of the call that a purchase is."""
     asked = prompt_digest(wanted.question)
     return call_id(wanted.case_id, wanted.version, wanted.step, wanted.pass_number, asked)
+
+
+def plain(told: Paid | Unpaid) -> dict[str, Any]:
+    """Return what came of a purchase as plain values, which `audit` keeps and replay reads."""
+    if isinstance(told, Unpaid):
+        return {
+            "call_id": told.call_id, "reason": told.reason, "detail": told.detail,
+            "retry_at": told.retry_at.isoformat() if told.retry_at else "", "counted_micro": told.counted_micro,
+        }  # fmt: skip
+    answer, tokens = told.answer, told.answer.tokens
+    return {
+        "call_id": told.call_id, "at": told.at.isoformat(), "cost_micro": told.cost_micro, "currency": told.currency,
+        "text": answer.text, "finish": answer.finish, "model": answer.model,
+        "prompt_tokens": tokens.prompt, "cached_tokens": tokens.cached, "completion_tokens": tokens.completion,
+    }  # fmt: skip
+
+
+def told_of(value: Mapping[str, Any]) -> Paid | Unpaid:
+    """Return what `plain` wrote."""
+    if "reason" in value:
+        retry_at = datetime.fromisoformat(value["retry_at"]) if value["retry_at"] else None
+        return Unpaid(
+            call_id=value["call_id"], reason=value["reason"], detail=value["detail"], retry_at=retry_at,
+            counted_micro=value["counted_micro"],
+        )  # fmt: skip
+    tokens = Tokens(value["prompt_tokens"], value["cached_tokens"], value["completion_tokens"])
+    answer = Answer(text=value["text"], tokens=tokens, finish=value["finish"], model=value["model"])
+    return Paid(
+        call_id=value["call_id"], at=datetime.fromisoformat(value["at"]), answer=answer,
+        cost_micro=value["cost_micro"], currency=value["currency"],
+    )  # fmt: skip

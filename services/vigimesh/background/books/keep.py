@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -49,12 +50,14 @@ class Swept:
 class Books:
     """The agreement between one process's budget and journal; belongs to one event loop.
 
-    `trouble` says in words why there is none now, empty while there is one.
+    `trouble` says in words why there is none now, empty while there is one. `paid_at` says when the newest paid call that
+    `usage` knows was reserved; asked once, since the journal's door remembers what it sees from then on.
     """
 
     budget: Budget
     journal: Journal
     clock: Clock
+    paid_at: Callable[[], Awaitable[datetime | None]] | None = None
     patience_s: float = PATIENCE_S
     trouble: str = ""
     _epoch: str = ""
@@ -147,6 +150,9 @@ class Books:
 
     async def _agreed(self) -> str:
         """Return an epoch that both hold; rebuild under a new one when nobody else does. Empty when there is none."""
+        if self.paid_at is not None:
+            await self.journal.epoch(await self.paid_at())
+            self.paid_at = None
         for _ in range(ROUNDS):
             # 1. The journal's epoch, and whether the budget holds it in the process it was built in.
             epoch = await self.journal.epoch()

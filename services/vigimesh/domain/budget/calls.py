@@ -82,9 +82,10 @@ class Begun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The call was made before: here is its answer, already paid."""
+    """The call was made before, reserved at `at`: here is its answer, already paid."""
 
     call_id: str
+    at: datetime
     answer: bytes | ByDigest
     cost_micro: int
     usage: Tokens
