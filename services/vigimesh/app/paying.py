@@ -11,11 +11,10 @@ from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.usage_tail import newest_paid
-from vigimesh.app.large_model import large_model
+from vigimesh.app.large_model import large_model, prices_of
 from vigimesh.app.settings import Settings
 from vigimesh.background.books.keep import Books
 from vigimesh.clock import Clock
-from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.events.codec import Codec
@@ -34,6 +33,7 @@ def opinions_of(settings: Settings, cards: Cards) -> Opinions:
 def till_of(settings: Settings, codec: Codec, objects: Objects, clock: Clock) -> Till:
     """Return the till of one event loop; nothing is opened yet. Raises `Misconfigured` for a setting that is missing."""
     settings.require("redis.url", "postgres.dsn")
+    prices = prices_of(settings.large_model, clock.now())
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
 
     async def paid_at() -> datetime | None:
@@ -50,7 +50,7 @@ def till_of(settings: Settings, codec: Codec, objects: Objects, clock: Clock) ->
             stack.push_async_callback(models.close)
             books = Books(budget, journal, clock, paid_at=paid_at)
             payer = Payer(
-                budget=budget, journal=journal, models=models, objects=objects, prices=shipped_prices(),
+                budget=budget, journal=journal, models=models, objects=objects, prices=prices,
                 agreement=books, clock=clock,
             )  # fmt: skip
             yield payer, books
