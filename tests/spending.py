@@ -269,6 +269,7 @@ async def shop(rig: Rig, bench: MemoryBench | PgBench) -> AsyncIterator[Shop]:
             for process in made.processes:
                 await process.payer.close()
             await bench.close()
+            await rig.close()
 
 
 def losing(at: str, lose: Callable[[], None]) -> Hook:

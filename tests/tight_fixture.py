@@ -72,13 +72,18 @@ def served(standin: StandIn) -> Iterator[str]:
         thread.join(20)
 
 
+def name_of(number: int) -> str:
+    """Return the name of a case: serious when its number is a multiple of three, not serious when it is two above one."""
+    return f"DE-TIGHT-2026-{number:05d}"
+
+
 def cases(today: datetime) -> Iterator[str]:
     """Yield the lines of a file: a third serious, a third of which nothing says so or not, a third not serious."""
     calendar = Calendar(today=today.date())
     for number in range(3 * EACH):
         criteria = ("hospitalisation",) if number % 3 == 0 else ()
         marked = "2" if number % 3 == 2 else ""
-        name = f"DE-TIGHT-2026-{number:05d}"
+        name = name_of(number)
         yield line(
             case(
                 sender="CALLCENTRE", receiver="VIGIMESH", report_id=name, worldwide_id=name, country="DE",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tight_fixture import EACH, MONTH_MICRO, Tight
+from tight_fixture import EACH, MONTH_MICRO, Tight, name_of
 from vigimesh.domain.budget.waiting import ROOM
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
@@ -59,7 +59,7 @@ def test_no_case_that_waits_could_be_serious_and_each_comes_back_before_its_cloc
 def test_every_serious_case_and_every_case_not_known_is_with_a_person(tight: Tight) -> None:
     reviews: list[ReviewRequested] = tight.mesh.events("case.review")
     asked = {one.case_id for one in reviews if one.serious != "no"}
-    assert len(asked) == 2 * EACH
+    assert {f"default/{name_of(number)}" for number in range(3 * EACH) if number % 3 != 2} <= asked
     told = [one for one in reviews if one.serious == "unknown"]
     unasked = [
         one.reason for one in told if "large_model says not asked: the budget has no room" in one.reason
