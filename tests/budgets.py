@@ -45,11 +45,15 @@ class Rig:
             try:
                 return await scenario(self)
             finally:
-                for budget in self._open:
-                    await budget.close()
-                self._open.clear()
+                await self.close()
 
         return asyncio.run(whole())
+
+    async def close(self) -> None:
+        """Close what was opened in the loop that runs."""
+        for budget in self._open:
+            await budget.close()
+        self._open.clear()
 
     async def built(self, rows: Iterable[Booked] = (), epoch: str = EPOCH) -> Budget:
         """Return a budget that was rebuilt from rows."""

@@ -16,7 +16,7 @@ from vigimesh.errors import Misconfigured, Transient
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Fixtures whose use makes a test `real`.
-STACK_FIXTURES = {"stack", "stack_urls", "mesh", "budget_valkey"}
+STACK_FIXTURES = {"stack", "stack_urls", "mesh", "budget_valkey", "tight"}
 
 #: In CI a missing broker is a failure; on a laptop the tests that need it skip, saying so.
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -27,7 +27,9 @@ hypothesis.settings.register_profile("check", derandomize=True, deadline=None, p
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 pytest_plugins = [
-    name for name in ("stack_fixture", "mesh_fixture", "budget_fixture") if importlib.util.find_spec(name)
+    name
+    for name in ("stack_fixture", "mesh_fixture", "budget_fixture", "tight_fixture")
+    if importlib.util.find_spec(name)
 ]
 
 

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,12 +37,19 @@ class DemoRun:
 @pytest.fixture(scope="session")
 def mesh() -> Iterator[Mesh]:
     """Start stack and mesh at their first use, with the demo's signed cards; end them with the session."""
+    with kept_mesh({"VIGIMESH_CARDS": DEMO_CARDS}) as found:
+        yield found
+
+
+@contextmanager
+def kept_mesh(settings: Mapping[str, str]) -> Iterator[Mesh]:
+    """Start stack and mesh with some settings, kept by `vigimesh dev`; end them in the end."""
     folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
     # The database's own user must pass through it.
     folder.chmod(0o711)
     log = folder / "dev.err"
     with Collector() as collector, log.open("wb") as said:
-        settings = {"VIGIMESH_CARDS": DEMO_CARDS, "VIGIMESH_OTLP_ENDPOINT": collector.url}
+        settings = {"VIGIMESH_OTLP_ENDPOINT": collector.url, **settings}
         process = subprocess.Popen(
             [*COMMAND, "dev", "--data", str(folder)],
             stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, **settings},

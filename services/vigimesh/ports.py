@@ -156,8 +156,11 @@ class Budget(Protocol):
         """
         ...
 
-    async def release(self, call_id: str, workflow: str) -> Released | Shut:
-        """Give the reservation of a call back that was not made."""
+    async def release(self, call_id: str, workflow: str, until: datetime | None = None) -> Released | Shut:
+        """Give the reservation of a call back that was not made; with `until` only the one whose lease ends then.
+
+        Without it, whoever comes late may take what another reserved for the same call meanwhile.
+        """
         ...
 
     async def standing(self, workflow: str, caps: Caps, at: datetime) -> Standing | Shut:
@@ -173,6 +176,10 @@ class Budget(Protocol):
 
         Raises `Transient` VM-1910 when the store is away.
         """
+        ...
+
+    async def run_id(self) -> str:
+        """Return the name of the store's process, which a rebuild is claimed for. Raises `Transient` VM-1910 when it is away."""
         ...
 
     async def rebuild(self, epoch: str, rows: Iterable[Booked]) -> None:
@@ -282,4 +289,16 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Let what was cancelled be given back, then leave the server."""
+        ...
+
+
+class Agreement(Protocol):
+    """Knows whether the budget agrees with the journal, and sees to it that it does (`background/books`)."""
+
+    async def epoch(self) -> str:
+        """Return the epoch under which they agree; empty when they do not within a short time."""
+        ...
+
+    def doubt(self, epoch: str, *, lost: bool = False) -> None:
+        """Say that under this epoch the budget was shut or the journal away; `lost`: it lacks a call that it must know."""
         ...

@@ -59,7 +59,7 @@ def test_a_call_is_paid_once_and_its_answer_given_again(bench: Bench) -> None:
             assert await one.answer(call.call_id, b"yes\0", 700, USAGE) == Kept(
                 call_id=call.call_id, state="answered"
             )
-            same = Answered(call_id=call.call_id, answer=b"yes\0", cost_micro=700, usage=USAGE)
+            same = Answered(call_id=call.call_id, at=call.at, answer=b"yes\0", cost_micro=700, usage=USAGE)
             assert await one.begin(call) == same
             assert await other.begin(call) == same
 

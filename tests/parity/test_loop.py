@@ -289,3 +289,51 @@ def test_what_a_record_is_rejected_for_is_said_in_audit_without_case_text(world:
     drive(work(world.worker(stage), until=lambda: bool(audits(world))))
     (audit,) = audits(world)
     assert (audit.action, audit.why) == ("rejected", "no such object")
+
+
+def test_what_goes_on_beside_the_loop_answers_calls_and_ends_after_them(world: World) -> None:
+    told: list[str] = []
+
+    async def scenario() -> None:
+        opened, asked = asyncio.Event(), asyncio.Event()
+
+        async def beside() -> None:
+            opened.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                told.append("closed")
+
+        async def call(need: Need) -> str:
+            await opened.wait()
+            if need.key == "answered":
+                await asked.wait()
+                return "yes"
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                told.append("call ended")
+            return ""
+
+        def wants(case: Input, answers: Answers) -> tuple[Need, ...]:
+            key = "hangs" if case.key.endswith("/2") else "answered"
+            return () if answers else (Need(kind="model", key=key),)
+
+        stage = copier(lambda case, answers: hand_on(case), wants, callers={"model": call}, beside=beside)
+        await work(world.worker(stage, fault=once("commit.after", Crash())), until=lambda: False)
+
+    world.send(1)
+    world.send(2)
+    with pytest.raises(Crash):
+        drive(scenario())
+    assert told == ["call ended", "closed"]
+
+
+def test_what_fails_beside_the_loop_ends_it(world: World) -> None:
+    async def beside() -> None:
+        raise Broken("VM-2105", what="planted", where="test")
+
+    world.send(1)
+    with pytest.raises(Broken, match="planted"):
+        drive(work(world.worker(copier(beside=beside)), until=lambda: False))

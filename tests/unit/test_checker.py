@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -294,6 +295,10 @@ def test_spend_is_summed_by_workflow() -> None:
         name="dates", tier="tools", quantity=2, unit="runs", price_micro=3, cost_micro=6,
     )  # fmt: skip
     assert spend_by_workflow([one, one]) == {"triage": 12}
+    paid = replace(one, call_id="c" * 32)
+    assert spend_by_workflow([paid, one, paid]) == {"triage": 12}, (
+        "a paid call counts once, however often it is used"
+    )
     assert spend_by_workflow([]) == {}
 
 

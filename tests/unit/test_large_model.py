@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from vigimesh.app.large_model import has_large_model, large_model
+from vigimesh.app.large_model import has_large_model, large_model, prices_of
 from vigimesh.app.settings import LargeModelSettings, read_settings
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Misconfigured
@@ -69,3 +70,53 @@ def test_asking_whether_there_is_one_does_not_import_the_client() -> None:
         ).returncode
         == 0
     )
+
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+PRICE = """
+[[prices]]
+model = "big-1"
+currency = "EUR"
+from = 2026-01-01T00:00:00Z
+[[prices.tiers]]
+above_prompt_tokens = 0
+input_micro = 3_000_000
+cached_input_micro = 300_000
+output_micro = 12_000_000
+"""
+
+
+def test_a_price_of_ones_own_lies_over_the_shipped_ones(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(PRICE + PRICE.replace("big-1", "standin-1"), encoding="utf-8")
+    book = prices_of(LargeModelSettings(base_url=URL, name="big-1", prices=str(file)), AT)
+    for model, micro in (("big-1", 3_000_000), ("standin-1", 3_000_000), ("local", 0)):
+        assert book.price(model, AT).tiers[0].input_micro == micro
+
+
+@pytest.mark.parametrize("name", ["big-1", "standin-2"])
+def test_a_model_without_a_price_is_said_at_the_start(name: str) -> None:
+    with pytest.raises(Misconfigured, match=f"VM-1102.*{name}.*would never be called") as refused:
+        prices_of(LargeModelSettings(base_url=URL, name=name), AT)
+    assert "VIGIMESH_LARGE_MODEL__PRICES" in refused.value.todo
+
+
+def test_a_price_that_is_not_in_force_is_none() -> None:
+    with pytest.raises(Misconfigured, match="has no price at 2025"):
+        prices_of(LargeModelSettings(base_url=URL, name="standin-1"), AT.replace(year=2025))
+
+
+@pytest.mark.parametrize(
+    "text", [None, "prices = 3", PRICE.replace("input_micro", "input_mcro"), PRICE + PRICE]
+)
+def test_a_price_book_that_is_none_is_named(tmp_path: Path, text: str | None) -> None:
+    file = tmp_path / "prices.toml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(Misconfigured, match="VM-1909") as refused:
+        prices_of(LargeModelSettings(prices=str(file)), AT)
+    assert refused.value.where == str(file)
+
+
+def test_without_a_model_no_price_is_wanted() -> None:
+    assert prices_of(LargeModelSettings(), AT).prices

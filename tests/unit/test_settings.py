@@ -54,6 +54,7 @@ EVERY = {
     "VIGIMESH_LARGE_MODEL__KEY": "hidden-4",
     "VIGIMESH_LARGE_MODEL__DEADLINE_S": "30",
     "VIGIMESH_LARGE_MODEL__LIMIT_FIELD": "max_completion_tokens",
+    "VIGIMESH_LARGE_MODEL__PRICES": "prices.toml",
     "VIGIMESH_INSTANCE": "router.7",
     "VIGIMESH_HEALTH_HOST": "0.0.0.0",
     "VIGIMESH_HEALTH_PORT": "8080",

@@ -122,12 +122,12 @@ class PgJournal(Turns):
         name, state = call.call_id, row["state"]
         if row["number"] is not None:
             self._seen = max(self._seen, row["number"])
-            return Begun(call_id=name, until=_utc(row["lease_until"]))
+            return Begun(call_id=name, until=_utc(row["lease_until"]), again=state is not None)
         if row["is_lapsed"]:
             return Doubtful(call_id=name, why=LEASE_RAN_OUT, counted_micro=row["worst_micro"])
         if state == ANSWERED:
             return Answered(
-                call_id=name, answer=_answer(row), cost_micro=row["cost_micro"],
+                call_id=name, at=_utc(row["at"]), answer=_answer(row), cost_micro=row["cost_micro"],
                 usage=Tokens(prompt=row["prompt_tokens"], cached=row["cached_tokens"], completion=row["completion_tokens"]),
             )  # fmt: skip
         if state in (IN_DOUBT, MADE):
@@ -135,7 +135,7 @@ class PgJournal(Turns):
             return Doubtful(call_id=name, why=row["why"], counted_micro=counted)
         if state == BEGUN and row["is_mine"]:
             self._seen = max(self._seen, row["old_number"])
-            return Begun(call_id=name, until=_utc(row["old_until"]))
+            return Begun(call_id=name, until=_utc(row["old_until"]), again=True)
         if state == BEGUN:
             return Busy(call_id=name, until=_utc(row["old_until"]))
         if not row["is_new"]:

@@ -90,10 +90,10 @@ class MemoryBudget:
             return Shut(call_id, books)
         return books.settle(call_id, workflow, actual_micro)
 
-    async def release(self, call_id: str, workflow: str) -> Released | Shut:
+    async def release(self, call_id: str, workflow: str, until: datetime | None = None) -> Released | Shut:
         """Give a reservation back; see `ports.Budget`."""
         books = self._named()
-        return Shut(call_id, books) if isinstance(books, str) else books.release(call_id, workflow)
+        return Shut(call_id, books) if isinstance(books, str) else books.release(call_id, workflow, until)
 
     async def standing(self, workflow: str, caps: Caps, at: datetime) -> Standing | Shut:
         """Return how the windows stand; see `ports.Budget`."""
@@ -111,6 +111,10 @@ class MemoryBudget:
         """Return reservations whose lease has run out; see `ports.Budget`."""
         books = self._any()
         return Shut("", books) if isinstance(books, str) else books.expired(at)[:MAX_LAPSED]
+
+    async def run_id(self) -> str:
+        """Return the name of the store's process; see `ports.Budget`."""
+        return str(self.store.run)
 
     async def rebuild(self, epoch: str, rows: Iterable[Booked]) -> None:
         """Put in force what the rows say; see `ports.Budget`."""

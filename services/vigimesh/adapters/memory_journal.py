@@ -138,7 +138,7 @@ class MemoryJournal(Turns):
         self._calls.rows[call.call_id] = begun
         self._tokens[call.call_id] = begun.token
         self._seen = max(self._seen, begun.number)
-        return Begun(call_id=call.call_id, until=until)
+        return Begun(call_id=call.call_id, until=until, again=row is not None)
 
     def _found(self, row: _Row) -> Answered | Busy | Doubtful:
         state, name = self._calls.state(row), row.call.call_id
@@ -147,7 +147,9 @@ class MemoryJournal(Turns):
         if state == ANSWERED:
             assert row.usage is not None
             assert row.cost_micro is not None
-            return Answered(call_id=name, answer=row.answer, cost_micro=row.cost_micro, usage=row.usage)
+            return Answered(
+                call_id=name, at=row.call.at, answer=row.answer, cost_micro=row.cost_micro, usage=row.usage
+            )
         if row.state == BEGUN:
             row.state, row.why = IN_DOUBT, LEASE_RAN_OUT
         counted = counted_micro(row.state, row.call.worst_micro, row.cost_micro)

@@ -118,10 +118,11 @@ class RedisBudget:
             NotReserved(call_id) if word == "not_reserved" else Settled(call_id, int(rest[0]), int(rest[1]))
         )
 
-    async def release(self, call_id: str, workflow: str) -> Released | Shut:
+    async def release(self, call_id: str, workflow: str, until: datetime | None = None) -> Released | Shut:
         """Give a reservation back; see `ports.Budget`."""
+        orders = (self._strict, workflow, call_id, str(REMEMBER_S), "" if until is None else _stamp(until))
         try:
-            reply = await self._scripts.one("release", self._strict, workflow, call_id, str(REMEMBER_S))
+            reply = await self._scripts.one("release", *orders)
         except Transient as error:
             return _away(call_id, error)
         word, _, *rest = _own(reply, call_id)
@@ -156,6 +157,10 @@ class RedisBudget:
         if word == "shut":
             return Shut("", SHUT[rows[0]])
         return [Lapsed(call_id, workflow, _moment(until)) for workflow, call_id, until in rows]
+
+    async def run_id(self) -> str:
+        """Return the name of the store's process; see `ports.Budget`."""
+        return await self._scripts.run_id()
 
     async def rebuild(self, epoch: str, rows: Iterable[Booked]) -> None:
         """Put in force what the rows say; see `ports.Budget`. Built beside what is there, then swapped in by one script."""

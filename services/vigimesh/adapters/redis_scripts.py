@@ -100,6 +100,13 @@ class Scripts:
         except (RedisError, OSError) as error:
             raise away(error) from error
 
+    async def run_id(self) -> str:
+        """Return the server's name for its process; raises as `run` does."""
+        try:
+            return str((await self._client.info("server"))["run_id"])
+        except (RedisError, OSError) as error:
+            raise away(error) from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()

@@ -13,7 +13,7 @@ from vigimesh.domain.record.checker import placed
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.errors import Refused
 from vigimesh.events import ids
-from vigimesh.events.classes import AuditRecorded, CaseDecided, ReviewRequested
+from vigimesh.events.classes import AuditRecorded, CaseDecided, EventParked, ReviewRequested
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
 
@@ -109,16 +109,19 @@ def list_cases(source: Source) -> list[Listed]:
     """Return every accepted message with where it is, the newest first."""
     rows = tuple(named(scan(source.broker, _LISTED), source.codec))
     ends: dict[str, Row] = {}
+    waits: dict[str, Row] = {}
     for row in rows:
         if row.value is not None and row.topic in (topic("case.decided"), topic("case.review")):
             ends[row.headers.messageid] = row
+        elif row.value is not None and row.topic == topic("parked"):
+            waits[row.headers.messageid] = row
     found = []
     for unit, where in placed(rows).items():
         line = Listed(
             case_id=where.key, message_id=unit, accepted_at=where.accepted_at, place=where.place, lane=where.lane,
             workflow=where.workflow, triage_s=where.triage_s,
         )  # fmt: skip
-        found.append(_with_end(line, ends.get(unit), source.codec))
+        found.append(_with_end(line, (waits if where.place == "parked" else ends).get(unit), source.codec))
     return found[::-1]
 
 
@@ -226,10 +229,12 @@ def _reports(source: Source, row: Row, given: str) -> bool:
 
 
 def _with_end(line: Listed, end: Row | None, codec: Codec) -> Listed:
-    """Return the line with what its outcome says."""
+    """Return the line with what its outcome says, or why it waits."""
     if end is None or end.value is None:
         return line
-    event: CaseDecided | ReviewRequested = codec.decode(end.topic, end.value)
+    event: CaseDecided | ReviewRequested | EventParked = codec.decode(end.topic, end.value)
+    if isinstance(event, EventParked):
+        return replace(line, reason=f"until {event.not_before:%Y-%m-%d %H:%M}: {event.reason}")
     return replace(
         line, decision=event.decision if isinstance(event, CaseDecided) else "", grade=event.grade,
         serious=event.serious, due_at=event.due_at, reason=event.reason, workflow=event.workflow, lane=event.lane,

@@ -1,12 +1,15 @@
-"""The large model of the settings, if there is one."""
+"""The large model of the settings, if there is one, and what it costs."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigimesh.app.settings import LargeModelSettings
 from vigimesh.clock import Clock
-from vigimesh.errors import Misconfigured
+from vigimesh.domain.budget.prices import MAX_BOOK_BYTES, PriceBook, read_prices, shipped_prices
+from vigimesh.errors import Misconfigured, Refused
 
 if TYPE_CHECKING:
     from vigimesh.adapters.openai_models import OpenAIModels
@@ -30,3 +33,33 @@ def large_model(settings: LargeModelSettings, clock: Clock) -> OpenAIModels:
     )  # over a second, and only needed with an endpoint
 
     return OpenAIModels(settings.base_url, settings.key, clock=clock, limit_field=settings.limit_field)
+
+
+def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
+    """Return the price book in force. Raises `Misconfigured`: VM-1909 for a file that is none, VM-1102 without a price at `at`.
+
+    A model without a price would never be called; that is said before the first case waits for it.
+    """
+    book = shipped_prices()
+    if settings.prices:
+        book = read_prices(_bytes(Path(settings.prices)), settings.prices).over(book)
+    if has_large_model(settings):
+        try:
+            book.price(settings.name, at)
+        except Refused as failure:
+            raise Misconfigured(
+                "VM-1102", what=f"{failure.what}, so that it would never be called", where=failure.where,
+                todo="name a file with its price in VIGIMESH_LARGE_MODEL__PRICES, or unset VIGIMESH_LARGE_MODEL__BASE_URL",
+            ) from failure  # fmt: skip
+    return book
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        with file.expanduser().open("rb") as stream:
+            return stream.read(MAX_BOOK_BYTES + 1)  # one more than allowed, so that too large is seen
+    except OSError as failure:
+        raise Misconfigured(
+            "VM-1909", what=f"price book cannot be read: {failure.strerror}", where=str(file),
+            todo="name a readable file in VIGIMESH_LARGE_MODEL__PRICES",
+        ) from failure  # fmt: skip

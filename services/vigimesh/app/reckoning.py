@@ -12,21 +12,23 @@ from vigimesh.adapters.history import Broker, committed_offsets, scan, settle
 from vigimesh.app.case_history import audit_facts, named
 from vigimesh.domain.record.checker import Check, check
 from vigimesh.domain.record.rows import AuditFact, Row
-from vigimesh.domain.record.spend import spend_by_workflow
+from vigimesh.domain.record.spend import Spent
 from vigimesh.domain.record.works import Committed
-from vigimesh.events.classes import CaseDecided, ReviewRequested, UsageRecorded
+from vigimesh.events.classes import CaseDecided, EventParked, ReviewRequested, UsageRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope
 from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
 
-_DECIDED, _REVIEW, _USAGE = topic("case.decided"), topic("case.review"), topic("usage")
+_DECIDED, _REVIEW, _USAGE, _PARKED = (
+    topic(name) for name in ("case.decided", "case.review", "usage", "parked")
+)
 
 #: Every topic that doors and stages write events of cases to: what `reckon` must be given.
 RECKONED = (
     *(topic(f"case.received.{door}") for door in DOORS),
     *(lane_topic(step, lane) for step in ("plan", "retrieve", "execute", "supervise") for lane in LANES),
-    _DECIDED, _REVIEW, _USAGE,
-    *(topic(name) for name in ("case.head", "parked", "deadletter", "audit", "retrieval.telemetry")),
+    _DECIDED, _REVIEW, _USAGE, _PARKED,
+    *(topic(name) for name in ("case.head", "deadletter", "audit", "retrieval.telemetry")),
 )  # fmt: skip
 
 #: Looks at the topics before something torn, lost or in flight is reported, and seconds between two: a message that was
@@ -49,13 +51,29 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """A message that waits, parked: until when, and why."""
+
+    message_id: str
+    workflow: str
+    lane: str
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reckoning:
-    """The end of a run. `decisions` counts by lane, workflow and decision (its word, else the place)."""
+    """The end of a run. `decisions` counts by lane, workflow and decision (its word, else the place).
+
+    `calls` are the paid model calls that were used, each counted once, as in `spend_micro`.
+    """
 
     check: Check
     spend_micro: Mapping[str, int]
     decisions: Mapping[tuple[str, str, str], int]
     waiting: tuple[Waiting, ...]
+    deferred: tuple[Deferred, ...] = ()
+    calls: int = 0
 
     @property
     def cases_per_second(self) -> float | None:
@@ -70,7 +88,9 @@ class _Kept:
     """What is taken out of the records on the way, so that none has to be kept whole."""
 
     facts: list[AuditFact] = field(default_factory=list)
-    usage: dict[str, int] = field(default_factory=dict)
+    spent: Spent = field(default_factory=Spent)
+    #: Event -> what waits, parked.
+    deferred: dict[str, Deferred] = field(default_factory=dict)
     #: Message -> word of its newest decision.
     words: dict[str, str] = field(default_factory=dict)
     #: Message -> workflow, lane, question, due.
@@ -91,8 +111,9 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
         key = (row.headers.lane, row.headers.workflow, kept.words[row.headers.messageid])
         decisions[key] = decisions.get(key, 0) + 1
     return Reckoning(
-        check=found, spend_micro=dict(sorted(kept.usage.items())), decisions=dict(sorted(decisions.items())),
-        waiting=_waiting(kept),
+        check=found, spend_micro=dict(sorted(kept.spent.by_workflow.items())), decisions=dict(sorted(decisions.items())),
+        waiting=_waiting(kept), calls=len(kept.spent.calls),
+        deferred=tuple(sorted(kept.deferred.values(), key=lambda one: (one.until, one.message_id))),
     )  # fmt: skip
 
 
@@ -141,6 +162,8 @@ def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:
     for row in rows:
         if row.value is not None:
             _take(row, codec, kept)
+        elif row.topic == _PARKED:
+            kept.deferred.pop(row.key, None)
         head = row.headers
         yield Row(
             intern(row.topic), row.partition, row.offset, row.at, row.key,
@@ -155,12 +178,18 @@ def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:
 def _take(row: Row, codec: Codec, kept: _Kept) -> None:
     """Keep what a record says beyond its headers."""
     kept.facts.extend(audit_facts((row,), codec))
-    if row.topic not in (_USAGE, _DECIDED, _REVIEW):
+    if row.topic not in (_USAGE, _DECIDED, _REVIEW, _PARKED):
         return
-    event: UsageRecorded | CaseDecided | ReviewRequested = codec.decode(row.topic, row.value or b"")
-    if isinstance(event, UsageRecorded):
-        for workflow, micro in spend_by_workflow((event,)).items():
-            kept.usage[workflow] = kept.usage.get(workflow, 0) + micro
+    event: UsageRecorded | CaseDecided | ReviewRequested | EventParked = codec.decode(
+        row.topic, row.value or b""
+    )
+    if isinstance(event, EventParked):
+        kept.deferred[row.key] = Deferred(
+            message_id=row.headers.messageid, workflow=event.workflow, lane=row.headers.lane, until=event.not_before,
+            reason=event.reason,
+        )  # fmt: skip
+    elif isinstance(event, UsageRecorded):
+        kept.spent.add(event)
     elif isinstance(event, CaseDecided):
         kept.words[event.message_id] = event.decision
         kept.asked.pop(event.message_id, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +20,7 @@ _UNTRIAGED = (
     "An untriaged case counts as slower than all others: a median or p99 that falls on one has no figure."
 )
 #: Columns of words and dates.
-_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question")
+_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question", "until (UTC)", "reason")
 #: Lines of each list that are shown to a person; the JSON object has up to what the tally kept.
 _LINES = 12
 #: Questions shown to a person, the earliest due first; `vigimesh case list --outcome in_review` has every case.
@@ -73,6 +73,8 @@ def fields(result: Result) -> dict[str, Any]:
         "triage_censored": triage.censored,
         "peak_rss_bytes": result.peak_rss_bytes,
         "spend_micro": sum(result.reckoning.spend_micro.values()),
+        "model_calls": result.reckoning.calls,
+        "deferred": [{**asdict(one), "until": one.until.isoformat()} for one in result.reckoning.deferred],
         "restarts": result.restarts,
         "cards": result.cards,
         "decisions": [
@@ -99,6 +101,8 @@ def show(result: Result) -> None:
         console.print(_cases(result))
         console.print(_times(result))
     console.print(_waiting(result) if result.reckoning.waiting else "waits for a person: no case")
+    if result.reckoning.deferred:
+        console.print(_deferred(result))
     for title, lines, total in (
         ("refused (bytes kept in the object store)", [str(one) for one in tally.refusals], tally.refused),
         ("files without a case", [f"{one.source}: {one.why}" for one in tally.skipped], tally.skipped_files),
@@ -110,7 +114,7 @@ def show(result: Result) -> None:
         f"accepted {check.accepted} = decided {check.decided} + in review {check.in_review} + parked {check.parked}"
         f" + dead-lettered {check.dead_lettered} + in flight {check.in_flight}\n"
         f"lost {check.lost}, duplicated {check.duplicated}, torn {check.torn}{_late(check.out_of_order)}; "
-        f"{_text(result.reckoning.cases_per_second, 1)} cases/s; spent {_money(result)}\n"
+        f"{_text(result.reckoning.cases_per_second, 1)} cases/s; spent {_money(result)}{_calls(result)}\n"
         f"workers restarted {result.restarts}; memory at most {result.peak_rss_bytes / 2**20:.0f} MiB\n"
         f"cards: {result.cards}",
         highlight=False, soft_wrap=True,
@@ -162,6 +166,23 @@ def _waiting(result: Result) -> Table:
     return table
 
 
+def _deferred(result: Result) -> Table:
+    """One row for cases that wait until the same minute for the same reason; the numbers in it are left out."""
+    table = _table("waits, parked", "until (UTC)", "lane", "workflow", "cases", "reason")
+    rows = Counter(
+        (f"{one.until:%Y-%m-%d %H:%M}", one.lane, one.workflow, one.reason.split(" (")[0])
+        for one in result.reckoning.deferred
+    )
+    for (until, lane, workflow, reason), count in sorted(rows.items())[:_QUESTIONS]:
+        table.add_row(until, lane, workflow, str(count), reason)
+    left = sorted(rows.items())[_QUESTIONS:]
+    if left:
+        table.add_row("", "", "", str(sum(count for _, count in left)), f"{len(left)} more reasons")
+    table.caption = "Each with its whole reason: --json, or vigimesh case list --outcome parked"
+    table.caption_justify = "left"
+    return table
+
+
 def _table(title: str, *names: str) -> Table:
     """A table whose columns of words and dates stand left, those of numbers right."""
     table = Table(title=title, title_justify="left")
@@ -193,6 +214,11 @@ def _late(works: int | None) -> str:
 
 def _money(result: Result) -> str:
     return f"{sum(result.reckoning.spend_micro.values()) / 1e6:.2f}"
+
+
+def _calls(result: Result) -> str:
+    """Return what is said of paid calls: nothing while there are none."""
+    return f" on {result.reckoning.calls} model calls" if result.reckoning.calls else ""
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

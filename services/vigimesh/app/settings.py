@@ -119,7 +119,7 @@ class LargeModelSettings:
         "VIGIMESH_LARGE_MODEL__NAME",
         "",
         TEXT,
-        "Name of the model there; it must have a price, or no call is made.",
+        "Name of the model there; it must have a price, see VIGIMESH_LARGE_MODEL__PRICES.",
     )
     key: str = declare("VIGIMESH_LARGE_MODEL__KEY", "", SECRET, "Key of the endpoint; none when empty.")
     deadline_s: int = declare(
@@ -133,6 +133,13 @@ class LargeModelSettings:
         "max_tokens",
         one_of("max_tokens", "max_completion_tokens"),
         "Name under which the endpoint takes the longest answer; reasoning models of OpenAI want `max_completion_tokens`.",
+    )
+    prices: str = declare(
+        "VIGIMESH_LARGE_MODEL__PRICES",
+        "",
+        TEXT,
+        "File with the price of the model, in the form of the shipped price book, which knows only the stand-in `standin-1` and "
+        "`local`, which is free. Its models take the place of namesakes there.",
     )
 
 

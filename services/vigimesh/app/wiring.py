@@ -17,6 +17,7 @@ from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.registry_reader import RegistryReader
+from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.events import topics
@@ -32,7 +33,7 @@ from vigimesh.ports import Objects, Search
 if TYPE_CHECKING:
     from vigimesh.domain.policy.cards import Cards
 
-#: Stages whose verb reads the workflow cards.
+#: Stages whose verb reads the workflow cards; the tool-executor does where it may spend.
 _READ_CARDS = ("router", "planner", "supervisor")
 
 
@@ -60,7 +61,7 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     registry = settings.registry
     codec = Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
     parts = Parts(
-        settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
+        settings=settings, cards=_cards(settings) if _reads_cards(stage, settings) else None, codec=codec,
         objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
@@ -69,6 +70,10 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
     reader = OrderReader(base, codec, clock).start()
     return replace(parts, orders=reader, close=reader.close)
+
+
+def _reads_cards(stage: str, settings: Settings) -> bool:
+    return stage in _READ_CARDS or (stage == "tool-executor" and has_large_model(settings.large_model))
 
 
 def _cards(settings: Settings) -> Cards:
@@ -93,8 +98,11 @@ def _telemetry(stage: str, settings: Settings) -> Telemetry:
 
 
 def tiers(settings: Settings) -> tuple[str, ...]:
-    """Return the tiers that are there: without a model configured, deterministic tools and people."""
-    return ("tools", "person")
+    """Return the tiers that are there: without a model configured, deterministic tools and people.
+
+    Raises `Misconfigured` VM-1102 when only half of a large model is configured.
+    """
+    return ("tools", "large", "person") if has_large_model(settings.large_model) else ("tools", "person")
 
 
 def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
@@ -149,7 +157,12 @@ def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
         case "tool-executor", str():
             from vigimesh.tool_executor import worker as tool_executor
 
-            return tool_executor.stage(parts.objects, lane)
+            if cards is None:
+                return tool_executor.stage(parts.objects, lane)
+            from vigimesh.app.paying import opinions_of, till_of
+
+            till = till_of(parts.settings, parts.codec, parts.objects, parts.clock)
+            return tool_executor.stage(parts.objects, lane, opinions_of(parts.settings, cards), till)
         case "supervisor", None if cards:
             from vigimesh.planner.worker import tiers_fetcher
             from vigimesh.supervisor import worker as supervisor

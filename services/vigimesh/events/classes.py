@@ -272,11 +272,13 @@ class UsageRecorded:
     tier: A[str, "tools, small, large or person"]
     quantity: A[int, "how much, in `unit`"]
     unit: A[str, "runs, questions, tokens, bytes or seconds"]
-    price_micro: A[int, "price of one unit, micro-units"] = 0
-    cost_micro: A[int, "quantity x price, micro-units"] = 0
+    price_micro: A[int, "price of one unit, micro-units; 0 where the price book prices parts of it, as of tokens"] = 0
+    cost_micro: A[int, "quantity x price, or what the price book says, micro-units"] = 0
     currency: A[str, "ISO 4217 code"] = "EUR"
     cache_level: A[str, "hot, warm, cold or none"] = "none"
     pass_number: A[int, "pass"] = 1
+    call_id: A[str, "the paid call in the call journal, which counts once however often it is used; else empty"] = ""
+    called_at: A[datetime | None, "when that call was reserved: the journal has one as new, or it is an old copy"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +13,14 @@ class Need:
     """Something a verb must know before it can decide; the worker fetches it.
 
     `kind` names the fetcher (`search`, `object`, `head`, ...), `key` what to fetch, both plain text so that the
-    answer can be kept in `audit` under `kind:key`; `limit` is how many at most, for kinds that return several.
+    answer can be kept in `audit` under `kind:key`; `limit` is how many at most, for kinds that return several. `asked` is
+    what a caller is handed besides, of kinds whose key is a digest of it.
     """
 
     kind: str
     key: str
     limit: int = 1
+    asked: Any = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -29,8 +29,11 @@ async def run(worker: Worker, stop: threading.Event) -> None:
     """
     hand = Hand(room=asyncio.Semaphore(worker.stage.concurrency))
     wait_s = BACKOFF_S
+    beside = asyncio.ensure_future(worker.stage.beside()) if worker.stage.beside is not None else None
     try:
         while not stop.is_set():
+            if beside is not None and beside.done():
+                beside.result()
             try:
                 await turn(worker, hand)
                 wait_s = BACKOFF_S
@@ -42,7 +45,7 @@ async def run(worker: Worker, stop: threading.Event) -> None:
         await drain(worker, hand)
     finally:
         worker.health.ready = False
-        await let_go(worker, hand)
+        await let_go(worker, hand, beside)
 
 
 async def turn(worker: Worker, hand: Hand) -> None:
@@ -138,12 +141,15 @@ async def drain(worker: Worker, hand: Hand) -> None:
             await asyncio.sleep(BACKOFF_S)
 
 
-async def let_go(worker: Worker, hand: Hand) -> None:
+async def let_go(worker: Worker, hand: Hand, beside: asyncio.Future[None] | None = None) -> None:
     """Leave the group; what is not committed is done again by whoever gets its partitions."""
     tasks = [*hand.flights, *(transaction.end for transaction in hand.transactions)]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    if beside is not None:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
     hand.abandon()
     if hand.polling is not None:
         await asyncio.wait({hand.polling}, timeout=DRAIN_S + POLL_S)

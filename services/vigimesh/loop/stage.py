@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,7 +37,8 @@ class Stage:
     """One stage as the loop runs it.
 
     `fetchers` answer needs of a kind together, `callers` one by one (model calls); of both together at most
-    `concurrency` are under way. `table_topic` is the compacted topic it keeps as state.
+    `concurrency` are under way. `table_topic` is the compacted topic it keeps as state. `beside` goes on beside the loop, in
+    its event loop, until the loop has ended its tasks and cancels it; what it raises ends the loop.
     """
 
     name: str
@@ -47,3 +48,4 @@ class Stage:
     callers: Mapping[str, Caller] = field(default_factory=dict)
     concurrency: int = 100
     table_topic: str | None = None
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None

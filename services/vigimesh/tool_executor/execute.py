@@ -1,68 +1,85 @@
-"""The verb of the tool-executor: run the planned tools over a case and state the triage result."""
+"""The verb of the tool-executor: run the planned tools over a case, ask for an opinion where one is planned, and triage."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.errors import Refused
-from vigimesh.events.classes import EvidenceRetrieved, Route, ToolsExecuted, Triage, UsageRecorded
+from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExecuted, Triage, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
-from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Reject
+from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
+from vigimesh.tool_executor.opinions import Advised, Opinions, advised, usage_of
 
 STAGE = "tool-executor"
-#: The lowest grade that is serious (DOMAIN: grade 3 is hospitalisation, other important, or unknown).
-SERIOUS_GRADE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
-    """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`."""
+    """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`.
+
+    `opinions` asks the large model where a pass was planned for it; without it that tier is absent.
+    """
 
     price_micro: int = 0
     currency: str = "EUR"
+    opinions: Opinions | None = None
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Return the narrative when the case refers to it by digest; its answer is the text, or its bytes in UTF-8."""
-        need = _narrative_need(case.event)
-        return () if need is None or need.name in answers else (need,)
+        """Return the narrative when the case refers to it by digest; then the opinion, when one is planned.
+
+        The first is answered with the text, or its bytes in UTF-8; the second with what `purchase.plain` writes.
+        """
+        narrative = _narrative_need(case.event)
+        if narrative is not None and narrative.name not in answers:
+            return (narrative,)
+        if case.event.plan.tier != "large" or self.opinions is None:
+            return ()
+        try:
+            opinion = self.opinions.need(case.event, *_run(case.event, answers))
+        except Refused:
+            return ()  # `decide` says it
+        return () if opinion is None or opinion.name in answers else (opinion,)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
-        """Return the triage result for the supervisor, in a lane never colder than before, and what it cost."""
+        """Return the triage result for the supervisor, in a lane never colder than before, and what it cost.
+
+        A case that is not serious waits, parked, where only money is missing for its opinion and its clock leaves room.
+        """
         event: EvidenceRetrieved = case.event
-        need = _narrative_need(event)
-        text = event.case.narrative if need is None else _text(answers[need.name])
-        steps = event.plan.steps
         try:
-            findings, triage = run_steps(steps, event.case, text, event.passages, event.route.received_at)
+            findings, triage = _run(event, answers)
+            found = self._advised(event, answers, findings, triage)
         except Refused as failure:
             return Reject(code=failure.code, why=str(failure))
-        route = _raised(event.route, triage)
+        if isinstance(found, Park):
+            return found
+        paid = None
         cost = self.price_micro * len(findings)
+        runs = len(findings)
+        if found is not None:
+            findings, triage, paid = (*findings, found.finding), found.triage, found.paid
+        route = _raised(event.route, triage)
         executed = ToolsExecuted(
-            case=event.case,
-            route=route,
-            plan=event.plan,
-            passages=event.passages,
-            findings=findings,
-            triage=triage,
-            cost_micro=event.route.cost_micro + cost,
-        )
-        emits = tuple(
-            Emit(
-                topic=name,
-                key=case.key,
-                event=one,
-                messageid=event.case.message_id,
-                workflow=route.workflow,
-                lane=route.lane,
-            )
-            for name, one in (
-                (lane_topic("supervise", route.lane), executed),
-                (topic("usage"), self._usage(event, route, len(findings), cost)),
-            )
-        )
+            case=event.case, route=route, plan=event.plan, passages=event.passages, findings=findings, triage=triage,
+            cost_micro=event.route.cost_micro + cost + (paid.cost_micro if paid else 0),
+        )  # fmt: skip
+        used = [self._usage(event, route, runs, cost)]
+        if paid is not None:
+            used.append(usage_of(event, paid, route.lane, STAGE))
+        emits = tuple(_emits(case, executed, used))
         return Done(events=emits, why=_why(event.route, route, triage), pass_number=route.pass_number)
+
+    def _advised(
+        self, event: EvidenceRetrieved, answers: Answers, findings: tuple[Finding, ...], triage: Triage
+    ) -> Advised | Park | None:
+        """Return what the opinion makes of it; `None` when none was planned."""
+        if event.plan.tier != "large":
+            return None
+        need = self.opinions.need(event, findings, triage) if self.opinions is not None else None
+        return advised(event, triage, None if need is None else answers[need.name])
 
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:
         return UsageRecorded(
@@ -81,6 +98,23 @@ class Executor:
             currency=self.currency,
             pass_number=route.pass_number,
         )
+
+
+def _run(event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
+    """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
+    need = _narrative_need(event)
+    text = event.case.narrative if need is None else _text(answers[need.name])
+    return run_steps(event.plan.steps, event.case, text, event.passages, event.route.received_at)
+
+
+def _emits(case: Input, executed: ToolsExecuted, used: list[UsageRecorded]) -> Iterator[Emit]:
+    route = executed.route
+    named = [(lane_topic("supervise", route.lane), executed), *((topic("usage"), one) for one in used)]
+    for name, event in named:
+        yield Emit(
+            topic=name, key=case.key, event=event, messageid=executed.case.message_id, workflow=route.workflow,
+            lane=route.lane,
+        )  # fmt: skip
 
 
 def _narrative_need(event: EvidenceRetrieved) -> Need | None:
@@ -109,5 +143,5 @@ def _why(before: Route, after: Route, triage: Triage) -> str:
     if triage.flags:
         parts.append("flags " + ", ".join(triage.flags))
     if before.lane != after.lane:
-        parts.append(f"raised from {before.lane} to {after.lane}: the tools found what makes it serious")
+        parts.append(f"raised from {before.lane} to {after.lane}: what was found makes it serious")
     return ". ".join(parts)

@@ -1,4 +1,4 @@
-"""The tool-executor at work: the verb with the objects it reads narratives from."""
+"""The tool-executor at work: the verb with the objects it reads narratives from, and the till that pays for opinions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.ports import Objects
-from vigimesh.tool_executor.execute import Executor
+from vigimesh.tool_executor.execute import STAGE, Executor
+from vigimesh.tool_executor.opinions import Opinions
+from vigimesh.tool_executor.till import Till
 
 
-def stage(objects: Objects, lane: str) -> Stage:
-    """Return the tool-executor of a lane as the loop runs it."""
-    return Stage(name="tool-executor", lane=lane, verb=Executor(), fetchers={"object": text_fetcher(objects)})
+def stage(objects: Objects, lane: str, opinions: Opinions | None = None, till: Till | None = None) -> Stage:
+    """Return the tool-executor of a lane as the loop runs it; `opinions` and `till` come together, or neither."""
+    return Stage(
+        name=STAGE, lane=lane, verb=Executor(opinions=opinions), fetchers={"object": text_fetcher(objects)},
+        callers={} if till is None else {"model": till.pay}, beside=None if till is None else till.keep,
+    )  # fmt: skip
 
 
 def text_fetcher(objects: Objects) -> Fetcher:

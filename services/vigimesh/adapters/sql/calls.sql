@@ -34,7 +34,7 @@ WITH current_epoch AS MATERIALIZED (
 SELECT EXISTS (SELECT FROM current_epoch) AS is_open, copy.is_new, EXISTS (SELECT FROM lapsed) AS is_lapsed,
     begun.number, begun.lease_until,
     old.state, old.why, old.token = %(token)s AS is_mine, old.number AS old_number, old.lease_until AS old_until,
-    old.worst_micro, old.cost_micro, old.answer, old.answer_digest,
+    old.at, old.worst_micro, old.cost_micro, old.answer, old.answer_digest,
     old.prompt_tokens, old.cached_tokens, old.completion_tokens
 FROM copy
 LEFT JOIN begun ON true

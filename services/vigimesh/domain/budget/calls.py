@@ -70,17 +70,22 @@ class ByDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt."""
+    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt.
+
+    `again` when it had begun before and was not made: who began it then may still be giving its reservation back.
+    """
 
     call_id: str
     until: datetime
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The call was made before: here is its answer, already paid."""
+    """The call was made before, reserved at `at`: here is its answer, already paid."""
 
     call_id: str
+    at: datetime
     answer: bytes | ByDigest
     cost_micro: int
     usage: Tokens

@@ -108,6 +108,12 @@ class PriceBook:
             )  # fmt: skip
         return found[0]
 
+    def over(self, below: PriceBook) -> PriceBook:
+        """Return this book with the models of another that it does not name."""
+        named = {price.model for price in self.prices}
+        rest = tuple(price for price in below.prices if price.model not in named)
+        return PriceBook((*self.prices, *rest), f"{self.origin}, and {below.origin}")
+
 
 def worst(price: Price, prompt_tokens: int, max_tokens: int) -> int:
     """Return the most micro-units that a call of at most so many tokens can cost, rounded up.

@@ -133,10 +133,10 @@ class Books:
             call.state, call.actual, call.overrun = "settled", actual_micro, overrun
         return Settled(call_id, call.actual, call.overrun)
 
-    def release(self, call_id: str, workflow: str) -> Released:
-        """Give an open reservation back."""
+    def release(self, call_id: str, workflow: str, until: datetime | None = None) -> Released:
+        """Give an open reservation back; with `until` only the one whose lease ends then."""
         call = self.calls.get((workflow, call_id))
-        if call is None or call.state == "settled":
+        if call is None or call.state == "settled" or until not in (None, call.until):
             return Released(call_id, 0)
         if call.state == "open":
             for window, sums in self._windows(workflow, call):

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from vigimesh.events.classes import UsageRecorded
 
 
+@dataclass(slots=True)
+class Spent:
+    """Costs in micro-units of the cards' currency by workflow; a paid call counts once, however often it was used.
+
+    It is used twice when its message was sent twice, or when its event was worked on again after its answer was stored.
+    """
+
+    by_workflow: dict[str, int] = field(default_factory=dict)
+    #: Paid call -> what it cost.
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def add(self, used: UsageRecorded) -> None:
+        """Count one record of `usage`."""
+        if used.call_id:
+            if used.call_id in self.calls:
+                return
+            self.calls[used.call_id] = used.cost_micro
+        self.by_workflow[used.workflow] = self.by_workflow.get(used.workflow, 0) + used.cost_micro
+
+
 def spend_by_workflow(usage: Iterable[UsageRecorded]) -> dict[str, int]:
     """Return the cost in micro-units of the cards' currency by workflow, in the order of the names."""
-    spent: dict[str, int] = {}
+    spent = Spent()
     for one in usage:
-        spent[one.workflow] = spent.get(one.workflow, 0) + one.cost_micro
-    return dict(sorted(spent.items()))
+        spent.add(one)
+    return dict(sorted(spent.by_workflow.items()))

@@ -15,6 +15,8 @@ from vigimesh.domain.safety.seriousness import Flags
 from vigimesh.domain.safety.text_seriousness import Hit, ambiguous, stated
 
 UNKNOWN_GRADE = 3
+#: The lowest grade that is serious (DOMAIN: grade 3 is hospitalisation, other important, or unknown).
+SERIOUS_GRADE = 3
 GRADE_OF: Mapping[str, int] = MappingProxyType(
     {
         "death": 5,

@@ -1,0 +1,58 @@
+"""All that paying for model calls needs, joined: budget, call journal, model, prices, and what keeps the first two in agreement."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+
+from vigimesh.adapters.journal import PgJournal
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.redis_budget import RedisBudget
+from vigimesh.adapters.usage_tail import newest_paid
+from vigimesh.app.large_model import large_model, prices_of
+from vigimesh.app.settings import Settings
+from vigimesh.background.books.keep import Books
+from vigimesh.clock import Clock
+from vigimesh.domain.cascade.opinion import Model
+from vigimesh.domain.policy.cards import Cards
+from vigimesh.events.codec import Codec
+from vigimesh.ports import Objects
+from vigimesh.tool_executor.opinions import Opinions
+from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.till import Keeper, Till
+
+
+def opinions_of(settings: Settings, cards: Cards) -> Opinions:
+    """Return who is asked for opinions. Only where `has_large_model`."""
+    model = Model(name=settings.large_model.name, deadline_s=float(settings.large_model.deadline_s))
+    return Opinions(model=model, cards=cards)
+
+
+def till_of(settings: Settings, codec: Codec, objects: Objects, clock: Clock) -> Till:
+    """Return the till of one event loop; nothing is opened yet. Raises `Misconfigured` for a setting that is missing."""
+    settings.require("redis.url", "postgres.dsn")
+    prices = prices_of(settings.large_model, clock.now())
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+
+    async def paid_at() -> datetime | None:
+        return await asyncio.to_thread(newest_paid, base, codec)
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[tuple[Payer, Keeper]]:
+        async with AsyncExitStack() as stack:
+            budget = RedisBudget.open(settings.redis.url)
+            stack.push_async_callback(budget.close)
+            journal = PgJournal(settings.postgres.dsn, clock=clock)
+            stack.push_async_callback(journal.close)
+            models = large_model(settings.large_model, clock)
+            stack.push_async_callback(models.close)
+            books = Books(budget, journal, clock, paid_at=paid_at)
+            payer = Payer(
+                budget=budget, journal=journal, models=models, objects=objects, prices=prices,
+                agreement=books, clock=clock,
+            )  # fmt: skip
+            yield payer, books
+
+    return Till(opened)

@@ -1,0 +1,1 @@
+"""vigimesh.background.books."""

@@ -1,0 +1,136 @@
+"""What is bought with one paid call, for whom, and how it can end: values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from vigimesh.domain.budget.calls import PaidCall
+from vigimesh.domain.budget.lapse import MAX_LEASE_S
+from vigimesh.domain.budget.values import Ask, Caps
+from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
+from vigimesh.events.ids import call_id
+
+#: Seconds in which what an endpoint replied is written down, tried again while the journal is away; then it is in doubt.
+STORE_S = 15.0
+#: Seconds that a lease has beyond the call and its writing down: pauses of a busy process.
+MARGIN_S = 15.0
+
+#: Why nothing was paid, and what a person reads about it.
+Reason = Literal["unpriced", "denied", "shut", "away", "not_made", "in_doubt", "under_way", "lost"]
+REASONS: dict[Reason, str] = {
+    "unpriced": "the model has no price that could be reserved",
+    "denied": "the budget has no room for it",
+    "shut": "the budget does not agree with the call journal now",
+    "away": "the call journal does not answer",
+    "not_made": "the endpoint did not take the call",
+    "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
+    "under_way": "another process makes this very call",
+    "lost": "what is kept of the call cannot be used",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """A question, for whom it is asked and what its workflow may spend.
+
+    Case, version, step and pass say which call it is, together with the prompt: asked again it is the same call.
+    """
+
+    question: Question
+    case_id: str
+    workflow: str
+    version: str
+    step: str
+    pass_number: int
+    caps: Caps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paid:
+    """The answer, stored and paid for: `cost_micro` whole, also when an earlier try paid it. `at` is its reservation's."""
+
+    call_id: str
+    at: datetime
+    answer: Answer
+    cost_micro: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpaid:
+    """There is no answer: the large tier counts as absent in this pass. `why` says it in words, without text of the case.
+
+    `retry_at` is when time alone may change that, `counted_micro` what the budget counts for the call all the same.
+    """
+
+    call_id: str
+    reason: Reason
+    detail: str = ""
+    retry_at: datetime | None = None
+    counted_micro: int = 0
+
+    @property
+    def why(self) -> str:
+        """The reason in words, and what is known besides."""
+        return REASONS[self.reason] + (f" ({self.detail})" if self.detail else "")
+
+
+def lease_s(question: Question) -> float:
+    """Return how many seconds a reservation for a question is held: waiting for another's try, the call, its writing down."""
+    return min(2 * question.deadline_s + STORE_S + MARGIN_S, MAX_LEASE_S)
+
+
+def ask_of(wanted: Purchase, at: datetime, most: int) -> Ask:
+    """Return what the budget is asked, at `at`; `most` is the worst case."""
+    name, lease = name_of(wanted), lease_s(wanted.question)
+    return Ask(name, wanted.workflow, wanted.case_id, most, at, wanted.caps, lease)
+
+
+def call_of(wanted: Purchase, at: datetime, most: int, epoch: str) -> PaidCall:
+    """Return the call as the journal remembers it, reserved at `at`."""
+    return PaidCall(
+        call_id=name_of(wanted), case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version,
+        step=wanted.step, pass_number=wanted.pass_number, prompt_digest=prompt_digest(wanted.question),
+        model=wanted.question.model, worst_micro=most, epoch=epoch, at=at,
+        lease_s=wanted.question.deadline_s + STORE_S + MARGIN_S,
+    )  # fmt: skip
+
+
+def name_of(wanted: Purchase) -> str:
+    """Return the id of the call that a purchase is."""
+    asked = prompt_digest(wanted.question)
+    return call_id(wanted.case_id, wanted.version, wanted.step, wanted.pass_number, asked)
+
+
+def plain(told: Paid | Unpaid) -> dict[str, Any]:
+    """Return what came of a purchase as plain values, which `audit` keeps and replay reads."""
+    if isinstance(told, Unpaid):
+        return {
+            "call_id": told.call_id, "reason": told.reason, "detail": told.detail,
+            "retry_at": told.retry_at.isoformat() if told.retry_at else "", "counted_micro": told.counted_micro,
+        }  # fmt: skip
+    answer, tokens = told.answer, told.answer.tokens
+    return {
+        "call_id": told.call_id, "at": told.at.isoformat(), "cost_micro": told.cost_micro, "currency": told.currency,
+        "text": answer.text, "finish": answer.finish, "model": answer.model,
+        "prompt_tokens": tokens.prompt, "cached_tokens": tokens.cached, "completion_tokens": tokens.completion,
+    }  # fmt: skip
+
+
+def told_of(value: Mapping[str, Any]) -> Paid | Unpaid:
+    """Return what `plain` wrote."""
+    if "reason" in value:
+        retry_at = datetime.fromisoformat(value["retry_at"]) if value["retry_at"] else None
+        return Unpaid(
+            call_id=value["call_id"], reason=value["reason"], detail=value["detail"], retry_at=retry_at,
+            counted_micro=value["counted_micro"],
+        )  # fmt: skip
+    tokens = Tokens(value["prompt_tokens"], value["cached_tokens"], value["completion_tokens"])
+    answer = Answer(text=value["text"], tokens=tokens, finish=value["finish"], model=value["model"])
+    return Paid(
+        call_id=value["call_id"], at=datetime.fromisoformat(value["at"]), answer=answer,
+        cost_micro=value["cost_micro"], currency=value["currency"],
+    )  # fmt: skip

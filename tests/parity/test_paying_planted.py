@@ -1,0 +1,90 @@
+"""Bugs planted in the payer and the books: the check of the suite that is there for each fails on it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from budgets import memory_rig
+from journals import MemoryBench
+from parity.test_paying import CHECKS
+from spending import Place, shop
+from vigimesh.background.books.keep import Books
+from vigimesh.domain.budget.calls import Answered, PaidCall
+from vigimesh.domain.budget.prices import Price
+from vigimesh.domain.budget.values import Shut
+from vigimesh.domain.cascade.question import Answer
+from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.purchase import Paid, Unpaid
+
+PLACE = Place(lambda: shop(memory_rig(), MemoryBench()))
+
+
+class SkipsARelease(Payer):
+    """What was not made stays reserved."""
+
+    async def _release(self, call: PaidCall, held: Any) -> None:
+        del call, held
+
+
+class SettlesTwice(Payer):
+    """Settles whatever it reserved for an answered call, also one that was counted long before."""
+
+    async def _counted(self, call: PaidCall, found: Answered, held: Any) -> None:
+        del held
+        await self.budget.settle(call.call_id, call.workflow, found.cost_micro)
+
+
+class UsesBeforeItStores(Payer):
+    """Hands the answer out and stores it afterwards."""
+
+    async def _answered(self, call: PaidCall, answer: Answer, price: Price) -> Paid | Unpaid:
+        self._alone(super()._answered(call, answer, price))
+        return Paid(call_id=call.call_id, at=call.at, answer=answer, cost_micro=0, currency=price.currency)
+
+
+class CallsOnWhatItFinds(Payer):
+    """Takes another's reservation for its own."""
+
+    async def _begin(self, wanted: Any, call: PaidCall, price: Price, held: Any) -> Paid | Unpaid | None:
+        return await super()._begin(wanted, call, price, replace(held, mine=True))
+
+
+class ForgetsTheEpoch(Books):
+    """Rebuilds under the epoch that was there, and so does not stop calls that were reserved in what was lost."""
+
+    async def _agreed(self) -> str:
+        epoch = await self.journal.epoch()
+        if not epoch:
+            return await super()._agreed()
+        self.budget.adopt(epoch)
+        if isinstance(await self.budget.expired(self.clock.now()), Shut):
+            await self.budget.rebuild(epoch, await self.journal.booked())
+        return epoch
+
+
+#: What is planted, and the check that must see it.
+PLANTED: dict[str, tuple[Place, str]] = {
+    "skip one release": (replace(PLACE, payer=SkipsARelease), "not made"),
+    "settle twice": (replace(PLACE, payer=SettlesTwice), "counted once"),
+    "forget the epoch": (replace(PLACE, books=ForgetsTheEpoch), "epoch"),
+    "use before it is stored": (replace(PLACE, payer=UsesBeforeItStores), "stored first"),
+    "call on another's reservation": (replace(PLACE, payer=CallsOnWhatItFinds), "lapsed"),
+}
+
+
+def failed(place: Place, check: Callable[[Place], Awaitable[None]]) -> bool:
+    try:
+        place.run(check)
+    except (TimeoutError, AssertionError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_found(bug: str) -> None:
+    place, check = PLANTED[bug]
+    assert failed(place, CHECKS[check]), f"{check} did not see: {bug}"

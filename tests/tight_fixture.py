@@ -1,0 +1,129 @@
+"""A whole mesh with a stand-in for the large model and a card whose money ends early; and one run through it. Loaded by conftest."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from mesh_fixture import kept_mesh
+from meshes import Mesh, vigimesh
+from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
+from vigimesh.app.demo.line_cases import line
+from vigimesh.app.standin.chat import MODEL, StandIn
+from vigimesh.app.standin.profile import Profile
+from vigimesh.app.standin.server import Server
+
+#: Cases of each kind: serious ones, those of which nobody knows, and those that are not serious.
+EACH = 60
+#: Micro-units that the month has: enough for some fifty opinions of the hundred and twenty that are wanted.
+MONTH_MICRO = 60_000
+
+#: A second opinion for whatever is not known to be serious. Only the month's money is short.
+CARD = f"""
+extends = "triage"
+calls_per_minute = 10_000
+
+[escalation]
+when = "valid && serious != 'yes'"
+steps = []
+max_passes = 2
+
+[budget]
+currency = "EUR"
+month_micro = {MONTH_MICRO}
+day_micro = {MONTH_MICRO}
+case_micro = 50_000
+
+[auto_accept]
+signed_by = "owner of the triage workflow (test)"
+signed_at = 2026-01-05T09:00:00Z
+use = "tests"
+allows = []
+"""
+
+
+@contextmanager
+def served(standin: StandIn) -> Iterator[str]:
+    """Serve a stand-in from a thread of its own; give its base URL."""
+    ready, stop, urls = threading.Event(), asyncio.Event(), list[str]()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with Server(standin) as server:
+            urls.append(server.base_url)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield urls[0]
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(20)
+
+
+def name_of(number: int) -> str:
+    """Return the name of a case: serious when its number is a multiple of three, not serious when it is two above one."""
+    return f"DE-TIGHT-2026-{number:05d}"
+
+
+def cases(today: datetime) -> Iterator[str]:
+    """Yield the lines of a file: a third serious, a third of which nothing says so or not, a third not serious."""
+    calendar = Calendar(today=today.date())
+    for number in range(3 * EACH):
+        criteria = ("hospitalisation",) if number % 3 == 0 else ()
+        marked = "2" if number % 3 == 2 else ""
+        name = name_of(number)
+        yield line(
+            case(
+                sender="CALLCENTRE", receiver="VIGIMESH", report_id=name, worldwide_id=name, country="DE",
+                report_type="spontaneous", created_on=calendar.moment(1), first_received_on=calendar.day(3),
+                most_recent_on=calendar.day(2), reporters=(HEALTH,), patient=adult(20 + number % 60, "female"),
+                products=(product("Torvexil"),),
+                reactions=(reaction(f"Headache, case {number}", *criteria, highlighted=marked, outcome="recovered"),),
+                criteria=criteria, narrative=f"Report {number}: a mild headache for a day, gone by the next.",
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tight:
+    """The run: its mesh, the stand-in that was asked, and the object that it ended with."""
+
+    mesh: Mesh
+    standin: StandIn
+    result: dict[str, Any]
+
+    def told(self, *arguments: str) -> dict[str, Any]:
+        """Return what a command with --json says."""
+        answer = vigimesh(*arguments, "--data", self.mesh.data, "--json")
+        assert answer.out, answer.err
+        return answer.json
+
+
+@pytest.fixture(scope="session")
+def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
+    """Send the cases through a mesh whose month has too little money, once."""
+    cards = tmp_path_factory.mktemp("cards")
+    (cards / "triage.toml").write_text(CARD, encoding="utf-8")
+    source = tmp_path_factory.mktemp("tight") / "cases.jsonl"
+    source.write_text("\n".join(cases(datetime.now(UTC))) + "\n", encoding="utf-8")
+    standin = StandIn(Profile(latency_ms=20, spread=0.3, seed=7))
+    with served(standin) as url:
+        settings = {
+            "VIGIMESH_CARDS": str(cards), "VIGIMESH_LARGE_MODEL__BASE_URL": url, "VIGIMESH_LARGE_MODEL__NAME": MODEL,
+        }  # fmt: skip
+        with kept_mesh(settings) as mesh:
+            answer = mesh.run(source)
+            assert answer.status == 0, answer.err + answer.out
+            yield Tight(mesh=mesh, standin=standin, result=answer.json)
