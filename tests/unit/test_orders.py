@@ -17,7 +17,7 @@ def ordered(
 ) -> ThrottleOrdered:
     return ThrottleOrdered(
         workflow=workflow, lane=lane, term=term, expires_at=NOW + timedelta(seconds=for_s), tier_ceiling="person",
-        calls_per_minute=0, yields=share < 100, share_percent=share, reason="test",
+        calls_per_minute=2**31 - 1, yields=share < 100, share_percent=share, reason="test",
     )  # fmt: skip
 
 

@@ -11,15 +11,19 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from vigimesh.clock import Clock
+from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
-from vigimesh.loop.orders import Order
+from vigimesh.loop.orders import ANY_CALLS, ANY_TIER, Order
 
 #: Seconds that an order holds at most after it was written, and so how far back a worker that starts has to read.
 #: Those in force are repeated every 10 s.
 ORDER_S = 60.0
+#: The same for an operator's order, which nobody repeats: a working day and the night after it. So far back the topic is
+#: read at the start; of the controller's orders that is some ten thousand.
+OPERATOR_S = 86_400.0
 #: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken.
 ORDERS_MAX = 500
 
@@ -36,43 +40,54 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(slots=True)
 class OrderBook:
-    """The newest order of each lane and workflow, by the rules that make a wrong one harmless."""
+    """The newest order of each lane, workflow and giver, by the rules that make a wrong one harmless."""
 
     #: The highest term seen: what an older leader still writes is passed over.
     term: int = 0
-    _newest: dict[tuple[str, str], Order] = field(default_factory=dict)
+    #: By lane, workflow, and whether an operator gave it: the controller lifts no operator's order, nor he the controller's.
+    _newest: dict[tuple[str, str, bool], Order] = field(default_factory=dict)
 
     def take(self, ordered: ThrottleOrdered, at: datetime) -> None:
         """Take one order, appended at `at`.
 
-        1. One of a lower term than was seen is dropped.
-        2. The hot lane never yields, whoever says so; a lane that is not known is passed over.
+        1. One of the controller's with a lower term than was seen is dropped.
+        2. The hot lane never yields nor waits, whoever says so: its order keeps only what it says of tier, calls and
+           acceptance. A lane or tier that is not known is passed over.
         3. A share outside 0 to 100 is passed over, and so is one of 0 for all workflows: nobody may stop a lane.
-        4. The newest of a lane and workflow counts, also when it lifts what was ordered (a share of 100).
-        5. It ends when it says, at most `ORDER_S` after it was written: what is to hold longer is repeated.
+        4. The newest of a lane, workflow and giver counts, also when it lifts what was ordered (it orders nothing).
+        5. It ends when it says, at most `ORDER_S` after it was written, an operator's `OPERATOR_S`.
         """
-        if ordered.term < self.term:
-            return
-        self.term = ordered.term
-        share = ordered.share_percent
-        known = ordered.lane in LANES and ordered.lane != "hot"
+        if not ordered.by:
+            if ordered.term < self.term:
+                return
+            self.term = ordered.term
+        hot = ordered.lane == "hot"
+        share = 100 if hot else ordered.share_percent
+        known = ordered.lane in LANES and ordered.tier_ceiling in TIERS
         if not known or not 0 <= share <= 100 or (share == 0 and not ordered.workflow):
             return
-        place = (ordered.lane, ordered.workflow)
+        order = Order(
+            lane=ordered.lane, workflow=ordered.workflow, share_percent=share, reason=ordered.reason,
+            expires_at=min(ordered.expires_at, at + timedelta(seconds=OPERATOR_S if ordered.by else ORDER_S)),
+            tier_ceiling=ordered.tier_ceiling, calls_per_minute=max(0, ordered.calls_per_minute),
+            holds_acceptance=ordered.holds_acceptance, by=ordered.by,
+        )  # fmt: skip
+        place = (ordered.lane, ordered.workflow, bool(ordered.by))
         fresh = dict(self._newest)
         fresh.pop(place, None)
-        if share < 100:
-            ends = min(ordered.expires_at, at + timedelta(seconds=ORDER_S))
-            fresh = {other: order for other, order in fresh.items() if order.expires_at > at}
+        if (
+            share < 100
+            or order.tier_ceiling != ANY_TIER
+            or order.calls_per_minute < ANY_CALLS
+            or order.holds_acceptance
+        ):
+            fresh = {other: standing for other, standing in fresh.items() if standing.expires_at > at}
             if len(fresh) < ORDERS_MAX:
-                fresh[place] = Order(
-                    lane=ordered.lane, workflow=ordered.workflow, share_percent=share, expires_at=ends,
-                    reason=ordered.reason,
-                )  # fmt: skip
+                fresh[place] = order
         self._newest = fresh  # whole at once: another thread reads it
 
     def in_force(self, lane: str, now: datetime) -> tuple[Order, ...]:
-        """Return the orders for a lane that have not expired; never any for the hot one."""
+        """Return the orders for a lane that have not expired."""
         return tuple(o for o in self._newest.values() if o.lane == lane and o.expires_at > now)
 
 
@@ -132,7 +147,7 @@ class OrderReader:
         try:
             # The end first: an order written after this question lies behind it.
             _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=_ASK_S)
-            since = self._clock.now() - timedelta(seconds=ORDER_S)
+            since = self._clock.now() - timedelta(seconds=OPERATOR_S)
             asked = TopicPartition(_THROTTLE, 0, int(since.timestamp() * 1000))
             (found,) = consumer.offsets_for_times([asked], timeout=_ASK_S)
             if found.error is not None:

@@ -333,6 +333,8 @@ class ThrottleOrdered:
     yields: A[bool, "whether the lane gives way to hotter ones"]
     share_percent: A[int, "share of its time that a lane may work while it yields; 0: its records wait, parked"] = 100
     reason: A[str, "why"]
+    by: A[str, "the operator who ordered it, empty for the controller: an operator's order holds beside the controller's"] = ""
+    holds_acceptance: A[bool, "whether nothing of the workflow may be accepted by machine"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

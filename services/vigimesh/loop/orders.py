@@ -1,4 +1,4 @@
-"""The controller's orders as a worker sees them: how much of its time a lane may use, and which workflows must wait."""
+"""Orders as a worker sees them: what of its time a lane may use, which workflows must wait, and what they may ask for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+#: Neutral values: the highest tier, and more calls than a minute can hold.
+ANY_TIER, ANY_CALLS = "person", 2**31 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order in force for a lane; `workflow` is empty when it is for all of them.
+    """One order in force for a lane; `workflow` is empty when it is for all of them, `by` when it is the controller's.
 
     `share_percent` is the share of its time that the lane may work, 1 to 100; 0 means that records of the workflow wait,
-    parked, until `expires_at` at the latest.
+    parked, until `expires_at` at the latest. `tier_ceiling` is the highest tier that may be asked, `calls_per_minute` how
+    many paid calls the workflow may make. `holds_acceptance`: nothing may be accepted by machine.
     """
 
     lane: str
@@ -21,13 +25,21 @@ class Order:
     share_percent: int
     expires_at: datetime
     reason: str = ""
+    tier_ceiling: str = ANY_TIER
+    calls_per_minute: int = ANY_CALLS
+    holds_acceptance: bool = False
+    by: str = ""
+
+    def concerns(self, workflow: str) -> bool:
+        """Return whether it is an order for a workflow."""
+        return self.workflow in ("", workflow)
 
 
 class Orders(Protocol):
     """What is in force now, as far as this process knows; never blocks, never raises."""
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
-        """Return the orders for a lane that have not expired. The hot lane never has any: cost may not delay it."""
+        """Return the orders for a lane that have not expired. Those for the hot lane never make it yield or wait."""
         ...
 
 
@@ -37,3 +49,13 @@ class NoOrders:
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """Return nothing."""
         return ()
+
+
+def calls_per_minute(orders: Sequence[Order], workflow: str) -> int:
+    """Return how many paid calls a minute the strictest order lets a workflow make."""
+    return min((order.calls_per_minute for order in orders if order.concerns(workflow)), default=ANY_CALLS)
+
+
+def acceptance_held(orders: Sequence[Order], workflow: str) -> str:
+    """Return why nothing of a workflow may be accepted by machine, or nothing when it may."""
+    return next((o.reason for o in orders if o.holds_acceptance and o.concerns(workflow)), "")

@@ -12,11 +12,10 @@ import msgspec
 from vigimesh.domain.control.yields import Yield
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.topics import LANES
+from vigimesh.loop.orders import ANY_CALLS, ANY_TIER
 
 #: Seconds that an order holds; one that is to stay is written again every `REPEAT_S`, so that two may be lost.
 HOLD_S, REPEAT_S = 30.0, 10.0
-#: Highest tier, and more calls than a minute can hold: an order to yield says nothing of money.
-ANY_TIER, ANY_CALLS = "person", 2**31 - 1
 
 #: Mark and version of the metadata; another one is not read.
 _MARK = "vc1:"
