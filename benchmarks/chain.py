@@ -22,6 +22,7 @@ from records import Make, Records
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards
+from vigimesh.domain.policy.limits import Limits
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.events.case import Case
 from vigimesh.events.codec import Codec
@@ -42,7 +43,7 @@ TEMPLATES = 64
 #: Passes over a case before a template is given up; the cards allow two.
 MAX_PASSES = 4
 #: What the mesh without a model has.
-_TIERS = ["tools", "person"]
+_LIMITS = Limits(tiers=("tools", "person")).plain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ def memory_search() -> MemorySearch:
 
 
 class Answering:
-    """Answers needs from memory: searches, tiers, and the heads that the supervisor moved before."""
+    """Answers needs from memory: searches, limits, and the heads that the supervisor moved before."""
 
     def __init__(self) -> None:
         self.search, self.heads = memory_search(), dict[str, Any]()
@@ -127,8 +128,8 @@ class Answering:
     def answer(self, need: Need) -> Any:
         """Return the answer as plain values."""
         match need.kind:
-            case "tiers":
-                return list(_TIERS)
+            case "limits":
+                return dict(_LIMITS)
             case "search":
                 return msgspec.to_builtins(list(self.search.search((need.key,), need.limit)[0]))
             case "head":

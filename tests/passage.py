@@ -13,6 +13,7 @@ import msgspec
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.app.card_files import load_cards
 from vigimesh.domain.knowledge.shipped import shipped_documents
+from vigimesh.domain.policy.limits import Limits
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Refused
 from vigimesh.events import ids
@@ -118,8 +119,8 @@ class Passage:
             return msgspec.to_builtins(list(self._search.search((need.key,), need.limit)[0]))
         if need.kind == "head":
             return self.heads.get(need.key)
-        assert need.kind == "tiers", need
-        return ["tools", "person"]
+        assert need.kind == "limits", need
+        return Limits(tiers=("tools", "person")).plain()
 
     def _append(self, emit: Emit, event_id: str, stage: str) -> None:
         if emit.topic == topic("case.head"):

@@ -43,6 +43,14 @@ class VigimeshError(Exception):
         return f"{self.code} {self.what}{place}{action}"
 
 
+def said(error: Exception) -> str:
+    """Return what may be told of any error in one line: code and cause of ours, of others only the kind.
+
+    The text of a foreign error may hold a statement, an address or a piece of a case.
+    """
+    return f"{error.code} {error.what}" if isinstance(error, VigimeshError) else type(error).__name__
+
+
 class Transient(VigimeshError):
     """May pass by itself; the same thing may be tried again."""
 

@@ -171,8 +171,10 @@ class Budget(Protocol):
         """Let a cap be higher until a time. A rebuild forgets it. Raises `Transient` VM-1910 when the store is away."""
         ...
 
-    async def expired(self, at: datetime) -> Sequence[Lapsed] | Shut:
+    async def expired(self, at: datetime, skip: int = 0) -> Sequence[Lapsed] | Shut:
         """Return reservations whose lease has run out, a bounded number at once; they stay held until settled or released.
+
+        In one order, of which the first `skip` are left out.
 
         Raises `Transient` VM-1910 when the store is away.
         """

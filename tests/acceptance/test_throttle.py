@@ -18,6 +18,7 @@ from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.orders import OrderReader
 from vigimesh.app.card_files import load_cards
 from vigimesh.app.devstack import Stack
+from vigimesh.app.limits import LimitsNow
 from vigimesh.background.resumer.run import run as resume
 from vigimesh.clock import SystemClock
 from vigimesh.events import ids
@@ -58,8 +59,9 @@ class Lane:
         begin = [ck.TopicPartition(n, p, o) for (n, p), o in world.starts.items() if n == PLAN]
         asking.commit(offsets=begin, asynchronous=False)
         asking.close()
+        limits = LimitsNow(tiers=("tools", "person"), orders=self.orders, clock=SystemClock())
         return Worker(
-            stage=planner.stage(load_cards(None), ("tools", "person"), "cold"), group=group, topics=(PLAN,), instance="0",
+            stage=planner.stage(load_cards(None), {"limits": limits.fetch}, "cold"), group=group, topics=(PLAN,), instance="0",
             consumer=KafkaConsumer(world.base, group, (PLAN,), copartitioned=False),
             producers=(world.producer(f"{group}.a"), world.producer(f"{group}.b")), codec=world.codec, spill=ids.digest,
             telemetry=Silent(), health=Health(SystemClock()), clock=SystemClock(), orders=self.orders,
@@ -160,7 +162,7 @@ def test_orders_for_the_hot_lane_hold_nobody(lane: Lane) -> None:
                           within_s=WAIT_S, what="the order after them")  # fmt: skip
 
     asyncio.run(play())
-    assert lane.orders.in_force("hot", datetime.now(UTC)) == ()
+    assert {one.share_percent for one in lane.orders.in_force("hot", datetime.now(UTC))} == {100}
 
 
 async def reach(lane: Lane, name: str, expected: dict[str, int]) -> None:

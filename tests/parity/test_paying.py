@@ -318,6 +318,7 @@ async def check_lapsed(place: Place) -> None:
         await owner.reached.wait()
         made.headers = {}
         told = await place.process(made).pay(purchase("b"))
+        assert isinstance(told, Unpaid), "made on another's reservation"
         assert (told.reason, made.world.calls(question("b"))) == ("not_made", 1)
         owner.opened.set()
         await late

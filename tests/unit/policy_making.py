@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from vigimesh.domain.policy.cards import Card, Cards
+from vigimesh.domain.policy.limits import Limits
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.events.case import Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.classes import (
@@ -100,6 +101,7 @@ def supervised(
     *,
     supervisor: Supervisor | None = None,
     tiers: tuple[str, ...] = ("tools",),
+    hold: bool = False,
 ) -> Done:
     """Return what the supervisor makes of an event."""
     verb = supervisor or Supervisor(SIGNED)
@@ -112,7 +114,9 @@ def supervised(
     )
     answers = {
         f"head:{event.case.case_id}": None if head is None else msgspec.to_builtins(head),
-        "tiers:available": list(tiers),
+        f"limits:{event.route.lane}/{event.route.workflow}": Limits(
+            tiers=tiers, held="planted" if hold else ""
+        ).plain(),
     }
     assert verb.needs(given, answers) == ()
     outcome = verb.decide(given, answers)

@@ -7,19 +7,38 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.domain.budget.waiting import ROOM, waits_until
+from vigimesh.domain.budget.waiting import LONGEST, ROOM, SPREAD, waits_until
 from vigimesh.events.classes import Clock, Triage
 
-OPENS = datetime(2026, 4, 1, tzinfo=UTC)
-CALM = Triage(valid=True, serious="no", grade=1, clock=Clock(rule="eu_90_days", due_at=OPENS + ROOM))
+CAME, OPENS = datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
+CALM = Triage(valid=True, serious="no", grade=1, clock=Clock(rule="eu_90_days", due_at=OPENS + SPREAD + ROOM))
+
+
+def waits(
+    triage: Triage, lane: str, opens_at: datetime | None = OPENS, *, name: str = "call"
+) -> datetime | None:
+    return waits_until(triage, lane, CAME, opens_at, name)
 
 
 def test_one_that_is_not_serious_waits_while_its_clock_leaves_room() -> None:
-    assert waits_until(CALM, "cold", OPENS) == OPENS
-    assert waits_until(CALM, "warm", OPENS) == OPENS
+    for lane in ("cold", "warm"):
+        back_at = waits(CALM, lane)
+        assert back_at is not None
+        assert OPENS <= back_at < OPENS + SPREAD
     late = replace(CALM, clock=Clock(rule="eu_90_days", due_at=OPENS + ROOM - timedelta(seconds=1)))
-    assert waits_until(late, "cold", OPENS) is None
-    assert waits_until(replace(CALM, clock=Clock()), "cold", OPENS) == OPENS
+    assert waits(late, "cold") is None
+
+
+def test_those_that_wait_for_the_same_moment_come_back_one_after_the_other() -> None:
+    backs = sorted(back for number in range(200) if (back := waits(CALM, "cold", name=str(number))))
+    assert len(set(backs)) == 200
+    assert backs[-1] - backs[0] > SPREAD / 2
+
+
+def test_without_a_clock_it_waits_too_and_not_for_ever() -> None:
+    free = replace(CALM, clock=Clock())
+    assert waits(free, "cold") is not None
+    assert waits(free, "cold", CAME + LONGEST) is None
 
 
 @pytest.mark.parametrize(
@@ -34,9 +53,9 @@ def test_one_that_is_not_serious_waits_while_its_clock_leaves_room() -> None:
     ],
 )
 def test_whatever_could_be_serious_never_waits(triage: Triage) -> None:
-    assert waits_until(triage, "cold", OPENS) is None
+    assert waits(triage, "cold") is None
 
 
 def test_nothing_hot_waits_and_nothing_without_a_moment() -> None:
-    assert waits_until(CALM, "hot", OPENS) is None
-    assert waits_until(CALM, "cold", None) is None
+    assert waits(CALM, "hot") is None
+    assert waits(CALM, "cold", None) is None

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from unit.safety_making import AT, STEPS, case
+from vigimesh.domain.budget.waiting import SPREAD
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Tokens
 from vigimesh.domain.policy.shipped import shipped_cards
-from vigimesh.events.case import Case
+from vigimesh.events.case import Case, Patient
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Plan, Route, ToolsExecuted, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Done, Input, Need, Park
 from vigimesh.tool_executor.execute import Executor
-from vigimesh.tool_executor.opinions import Opinions
+from vigimesh.tool_executor.opinions import MISSING, Opinions
 from vigimesh.tool_executor.purchase import REASONS, Paid, Purchase, Unpaid, plain, told_of
 
 OPENS = datetime(2026, 4, 1, tzinfo=UTC)
@@ -125,6 +126,7 @@ def test_an_answer_out_of_its_schema_is_paid_for_and_changes_nothing(text: str) 
     record = given(case())
     event, finding = done(record, paid(need_of(record), text))
     assert finding.result == "no opinion"
+    assert MISSING in event.triage.flags
     assert (event.triage.serious, event.cost_micro) == ("no", 21 + 21 + 870)
 
 
@@ -134,6 +136,7 @@ def test_without_an_answer_the_tools_stand_and_the_reason_is_told(reason: str) -
     told = Unpaid(call_id=need_of(record).key, reason=reason, detail="so", retry_at=OPENS, counted_micro=5)  # type: ignore[arg-type]
     event, finding = done(record, told)
     assert finding.result == f"not asked: {told.why}"
+    assert MISSING in event.triage.flags, "no rule may take the absence of the tier for its word"
     assert event.cost_micro == 21 + 21
 
 
@@ -144,7 +147,7 @@ def test_out_of_money_a_case_that_is_not_serious_waits_until_there_is_room() -> 
     )
     outcome = decide(record, denied)
     assert isinstance(outcome, Park)
-    assert outcome.not_before == OPENS
+    assert OPENS <= outcome.not_before < OPENS + SPREAD
     assert "waits for money: the budget has no room for it (0.01 asked, 0.00 left)" in outcome.why
 
 
@@ -163,6 +166,31 @@ def test_out_of_money_whatever_may_not_wait_goes_on_at_once(changes: dict[str, A
     denied = Unpaid(call_id=need_of(record).key, reason="denied", retry_at=OPENS)
     _, finding = done(record, denied)
     assert finding.result == "not asked: the budget has no room for it"
+
+
+@pytest.mark.parametrize("age", [float("nan"), float("inf"), -3.0])
+def test_a_case_whose_facts_make_no_question_goes_on(age: float) -> None:
+    assert EXECUTOR.needs(
+        given(case(patient=Patient(identified_by=("age",), age_years=age, sex="female"))), {}
+    )
+    broken = Executor(opinions=Opinions(model=Model(name="", deadline_s=30), cards=shipped_cards(True)))
+    assert broken.needs(given(case()), {}) == ()
+    assert isinstance(broken.decide(given(case()), {}), Done)
+
+
+def test_what_was_told_is_read_again_without_the_model_and_under_another_name() -> None:
+    """P7: a replay has the answers, and no endpoint."""
+    record = given(case())
+    need = need_of(record)
+    answers = {need.name: plain(paid(need, '{"serious": "yes", "grade": 4}'))}
+    other = replace(
+        EXECUTOR, opinions=Opinions(model=Model(name="other", deadline_s=5), cards=shipped_cards(True))
+    )
+    without = replace(EXECUTOR, opinions=None)
+    assert (
+        EXECUTOR.decide(record, answers) == other.decide(record, answers) == without.decide(record, answers)
+    )
+    assert other.needs(record, answers) == without.needs(record, answers) == ()
 
 
 def test_what_is_told_comes_back_from_plain_values() -> None:

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unit.intake_samples import accepted, read, refused, write
+from vigimesh.events import words
 from vigimesh.events.case import Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.ids import digest
-from vigimesh.intake import words
 from vigimesh.intake.jsonl import SET_BY_DOOR
 from vigimesh.intake.reading import Skipped
 

@@ -10,18 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unit.policy_making import ADULT, DOCUMENT, SIGNED, emitted, route_of, routed
+from vigimesh.domain.policy.limits import Limits
 from vigimesh.events.case import Attachment, Case, Product, Reaction
 from vigimesh.events.classes import CasePlanned, Plan
 from vigimesh.loop.outcome import Done
 from vigimesh.planner.plan import MAX_QUESTION, MAX_QUESTIONS, Planner, questions
 
 
-def plan(case: Case, tiers: tuple[str, ...] = ("tools",), **route: Any) -> Plan:
+def plan(case: Case, tiers: tuple[str, ...] = ("tools",), ceiling: str = "person", **route: Any) -> Plan:
     verb = Planner(SIGNED)
     asked = routed(case, route_of(**route))
     (need,) = verb.needs(asked, {})
-    assert (need.kind, need.key) == ("tiers", "available")
-    answers = {need.name: list(tiers)}
+    assert (need.kind, need.key) == ("limits", f"{asked.event.route.lane}/{asked.event.route.workflow}")
+    answers = {need.name: Limits.below(tiers, ceiling, "the month is nearly spent").plain()}
     assert verb.needs(asked, answers) == ()
     outcome = verb.decide(asked, answers)
     assert isinstance(outcome, Done)
@@ -55,6 +56,17 @@ def test_the_cheapest_tier_first(number: int, tiers: tuple[str, ...], tier: str)
     assert found.tier == tier
     assert f"pass {number}: tier {tier}" in found.reason
     assert found.steps  # the deterministic tools run in any case
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "tier"), [("large", "large"), ("small", "small"), ("tools", "tools"), ("person", "large")]
+)
+def test_a_ceiling_takes_dearer_tiers_away_and_the_plan_says_so(ceiling: str, tier: str) -> None:
+    found = plan(ADULT, ("tools", "small", "large"), ceiling, pass_number=3)
+    assert found.tier == tier
+    assert ("a ceiling is ordered: the month is nearly spent" in found.reason) == (
+        ceiling in ("small", "tools")
+    )
 
 
 def test_a_second_pass_adds_the_steps_of_the_escalation() -> None:

@@ -141,19 +141,19 @@ def test_a_forged_allowance_lifts_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("supervisor", "tier", "rule"),
+    ("supervisor", "hold", "tier", "rule"),
     [
-        (Supervisor(UNSIGNED), "tools", "floor.unsigned"),
-        (Supervisor(SIGNED, hold=True), "tools", "floor.hold"),
-        (Supervisor(SIGNED), "person", "floor.no_tier"),
+        (Supervisor(UNSIGNED), False, "tools", "floor.unsigned"),
+        (Supervisor(SIGNED), True, "tools", "floor.hold"),
+        (Supervisor(SIGNED), False, "person", "floor.no_tier"),
     ],
 )
 def test_nothing_is_accepted_unsigned_held_or_without_a_tier(
-    supervisor: Supervisor, tier: str, rule: str
+    supervisor: Supervisor, hold: bool, tier: str, rule: str
 ) -> None:
     event = executed(route=route_of("triage"))
     event = replaced(event, plan=replaced(event.plan, tier=tier))
-    found = conclusion(supervised(event, supervisor=supervisor))
+    found = conclusion(supervised(event, supervisor=supervisor, hold=hold))
     assert isinstance(found, ReviewRequested)
     assert found.rule == rule
 
@@ -183,7 +183,7 @@ def test_no_triage_above_grade_two_is_ever_accepted(
     rule = compile_rule(source, "test", facts.samples(facts.POLICY))
     cards = replaced(SIGNED, cards=tuple(accepting(one, rule) for one in SIGNED.cards))
     event = executed(case, triage, route=route_of(card.name))
-    (first, *_) = supervised(event, supervisor=Supervisor(cards, hold=hold)).events
+    (first, *_) = supervised(event, supervisor=Supervisor(cards), hold=hold).events
     assert not isinstance(first.event, CaseRouted)
     if isinstance(first.event, CaseDecided):
         assert triage.grade <= 2

@@ -59,11 +59,11 @@ def told(event: ToolsExecuted, head: HeadMoved | None) -> tuple[str, HeadMoved |
     return (found.decision if isinstance(found, CaseDecided) else found.rule), after.event
 
 
-def test_needs_are_the_head_and_the_tiers() -> None:
+def test_needs_are_the_head_and_the_limits() -> None:
     given = Input(topic="t", event=version("a"), event_id="e", key="k", at=AT)
     needs = Supervisor(SIGNED).needs(given, {})
-    assert [need.name for need in needs] == ["head:default/DE-ACME-1", "tiers:available"]
-    assert Supervisor(SIGNED).needs(given, {"head:default/DE-ACME-1": None, "tiers:available": []}) == ()
+    assert [need.name for need in needs] == ["head:default/DE-ACME-1", "limits:cold/vaccine_triage"]
+    assert Supervisor(SIGNED).needs(given, {need.name: {} for need in needs}) == ()
 
 
 A, B, C = version("a", V1), version("b", V2), version("c", V3)

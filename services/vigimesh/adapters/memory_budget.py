@@ -107,10 +107,10 @@ class MemoryBudget:
         books = self._any()
         return Shut("", books) if isinstance(books, str) else books.raise_cap(order)
 
-    async def expired(self, at: datetime) -> Sequence[Lapsed] | Shut:
+    async def expired(self, at: datetime, skip: int = 0) -> Sequence[Lapsed] | Shut:
         """Return reservations whose lease has run out; see `ports.Budget`."""
         books = self._any()
-        return Shut("", books) if isinstance(books, str) else books.expired(at)[:MAX_LAPSED]
+        return Shut("", books) if isinstance(books, str) else books.expired(at)[skip : skip + MAX_LAPSED]
 
     async def run_id(self) -> str:
         """Return the name of the store's process; see `ports.Budget`."""

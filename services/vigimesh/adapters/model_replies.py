@@ -46,6 +46,8 @@ _REDIRECTED = f"the endpoint has moved: correct the base URL in {_NAME}"
 #: Codes with which 429 means that an account is empty, which does not pass by itself.
 _EMPTY_ACCOUNT = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
+#: What an endpoint may call its model, and how an answer ended: its words end in records and reasons.
+_MODEL = re.compile(r"[\w.:/@-]{1,100}")
 _SHORT_CODE = re.compile(r"[a-z0-9_.-]{1,60}")
 _SECONDS = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
@@ -157,14 +159,17 @@ def _completion(body: bytes) -> Answer | InDoubt:
         tokens = Tokens(prompt=usage.prompt_tokens, cached=cached, completion=usage.completion_tokens)
     except Refused:
         return InDoubt(why="the answer says that it used what cannot be")
+    model = found.model if _MODEL.fullmatch(found.model) else ""
     choice = found.choices[0] if found.choices else None
     text = (choice.message.content or "") if choice else ""
     if choice and choice.message.refusal:
-        return Answer(text="", tokens=tokens, finish="refusal", model=found.model)
+        return Answer(text="", tokens=tokens, finish="refusal", model=model)
     finish = (choice.finish_reason or "nothing") if choice and text else "nothing"
     if choice and not text and choice.finish_reason in {"length", "content_filter"}:
         finish = choice.finish_reason
-    return Answer(text=text, tokens=tokens, finish=finish, model=found.model)
+    return Answer(
+        text=text, tokens=tokens, finish=finish if _MODEL.fullmatch(finish) else "other", model=model
+    )
 
 
 def _code_in(body: bytes) -> str:

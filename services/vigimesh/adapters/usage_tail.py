@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from vigimesh.adapters.history import Broker, bounds, scan
+from vigimesh.errors import Refused
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 
@@ -24,7 +25,10 @@ def newest_paid(broker: Broker, codec: Codec) -> datetime | None:
     for row in scan(broker, [usage], from_offsets=begins):
         if row.value is None:
             continue
-        called_at = codec.decode(usage, row.value).called_at
+        try:
+            called_at = codec.decode(usage, row.value).called_at
+        except Refused:
+            continue  # no record of ours: it says nothing of a call
         if called_at is not None and (newest is None or called_at > newest):
             newest = called_at
     return newest

@@ -54,6 +54,13 @@ def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
     return book
 
 
+def check_large_model(settings: LargeModelSettings, clock: Clock) -> None:
+    """Raise `Misconfigured` when the endpoint could never be asked: address, key, price, or only half of it is set."""
+    prices_of(settings, clock.now())
+    if has_large_model(settings):
+        large_model(settings, clock)
+
+
 def _bytes(file: Path) -> bytes:
     try:
         with file.expanduser().open("rb") as stream:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
@@ -14,14 +16,19 @@ from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.app.large_model import large_model, prices_of
 from vigimesh.app.settings import Settings
 from vigimesh.background.books.keep import Books
-from vigimesh.clock import Clock
+from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.policy.cards import Cards
-from vigimesh.events.codec import Codec
-from vigimesh.ports import Objects
+from vigimesh.errors import Misconfigured
+from vigimesh.loop.orders import calls_per_minute
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.till import Keeper, Till
+
+if TYPE_CHECKING:
+    from vigimesh.app.wiring import Parts
+
+_log = logging.getLogger(__name__)
 
 
 def opinions_of(settings: Settings, cards: Cards) -> Opinions:
@@ -30,10 +37,18 @@ def opinions_of(settings: Settings, cards: Cards) -> Opinions:
     return Opinions(model=model, cards=cards)
 
 
-def till_of(settings: Settings, codec: Codec, objects: Objects, clock: Clock) -> Till:
-    """Return the till of one event loop; nothing is opened yet. Raises `Misconfigured` for a setting that is missing."""
+def till_of(parts: Parts, lane: str) -> Till:
+    """Return the till of one lane's event loop; nothing is opened yet. Raises `Misconfigured` for a setting that is missing.
+
+    A price that has run out since the mesh was prepared stops no worker: its calls are not made, and that is said.
+    """
+    settings, codec, clock = parts.settings, parts.codec, parts.clock
     settings.require("redis.url", "postgres.dsn")
-    prices = prices_of(settings.large_model, clock.now())
+    try:
+        prices = prices_of(settings.large_model, clock.now())
+    except Misconfigured as error:
+        _log.error("no opinion is paid for: %s", error)
+        prices = shipped_prices()
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
 
     async def paid_at() -> datetime | None:
@@ -50,9 +65,12 @@ def till_of(settings: Settings, codec: Codec, objects: Objects, clock: Clock) ->
             stack.push_async_callback(models.close)
             books = Books(budget, journal, clock, paid_at=paid_at)
             payer = Payer(
-                budget=budget, journal=journal, models=models, objects=objects, prices=prices,
+                budget=budget, journal=journal, models=models, objects=parts.objects, prices=prices,
                 agreement=books, clock=clock,
             )  # fmt: skip
             yield payer, books
 
-    return Till(opened)
+    def calls(workflow: str) -> int:
+        return calls_per_minute(parts.orders.in_force(lane, clock.now()), workflow)
+
+    return Till(opened, calls)

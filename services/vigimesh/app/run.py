@@ -27,7 +27,7 @@ from vigimesh.app.dev import READY_S
 from vigimesh.app.devstack import Stack, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
-from vigimesh.app.large_model import prices_of
+from vigimesh.app.large_model import check_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
@@ -110,7 +110,7 @@ def _mesh(cards: Path | None, *, stack: Path | None, data: Path | None) -> Itera
         given = read_settings(os.environ)
         given = replace(given, mesh=replace(given.mesh, cards=named))
         origin = cards_of(given).origin
-        prices_of(given.large_model, SystemClock().now())
+        check_large_model(given.large_model, SystemClock())
         if names_cluster(given):
             _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))

@@ -5,7 +5,7 @@ A process serves one stage: what only others need is not imported. That is half 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from vigimesh.events import topics
 from vigimesh.events.codec import Codec
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import NoOrders, Orders
-from vigimesh.loop.stage import Stage
+from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import Worker
@@ -65,8 +65,8 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
         objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
-    if tuple(lanes) == ("hot",):
-        return parts  # the hot lane obeys no order: it need not read any
+    if stage == "retriever" and tuple(lanes) == ("hot",):
+        return parts  # no order concerns it: it need not read any
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
     reader = OrderReader(base, codec, clock).start()
     return replace(parts, orders=reader, close=reader.close)
@@ -139,8 +139,17 @@ def lanes_of(stage: str, lane: str | None) -> Sequence[str | None]:
     return (lane,) if lane else topics.LANES
 
 
+def _limits(parts: Parts) -> Mapping[str, Fetcher]:
+    from vigimesh.app.limits import LimitsNow
+
+    now = LimitsNow(
+        tiers=tiers(parts.settings), orders=parts.orders, clock=parts.clock, hold=parts.settings.worker.hold
+    )
+    return {"limits": now.fetch}
+
+
 def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
-    there, cards = tiers(parts.settings), parts.cards
+    cards = parts.cards
     match stage, lane:
         case "router", None if cards:
             from vigimesh.router import worker as router
@@ -149,7 +158,7 @@ def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
         case "planner", str() if cards:
             from vigimesh.planner import worker as planner
 
-            return planner.stage(cards, there, lane)
+            return planner.stage(cards, _limits(parts), lane)
         case "retriever", str():
             from vigimesh.retriever import worker as retriever
 
@@ -161,13 +170,11 @@ def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
                 return tool_executor.stage(parts.objects, lane)
             from vigimesh.app.paying import opinions_of, till_of
 
-            till = till_of(parts.settings, parts.codec, parts.objects, parts.clock)
-            return tool_executor.stage(parts.objects, lane, opinions_of(parts.settings, cards), till)
+            opinions = opinions_of(parts.settings, cards)
+            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane))
         case "supervisor", None if cards:
-            from vigimesh.planner.worker import tiers_fetcher
             from vigimesh.supervisor import worker as supervisor
 
-            fetchers = {"tiers": tiers_fetcher(there)}
-            return supervisor.stage(cards, fetchers, hold=parts.settings.worker.hold)
+            return supervisor.stage(cards, _limits(parts))
         case _:
             raise KeyError(f"no stage {stage!r} with lane {lane!r}")

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from vigimesh.events import words
 from vigimesh.events.case import Attachment, Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.ids import case_id, digest, message_id
-from vigimesh.intake import words
 from vigimesh.intake.e2b_products import products_of
 from vigimesh.intake.e2b_tree import (
     ICH,

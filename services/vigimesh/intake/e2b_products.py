@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from vigimesh.events import words
 from vigimesh.events.case import Product
-from vigimesh.intake import words
 from vigimesh.intake.e2b_tree import (
     ICH,
     NULL_FLAVOURS,

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from vigimesh.events import words
 from vigimesh.events.case import Attachment, Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.ids import case_id, digest, message_id
-from vigimesh.intake import words
 from vigimesh.intake.plain import READ_ERRORS, open_plain
 from vigimesh.intake.values import MESSAGE_BYTES, Accepted, Item, Origin, Refusal
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigimesh.events import words
 from vigimesh.events.case import Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.ids import case_id, digest, message_id
-from vigimesh.intake import words
 from vigimesh.intake.csv_records import Record, records
 from vigimesh.intake.plain import READ_ERRORS, encoding_of, open_plain
 from vigimesh.intake.values import Accepted, FilePart, Item, Origin, Refusal, Remark

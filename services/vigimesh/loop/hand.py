@@ -32,6 +32,8 @@ class Hand:
 
     #: How many tasks may wait for answers at once.
     room: asyncio.Semaphore
+    #: The same for calls: those that hang must not keep others from what is fetched.
+    calls: asyncio.Semaphore
     places: dict[Part, Progress] = field(default_factory=dict)
     group: Any = None
     #: Records of one key, in order: the first is worked on, the others wait for it.

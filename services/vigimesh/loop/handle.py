@@ -226,7 +226,8 @@ async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
     for job in jobs:
         for need in job.needs:
             wanted.setdefault(need.kind, []).append((job, need))
-    async with hand.room:
+    calls = any(need.kind in worker.stage.callers for job in jobs for need in job.needs)
+    async with hand.calls if calls else hand.room:
         for kind, pairs in wanted.items():
             await _fetch_kind(worker, hand, kind, pairs)
 

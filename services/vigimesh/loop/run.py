@@ -27,7 +27,8 @@ async def run(worker: Worker, stop: threading.Event) -> None:
     Raises `Fenced` when a newer process with the same instance name took over, `Broken` when going on would lose
     something (no committed offset, dead letter not writable): the process ends and is started again by its keeper.
     """
-    hand = Hand(room=asyncio.Semaphore(worker.stage.concurrency))
+    most = worker.stage.concurrency
+    hand = Hand(room=asyncio.Semaphore(most), calls=asyncio.Semaphore(most))
     wait_s = BACKOFF_S
     beside = asyncio.ensure_future(worker.stage.beside()) if worker.stage.beside is not None else None
     try:
@@ -147,9 +148,6 @@ async def let_go(worker: Worker, hand: Hand, beside: asyncio.Future[None] | None
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    if beside is not None:
-        beside.cancel()
-        await asyncio.gather(beside, return_exceptions=True)
     hand.abandon()
     if hand.polling is not None:
         await asyncio.wait({hand.polling}, timeout=DRAIN_S + POLL_S)
@@ -158,3 +156,6 @@ async def let_go(worker: Worker, hand: Hand, beside: asyncio.Future[None] | None
     await worker.consumer.close()
     for producer in worker.producers:
         await producer.close()
+    if beside is not None:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)

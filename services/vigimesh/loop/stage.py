@@ -36,8 +36,8 @@ Caller = Callable[[Need], Awaitable[Any]]
 class Stage:
     """One stage as the loop runs it.
 
-    `fetchers` answer needs of a kind together, `callers` one by one (model calls); of both together at most
-    `concurrency` are under way. `table_topic` is the compacted topic it keeps as state. `beside` goes on beside the loop, in
+    `fetchers` answer needs of a kind together, `callers` one by one (model calls); of each at most `concurrency` are under
+    way, so that calls which hang hold up nobody who makes none. `table_topic` is the compacted topic it keeps as state. `beside` goes on beside the loop, in
     its event loop, until the loop has ended its tasks and cancels it; what it raises ends the loop.
     """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vigimesh.domain.policy.cards import Card, Cards
+from vigimesh.domain.policy.limits import Limits, limits_of
 from vigimesh.domain.policy.tiers import tier_for
 from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import CasePlanned, CaseRouted, Plan, Route
@@ -21,20 +22,17 @@ MAX_NAMES = 32
 #: A case beyond these is called complex in the plan's reason: what one person reads on one screen.
 LARGE_BYTES, MANY_PRODUCTS, MANY_REACTIONS = 64 * 1024, 6, 12
 
-#: What the worker is asked: which machine tiers are there now.
-TIERS_NEED = Need(kind="tiers", key="available")
-
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The planner's verb. It needs the tiers that are there now: a list of names."""
+    """The planner's verb. It needs the limits of the present: `domain.policy.limits`, as plain values."""
 
     cards: Cards
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Ask once which tiers are there."""
-        del case
-        return () if TIERS_NEED.name in answers else (TIERS_NEED,)
+        """Ask once what a pass of this workflow may use now."""
+        need = _limits_need(case.event)
+        return () if need.name in answers else (need,)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Hand the case with its plan to its lane's `retrieve` topic.
@@ -45,7 +43,8 @@ class Planner:
         routed = case.event
         assert isinstance(routed, CaseRouted)
         version, route = routed.case, routed.route
-        plan = _plan(version, route, self.cards, tuple(answers[TIERS_NEED.name]))
+        limits = limits_of(answers[_limits_need(routed).name])
+        plan = _plan(version, route, self.cards, limits)
         emit = Emit(
             topic=lane_topic("retrieve", route.lane),
             key=version.case_id,
@@ -57,18 +56,24 @@ class Planner:
         return Done(events=(emit,), why=plan.reason, pass_number=route.pass_number)
 
 
-def _plan(case: Case, route: Route, cards: Cards, available: tuple[str, ...]) -> Plan:
+def _limits_need(routed: CaseRouted) -> Need:
+    return Need(kind="limits", key=f"{routed.route.lane}/{routed.route.workflow}")
+
+
+def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     named = cards.named(route.workflow)
     card = named or cards.fallback
     number = route.pass_number
-    tier = tier_for(number, card.tiers, available)
+    tier = tier_for(number, card.tiers, limits.tiers)
     steps = card.steps_of(number)
     asked = questions(case)
     parts = [
-        f"pass {number}: tier {tier}, {_why_tier(card, tier, available)}",
+        f"pass {number}: tier {tier}, {_why_tier(card, tier, limits.tiers)}",
         f"{len(steps)} steps of card {card.name}",
         f"{len(asked)} questions",
     ]
+    if limits.ceiling:
+        parts.append(f"a ceiling is ordered: {limits.ceiling}")
     if named is None:
         parts.append("its own card is not in force any more")
     complex_for = ", ".join(complexity(case))

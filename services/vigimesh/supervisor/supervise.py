@@ -9,6 +9,7 @@ from datetime import datetime
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.floor import floor
+from vigimesh.domain.policy.limits import limits_of
 from vigimesh.domain.policy.verdict import Judgement, judge
 from vigimesh.domain.record.reason import Grounds, reason_of_record
 from vigimesh.events.classes import (
@@ -22,9 +23,6 @@ from vigimesh.events.classes import (
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
 from vigimesh.supervisor.versions import Placed, head_of, moved, place
-
-#: What the worker is asked: which machine tiers are there now.
-TIERS_NEED = Need(kind="tiers", key="available")
 
 _REVIEWS = {
     "conflict": (
@@ -83,17 +81,17 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class Supervisor:
-    """The supervisor's verb. It needs the case's head (None, or a plain map) and the tiers that are there now.
+    """The supervisor's verb.
 
-    `hold` is the operator's stop of every acceptance by machine.
+    It needs the case's head (None, or a plain map) and the limits of the present (`domain.policy.limits`): the tiers that a
+    further pass could use, and an operator's stop of acceptance by machine.
     """
 
     cards: Cards
-    hold: bool = False
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Ask once for the head of the case and the tiers."""
-        wanted = (Need(kind="head", key=case.event.case.case_id), TIERS_NEED)
+        """Ask once for the head of the case and the limits."""
+        wanted = (Need(kind="head", key=case.event.case.case_id), _limits_need(case.event))
         return tuple(need for need in wanted if need.name not in answers)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
@@ -113,12 +111,13 @@ class Supervisor:
         version = event.case
         head = head_of(answers[f"head:{version.case_id}"])
         named = self.cards.named(event.route.workflow)
+        limits = limits_of(answers[_limits_need(event).name])
         view = _View(
             event=event,
             card=named or self.cards.fallback,
             head=head,
-            tiers=tuple(answers[TIERS_NEED.name]),
-            hold=self.hold,
+            tiers=limits.tiers,
+            hold=bool(limits.held),
             at=case.at,
         )
         placed = place(version.message_id, event.route.version, head)
@@ -143,6 +142,10 @@ class Supervisor:
         if named is None:
             return _for_a_person(view, *_CARD_GONE)
         return _by_policy(view)
+
+
+def _limits_need(event: ToolsExecuted) -> Need:
+    return Need(kind="limits", key=f"{event.route.lane}/{event.route.workflow}")
 
 
 def _by_policy(view: _View) -> Done:

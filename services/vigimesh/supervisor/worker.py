@@ -1,4 +1,4 @@
-"""The supervisor at work: the verb with its table of case heads and the tiers that are there."""
+"""The supervisor at work: the verb with its table of case heads and the limits of the present."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.supervisor.supervise import Supervisor
 
 
-def stage(cards: Cards, fetchers: Mapping[str, Fetcher], *, hold: bool) -> Stage:
-    """Return the supervisor as the loop runs it: one group over all lanes, `case.head` as its state.
-
-    `hold` switches auto-accept off at once.
-    """
+def stage(cards: Cards, fetchers: Mapping[str, Fetcher]) -> Stage:
+    """Return the supervisor as the loop runs it: one group over all lanes, `case.head` as its state."""
     return Stage(
-        name="supervisor", lane=None, verb=Supervisor(cards, hold=hold), fetchers=fetchers,
+        name="supervisor", lane=None, verb=Supervisor(cards), fetchers=fetchers,
         table_topic=topic("case.head"),
     )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
@@ -11,7 +12,7 @@ from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExecuted, Triage, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
-from vigimesh.tool_executor.opinions import Advised, Opinions, advised, usage_of
+from vigimesh.tool_executor.opinions import KIND, Advised, Opinions, advised, usage_of
 
 STAGE = "tool-executor"
 
@@ -37,11 +38,13 @@ class Executor:
             return (narrative,)
         if case.event.plan.tier != "large" or self.opinions is None:
             return ()
+        if _told(answers) is not None:
+            return ()
         try:
             opinion = self.opinions.need(case.event, *_run(case.event, answers))
         except Refused:
             return ()  # `decide` says it
-        return () if opinion is None or opinion.name in answers else (opinion,)
+        return () if opinion is None else (opinion,)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Return the triage result for the supervisor, in a lane never colder than before, and what it cost.
@@ -51,7 +54,7 @@ class Executor:
         event: EvidenceRetrieved = case.event
         try:
             findings, triage = _run(event, answers)
-            found = self._advised(event, answers, findings, triage)
+            found = self._advised(event, answers, triage)
         except Refused as failure:
             return Reject(code=failure.code, why=str(failure))
         if isinstance(found, Park):
@@ -72,14 +75,12 @@ class Executor:
         emits = tuple(_emits(case, executed, used))
         return Done(events=emits, why=_why(event.route, route, triage), pass_number=route.pass_number)
 
-    def _advised(
-        self, event: EvidenceRetrieved, answers: Answers, findings: tuple[Finding, ...], triage: Triage
-    ) -> Advised | Park | None:
+    def _advised(self, event: EvidenceRetrieved, answers: Answers, triage: Triage) -> Advised | Park | None:
         """Return what the opinion makes of it; `None` when none was planned."""
         if event.plan.tier != "large":
             return None
-        need = self.opinions.need(event, findings, triage) if self.opinions is not None else None
-        return advised(event, triage, None if need is None else answers[need.name])
+        # By its kind: which model was asked is not asked again, so that a replay needs no endpoint.
+        return advised(event, triage, _told(answers))
 
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:
         return UsageRecorded(
@@ -98,6 +99,11 @@ class Executor:
             currency=self.currency,
             pass_number=route.pass_number,
         )
+
+
+def _told(answers: Answers) -> Mapping[str, Any] | None:
+    """Return what came of the one purchase of a pass; `None` when nothing was asked."""
+    return next((told for name, told in answers.items() if name.startswith(f"{KIND}:")), None)
 
 
 def _run(event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.budget.waiting import waits_until
 from vigimesh.domain.cascade.opinion import Model, raised, read_opinion, second_opinion
 from vigimesh.domain.policy.cards import Cards
+from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage, UsageRecorded
 from vigimesh.loop.outcome import Need, Park
-from vigimesh.tool_executor.purchase import Paid, Purchase, Unpaid, name_of, told_of
+from vigimesh.tool_executor.purchase import PATIENCE_S, Paid, Purchase, Unpaid, name_of, told_of
 
 #: The step under which calls are remembered and findings are told.
 STEP = "large_model"
+#: The kind of need that is answered by paying.
+KIND = "model"
+#: What keeps a case from a machine when the opinion that was planned for it is missing.
+MISSING = "opinion_missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +33,22 @@ class Opinions:
     def need(self, event: EvidenceRetrieved, findings: Sequence[Finding], triage: Triage) -> Need | None:
         """Return what to ask of a planned pass.
 
-        `None` when its card is gone, or for a document: it has no facts that may leave.
+        `None` when nothing can be asked: its card is gone, it is a document (none of its facts may leave), or its facts make
+        no question. That is never the case's fault: it goes on without.
         """
         card = self.cards.named(event.route.workflow)
         if card is None or event.case.kind == "document":
             return None
-        wanted = Purchase(
-            question=second_opinion(self.model, event.case, triage, findings), case_id=event.case.case_id,
-            workflow=event.route.workflow, version="/".join(event.route.version), step=STEP,
-            pass_number=event.route.pass_number, caps=Caps.of(card),
-        )  # fmt: skip
-        return Need(kind="model", key=name_of(wanted), asked=wanted)
+        try:
+            question = second_opinion(self.model, event.case, triage, findings, event.passages)
+            wanted = Purchase(
+                question=question, case_id=event.case.case_id, workflow=event.route.workflow, step=STEP,
+                version="/".join(event.route.version), pass_number=event.route.pass_number, caps=Caps.of(card),
+                patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
+            )  # fmt: skip
+            return Need(kind=KIND, key=name_of(wanted), asked=wanted)
+        except (Refused, ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +66,17 @@ def advised(event: EvidenceRetrieved, triage: Triage, told: Mapping[str, Any] | 
     Of a case that may wait, and that only the money was missing for, the record is parked until the budget has room.
     """
     if told is None:
-        return Advised(triage=triage, finding=_absent("nothing of it may be asked, or its card is gone"))
+        return _absent(triage, "no model is here, its card is gone, or nothing of it may leave")
     match told_of(told):
         case Unpaid() as unpaid:
-            until = waits_until(triage, event.route.lane, unpaid.retry_at)
+            until = waits_until(
+                triage, event.route.lane, event.route.received_at, unpaid.retry_at, unpaid.call_id
+            )
             if unpaid.reason == "denied" and until is not None:
                 return Park(
                     not_before=until, why=f"waits for money: {unpaid.why}; not serious, its clock leaves room"
                 )
-            return Advised(triage=triage, finding=_absent(unpaid.why))
+            return _absent(triage, unpaid.why)
         case Paid() as paid:
             return _answered(event, triage, paid)
 
@@ -74,7 +86,7 @@ def usage_of(event: EvidenceRetrieved, paid: Paid, lane: str, stage: str) -> Usa
     tokens = paid.answer.tokens
     return UsageRecorded(
         case_id=event.case.case_id, message_id=event.case.message_id, workflow=event.route.workflow, lane=lane,
-        stage=stage, kind="model_call", name=paid.answer.model, tier="large",
+        stage=stage, kind="model_call", name=paid.answer.model or "large", tier="large",
         quantity=tokens.prompt + tokens.completion, unit="tokens", cost_micro=paid.cost_micro,
         currency=paid.currency, pass_number=event.route.pass_number, call_id=paid.call_id, called_at=paid.at,
     )  # fmt: skip
@@ -84,16 +96,24 @@ def _answered(event: EvidenceRetrieved, triage: Triage, paid: Paid) -> Advised:
     opinion = read_opinion(paid.answer.text)
     if opinion is None:
         finding = Finding(
-            step=STEP, result="no opinion", detail=f"{paid.answer.model} did not answer in the schema"
+            step=STEP,
+            result="no opinion",
+            detail=f"{paid.answer.model or 'the model'} did not answer in the schema",
         )
-        return Advised(triage=triage, finding=finding, paid=paid)
+        return Advised(triage=_without(triage), finding=finding, paid=paid)
     after = raised(event.case, triage, opinion, event.route.received_at)
     finding = Finding(
         step=STEP, result=f"serious {opinion.serious}, grade {opinion.grade}",
-        detail=f"{paid.answer.model} answered; it can raise what the tools found, not lower it",
+        detail=f"{paid.answer.model or 'the model'} answered; it can raise what the tools found, not lower it",
     )  # fmt: skip
     return Advised(triage=after, finding=finding, paid=paid)
 
 
-def _absent(why: str) -> Finding:
-    return Finding(step=STEP, result=f"not asked: {why}", detail="the tier is absent in this pass")
+def _absent(triage: Triage, why: str) -> Advised:
+    finding = Finding(step=STEP, result=f"not asked: {why}", detail="the tier is absent in this pass")
+    return Advised(triage=_without(triage), finding=finding)
+
+
+def _without(triage: Triage) -> Triage:
+    """Return the result with a flag that keeps it from a machine: a rule that trusts the tier must not trust its absence."""
+    return triage if MISSING in triage.flags else replace(triage, flags=(*triage.flags, MISSING))

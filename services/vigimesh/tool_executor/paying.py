@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -45,7 +46,7 @@ from vigimesh.domain.cascade.question import (
     write_answer,
 )
 from vigimesh.domain.cascade.tokens import prompt_bound
-from vigimesh.errors import Refused, Transient
+from vigimesh.errors import Refused, Transient, VigimeshError
 from vigimesh.ports import Agreement, Budget, Journal, Models, Objects
 from vigimesh.tool_executor.purchase import STORE_S, Paid, Purchase, Reason, Unpaid, ask_of, call_of, lease_s
 
@@ -53,6 +54,8 @@ T = TypeVar("T")
 
 #: Seconds between two tries.
 STORE_AGAIN_S = 0.25
+#: Seconds that calls under way have when their process ends, after the loop's own drain.
+CLOSE_S = 5.0
 #: Tries of one purchase: when the budget is shut it may be rebuilt at once, and once is enough to try again.
 TRIES = 2
 
@@ -95,9 +98,13 @@ class Payer:
         return await self._looked_up(wanted, at, "shut")
 
     async def close(self) -> None:
-        """Let what goes on with replies come to its end."""
-        while self._aside:
-            await asyncio.gather(*self._aside, return_exceptions=True)
+        """Let calls and what goes on with their replies come to an end within `CLOSE_S` seconds; then they are cut off."""
+        deadline = Deadline.after(self.clock, CLOSE_S)
+        while self._aside and not deadline.passed():
+            await asyncio.wait(self._aside, timeout=deadline.left_s())
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)
 
     async def _reserve(
         self, wanted: Purchase, at: datetime, price: Price, most: int, epoch: str
@@ -136,13 +143,18 @@ class Payer:
             return await self._given_up(call, "an earlier try of it is being given back", held)
         if min(held.until, begun.until) <= self.clock.now():
             return await self._given_up(call, "its lease ran out before it was made", held)
+        # Nothing stops this half-way: whoever is cancelled does not wait for it, and its answer is found by the next try.
+        return await asyncio.shield(self._alone(self._made(wanted, call, price, held)))
+
+    async def _made(self, wanted: Purchase, call: PaidCall, price: Price, held: _Held) -> Paid | Unpaid:
+        """Make the call and write down how it ended; cut off by `close`, it is in doubt."""
         try:
             reply = await self.models.ask(wanted.question)
         except asyncio.CancelledError:
-            self._alone(self._patiently(lambda: self.journal.in_doubt(call.call_id, "cancelled under way")))
+            with suppress(VigimeshError):
+                await self.journal.in_doubt(call.call_id, "cut off when its process ended")
             raise
-        # Nothing stops this half-way: whoever is cancelled does not wait for it.
-        return await asyncio.shield(self._alone(self._ended(call, reply, price, held)))
+        return await self._ended(call, reply, price, held)
 
     async def _ended(
         self, call: PaidCall, reply: Answer | NotMade | InDoubt, price: Price, held: _Held
@@ -186,7 +198,10 @@ class Payer:
 
     async def _settle(self, call: PaidCall, amount: int) -> None:
         """Settle what the journal has already; where that fails, a rebuild or the sweep does it from the journal."""
-        told = await self.budget.settle(call.call_id, call.workflow, amount)
+        try:
+            told = await self.budget.settle(call.call_id, call.workflow, amount)
+        except VigimeshError:
+            told = Shut(call.call_id, "")
         if isinstance(told, Shut):
             self.agreement.doubt(call.epoch)
         elif isinstance(told, NotReserved):
@@ -236,7 +251,8 @@ class Payer:
         """Return what an earlier try paid for, else that nothing is paid. Without an epoch nothing can begin."""
         call = call_of(wanted, at, 0, "")
         try:
-            found = await self.journal.begin_in_turn(call, self._patience(wanted))
+            # Not in turn: it could not begin when its turn came.
+            found = await self.journal.begin(call)
         except Transient as error:
             return _unpaid(call, "away", error.what)
         if isinstance(found, Begun | Shut):
@@ -271,7 +287,7 @@ class Payer:
         return task
 
     def _patience(self, wanted: Purchase) -> Deadline:
-        return Deadline.after(self.clock, wanted.question.deadline_s)
+        return Deadline.after(self.clock, min(wanted.patience_s, wanted.question.deadline_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

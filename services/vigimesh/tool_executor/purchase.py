@@ -15,6 +15,8 @@ from vigimesh.events.ids import call_id
 
 #: Seconds in which what an endpoint replied is written down, tried again while the journal is away; then it is in doubt.
 STORE_S = 15.0
+#: Seconds that a call waits for another's try of it: who is not urgent waits longer.
+PATIENCE_S = 5.0
 #: Seconds that a lease has beyond the call and its writing down: pauses of a busy process.
 MARGIN_S = 15.0
 
@@ -46,6 +48,8 @@ class Purchase:
     step: str
     pass_number: int
     caps: Caps
+    #: Seconds to wait for another try of the same call, which is no part of its name.
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,15 @@ from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.budget.calls import Claimed, Current, Kept, Rebuilding
 from vigimesh.domain.budget.lapse import GRACE_S, Release, Settle, fate
 from vigimesh.domain.budget.values import Lapsed, Shut
-from vigimesh.errors import Transient
+from vigimesh.errors import said
 from vigimesh.ports import Budget, Journal
 
 _log = logging.getLogger(__name__)
 
 #: Seconds that a paid call waits for an agreement before it does without the large model: a rebuild of a day's calls.
 PATIENCE_S = 2.0
+#: The same for the first one of a process, which reads the end of `usage`.
+FIRST_S = 10.0
 #: Seconds after a failure in which nobody tries again: the stores are asked once a second at most, whatever the load.
 AGAIN_S = 1.0
 #: Seconds one look waits for another process's rebuild.
@@ -63,19 +65,21 @@ class Books:
     _epoch: str = ""
     _lost: str = ""
     _failed_s: float | None = None
+    _looked: bool = False
     _agreeing: asyncio.Task[None] | None = field(default=None, repr=False)
 
     async def epoch(self) -> str:
         """Return the epoch under which both agree; empty when they do not within `patience_s` seconds.
 
-        Many may ask at once: one of them looks. Raises what only a defect raises, to each of them.
+        Many may ask at once: one of them looks. Raises nothing of its own.
         """
         if self._epoch or self._rests():
             return self._epoch
         if self._agreeing is None or self._agreeing.done():
             self._agreeing = asyncio.ensure_future(self._look())
         # Not awaited itself: whoever is cancelled while waiting must not stop a rebuild that others wait for.
-        done, _ = await asyncio.wait({self._agreeing}, timeout=self.patience_s)
+        patience_s = self.patience_s if self._looked else max(self.patience_s, FIRST_S)
+        done, _ = await asyncio.wait({self._agreeing}, timeout=patience_s)
         for look in done:
             look.result()
         return self._epoch
@@ -85,12 +89,13 @@ class Books:
 
         `lost` says that the budget did not know a call that it must know: it is rebuilt under another epoch.
         """
-        if epoch and epoch == self._epoch:
+        if lost and epoch:
+            self._lost = epoch  # also when another call has doubted it before
+        if epoch == self._epoch:
             self._epoch = ""
-            self._lost = epoch if lost else self._lost
 
     async def sweep(self) -> Swept:
-        """Ask the journal about reservations whose lease ran out `GRACE_S` ago, a bounded number, and do what it says.
+        """Ask the journal about reservations whose lease ran out `GRACE_S` ago, page by page, and do what it says.
 
         Raises `Transient` when one of the two is away.
         """
@@ -99,21 +104,25 @@ class Books:
         if not epoch or await self.journal.epoch() != epoch:
             self.doubt(epoch)
             return Swept(shut=True)
-        lapsed = await self.budget.expired(self.clock.now() - timedelta(seconds=GRACE_S))
-        if isinstance(lapsed, Shut):
-            self.doubt(epoch)
-            return Swept(shut=True)
-        done: Counter[str] = Counter()
-        rows = await self.journal.booked_of([one.call_id for one in lapsed]) if lapsed else {}
-        for one in lapsed:
-            word = await self._close(one, fate(one, rows.get(one.call_id)))
-            done[word] += 1
-            if word == "shut":
+        late, done = self.clock.now() - timedelta(seconds=GRACE_S), Counter[str]()
+        while True:
+            # Those that are kept stay first in the store's order: they must not hide what lies behind them.
+            lapsed = await self.budget.expired(late, done["kept"])
+            if isinstance(lapsed, Shut):
+                done["shut"] += 1
+            elif lapsed:
+                rows = await self.journal.booked_of([one.call_id for one in lapsed])
+                for one in lapsed:
+                    done[await self._close(one, fate(one, rows.get(one.call_id)))] += 1
+            if done["shut"]:
                 self.doubt(epoch)
-                break
-        return Swept(
-            settled=done["settled"], released=done["released"], kept=done["kept"], shut=bool(done["shut"])
-        )
+            if done["shut"] or not lapsed:
+                return Swept(
+                    settled=done["settled"],
+                    released=done["released"],
+                    kept=done["kept"],
+                    shut=bool(done["shut"]),
+                )
 
     async def _close(self, lapsed: Lapsed, what: object) -> str:
         match what:
@@ -128,13 +137,17 @@ class Books:
                 return "kept"
 
     async def keep(self) -> None:
-        """Agree now, and sweep every `SWEEP_S` seconds, until cancelled."""
-        while True:
-            try:
-                await self.sweep()
-            except Transient as error:
-                self._trouble(str(error))
-            await asyncio.sleep(SWEEP_S)
+        """Agree now, and sweep every `SWEEP_S` seconds, until cancelled; a rebuild under way is given time to end."""
+        try:
+            while True:
+                try:
+                    await self.sweep()
+                except Exception as error:  # noqa: BLE001  whatever it is, paid calls are refused and work goes on
+                    self._trouble(said(error))
+                await asyncio.sleep(SWEEP_S)
+        finally:
+            if self._agreeing is not None:
+                await asyncio.wait({self._agreeing}, timeout=self.patience_s)
 
     def _rests(self) -> bool:
         return self._failed_s is not None and self.clock.monotonic_s() - self._failed_s < AGAIN_S
@@ -142,8 +155,9 @@ class Books:
     async def _look(self) -> None:
         try:
             self._epoch = await self._agreed()
-        except Transient as error:
-            self._trouble(str(error))
+        except Exception as error:  # noqa: BLE001  whatever it is, there is no agreement
+            self._trouble(said(error))
+        self._looked = True
         self._failed_s = None if self._epoch else self.clock.monotonic_s()
         if self._epoch:
             self.trouble = ""

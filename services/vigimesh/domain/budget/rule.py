@@ -145,10 +145,12 @@ class Books:
         return Released(call_id, call.reserved)
 
     def expired(self, at: datetime) -> list[Lapsed]:
-        """Return the open reservations whose lease has run out by `at`, by workflow and call id."""
+        """Return the open reservations whose lease has run out by `at`: by workflow, end of the lease, and call id."""
         return [
             Lapsed(call_id, workflow, call.until)
-            for (workflow, call_id), call in sorted(self.calls.items(), key=lambda item: item[0])
+            for (workflow, call_id), call in sorted(
+                self.calls.items(), key=lambda item: (item[0][0], item[1].until, item[0][1])
+            )
             if call.state == "open" and call.until <= at
         ]
 

@@ -1,4 +1,4 @@
-"""Whether a triaged case may wait for money: only one that is not serious, and only while its legal clock leaves room."""
+"""Whether a triaged case may wait for money: only one that is not serious, only while its legal clock leaves room, and not for ever."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from datetime import datetime, timedelta
 
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.classes import Triage
+from vigimesh.events.ids import digest
 
 #: What is left of a clock when a case comes back from waiting: a person must still be able to look at it and submit.
 ROOM = timedelta(days=2)
+#: How long after its arrival a case without a legal clock may wait at most: longer than any month.
+LONGEST = timedelta(days=35)
+#: Over how long those that wait for the same moment come back: all at once they would be refused again, all but a few.
+SPREAD = timedelta(minutes=30)
 
 
-def waits_until(triage: Triage, lane: str, opens_at: datetime | None) -> datetime | None:
-    """Return `opens_at`, when the budget has room again, if the case may wait for it, else `None`: a person decides (P3).
+def waits_until(
+    triage: Triage, lane: str, received_at: datetime, opens_at: datetime | None, name: str
+) -> datetime | None:
+    """Return until when a case waits if it may, else `None`: it goes on, to a person (P3).
 
+    `opens_at` is when the budget has room again, `name` any name of the work, from which its place in `SPREAD` is drawn.
     Never in the hot lane, never without its four criteria, never when serious or not known to be non-serious, and never
-    when a person has to confirm the clock: nobody knows then how much room it leaves. Without a legal clock there is room.
+    when a person has to confirm the clock: nobody knows then how much room it leaves.
     """
-    due_at = triage.clock.due_at
     if opens_at is None or lane == "hot" or not triage.valid or triage.clock.person_needed:
         return None
     if triage.serious != "no" or triage.grade >= SERIOUS_GRADE:
         return None
-    return opens_at if due_at is None or opens_at <= due_at - ROOM else None
+    back_at = opens_at + SPREAD * (int(digest(name.encode())[:8], 16) / 2**32)
+    due_at = triage.clock.due_at
+    last = received_at + LONGEST if due_at is None else due_at - ROOM
+    return back_at if back_at <= last else None

@@ -1,17 +1,19 @@
 """A second opinion on a triaged case: what the large model is asked, and what its answer may change.
 
-Only structured facts are put into the question: words of closed lists, numbers, and names that read like names. No narrative,
-no date, no id, no reporter's own words leave here, and what does not read like a name is left out. An opinion can raise a
-grade and a seriousness, never lower one: the floor under it is what the deterministic tools found.
+Only structured facts are put into the question: words of closed lists, numbers, coded terms, and names of products that the
+knowledge base knows. No narrative, date, id or reporter's own words are put into it; what is none of these is left out. A
+coded term is taken as the source gives it where it reads like one. An opinion can raise a grade and a seriousness, never lower
+one: the floor under it is what the deterministic tools found.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import msgspec
@@ -19,20 +21,28 @@ import msgspec
 from vigimesh.domain.cascade.question import AnswerSchema, Message, Question
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
-from vigimesh.events.case import Case
-from vigimesh.events.classes import Clock, Finding, Triage
+from vigimesh.events.case import Case, Product
+from vigimesh.events.classes import Clock, Finding, Passage, Triage
+from vigimesh.events.words import WORDS
 
 #: Names of one kind in one question: what one case report form holds.
 MAX_NAMES = 16
 #: Years from which an age says who somebody is (45 CFR 164.514(b)(2)(i)(C)): all of these are one.
 OLD_YEARS = 90
+#: Seriousness, the graver the later.
+_ORDER = ("no", "unknown", "yes")
+#: The grade from which the legal clock is that of a fatal or life-threatening case (grade 4 holds other criteria too: the
+#: nearer clock is the safe one).
+FATAL_OR_LIFE_THREATENING = 4
 #: Tokens of an answer: the three fields of the schema take some 20.
 MAX_ANSWER = 120
 
-#: What a name of a product or a coded reaction looks like: words, not a number that could be somebody's, no address.
-_NAME = re.compile(r"[^\W\d_](?:[^\W_]|[ .,/()'+%-]){0,79}")
-_DIGITS = re.compile(r"\d{5,}")
-_WORDS = re.compile(r"[a-z][a-z_, ]{0,99}")
+#: What a coded term looks like: a few words, no sentence, no address, no number that could be a date or a telephone's.
+_TERM = re.compile(r"[^\W\d_](?:[^\W_]|[ /()'-]){0,79}")
+_MOST_WORDS = 6
+_NUMBER = re.compile(r"\d{3,}|\d[^\w]+\d")
+#: A word of ours: a flag, or the result of a tool.
+_WORD = re.compile(r"[a-z][a-z_]{0,59}")
 
 _SYSTEM = (
     "You triage individual case safety reports. The user message is one JSON object with structured facts of a report. "
@@ -73,73 +83,113 @@ class Model:
     deadline_s: float
 
 
-def second_opinion(model: Model, case: Case, triage: Triage, findings: Sequence[Finding]) -> Question:
-    """Return the question about a case, the same for the same facts. Raises nothing for a case that was read."""
-    facts = json.dumps(facts_of(case, triage, findings), ensure_ascii=False, sort_keys=True)
+def second_opinion(
+    model: Model, case: Case, triage: Triage, findings: Sequence[Finding], passages: Sequence[Passage] = ()
+) -> Question:
+    """Return the question about a case, the same for the same facts. Raises `Refused` VM-2101 for what cannot be asked."""
+    facts = json.dumps(facts_of(case, triage, findings, passages), ensure_ascii=False, sort_keys=True)
     return Question(
         model=model.name, messages=(Message("system", _SYSTEM), Message("user", facts)),
         max_tokens=MAX_ANSWER, deadline_s=model.deadline_s, schema=_SCHEMA,
     )  # fmt: skip
 
 
-def facts_of(case: Case, triage: Triage, findings: Sequence[Finding]) -> dict[str, Any]:
-    """Return what may leave of a case, as JSON has it."""
-    age = case.patient.age_years
+def facts_of(
+    case: Case, triage: Triage, findings: Sequence[Finding], passages: Sequence[Passage] = ()
+) -> dict[str, Any]:
+    """Return what may leave of a case, as JSON has it; `passages` are what the knowledge base said of its products."""
+    patient = case.patient
     return {
-        "age_years": None if age is None else min(int(age), OLD_YEARS),
-        "age_group": case.patient.age_group,
-        "sex": case.patient.sex,
-        "pregnant": case.patient.pregnant,
-        "report_type": case.report_type,
-        "criteria": sorted(case.criteria),
-        "situations": sorted(triage.situations),
-        "flags": sorted(triage.flags),
+        "age_years": _years(patient.age_years),
+        "age_group": _word("Patient.age_group", patient.age_group),
+        "sex": _word("Patient.sex", patient.sex),
+        "pregnant": _word("Patient.pregnant", patient.pregnant),
+        "report_type": _word("Case.report_type", case.report_type),
+        "criteria": _words("Case.criteria", case.criteria),
+        "situations": _words("Case.situations", triage.situations),
+        "flags": sorted(flag for flag in triage.flags if _WORD.fullmatch(flag)),
         "products": [
-            {"name": name_of(one.substance or one.name), "role": one.role, "kind": one.kind}
+            {
+                "name": product_name(one, passages),
+                "role": _word("Product.role", one.role),
+                "kind": _word("Product.kind", one.kind),
+            }
             for one in case.products[:MAX_NAMES]
         ],
         "reactions": [
-            {"term": name_of(one.term), "outcome": one.outcome, "criteria": sorted(one.criteria)}
+            {
+                "term": term_of(one.term),
+                "outcome": _word("Reaction.outcome", one.outcome),
+                "criteria": _words("Reaction.criteria", one.criteria),
+            }
             for one in case.reactions[:MAX_NAMES]
         ],
-        "tools": {one.step: one.result for one in findings if _WORDS.fullmatch(one.result)},
+        "tools": {one.step: one.result for one in findings if _WORD.fullmatch(one.result)},
         "triage": {"serious": triage.serious, "grade": triage.grade, "listed": triage.listed},
     }
 
 
-def name_of(text: str) -> str:
-    """Return a name as it is, and nothing of what does not read like one: a number of many digits may be a person's."""
-    name = " ".join(text.split())
-    return name if _NAME.fullmatch(name) and not _DIGITS.search(name) else ""
+def term_of(text: str) -> str:
+    """Return a coded term as it is, and nothing of what does not read like one."""
+    term = " ".join(text.split())
+    fits = _TERM.fullmatch(term) and len(term.split()) <= _MOST_WORDS and not _NUMBER.search(term)
+    return term if fits else ""
+
+
+def product_name(product: Product, passages: Sequence[Passage]) -> str:
+    """Return a product's name when the knowledge base knows it, else nothing: the source may have written anything there."""
+    for name in (product.substance, product.name):
+        plain = " ".join(name.split())
+        if term_of(plain) and any(plain.casefold() in one.section.casefold() for one in passages):
+            return plain
+    return ""
+
+
+def _word(field: str, value: str) -> str:
+    """Return a word of a closed list, and nothing of any other: a producer of one's own may have written anything there."""
+    return value if value in WORDS[field] else ""
+
+
+def _words(field: str, values: Iterable[str]) -> list[str]:
+    return sorted({value for value in values if value in WORDS[field]})
+
+
+def _years(age: float | None) -> int | None:
+    return None if age is None or not 0 <= age < inf else min(int(age), OLD_YEARS)
 
 
 def read_opinion(text: str) -> Opinion | None:
-    """Return the opinion in an answer, or `None` when it does not match the schema."""
+    """Return the opinion in an answer, or `None` when it does not match the schema.
+
+    One that contradicts itself is read as the graver of the two: "yes" with a low grade has the lowest serious one, and "no"
+    with a serious grade is not known.
+    """
     try:
         found = msgspec.json.decode(text, type=Opinion)
     except (msgspec.DecodeError, UnicodeEncodeError):
         return None
-    said = found.serious in ("yes", "no", "unknown") and 0 <= found.grade <= 5
-    # What contradicts itself is no opinion.
-    agrees = (found.serious != "no" or found.grade < SERIOUS_GRADE) and (
-        found.serious != "yes" or found.grade >= SERIOUS_GRADE
-    )
-    return found if said and agrees else None
+    if found.serious not in _ORDER or not 0 <= found.grade <= 5:
+        return None
+    if found.serious == "no" and found.grade >= SERIOUS_GRADE:
+        return Opinion(serious="unknown", grade=found.grade)
+    return found if found.serious == "no" else Opinion(found.serious, max(found.grade, SERIOUS_GRADE))
 
 
 def raised(case: Case, triage: Triage, opinion: Opinion, at: datetime) -> Triage:
     """Return the triage result with an opinion: as it was, or raised, with the nearer clock. `at` is when the case arrived."""
-    if opinion.serious != "yes" or (triage.serious == "yes" and triage.grade >= opinion.grade):
-        return triage
+    serious = max(triage.serious, opinion.serious, key=_ORDER.index)
     grade = max(triage.grade, opinion.grade)
-    found = clock(case, "yes", triage.valid, triage.listed, at, fatal=grade == 5)
+    if opinion.serious == "no" or (serious, grade) == (triage.serious, triage.grade):
+        return triage
+    # Life-threatening (grade 4) has the clock of the fatal, and what is not known that of the serious.
+    found = clock(case, serious, triage.valid, triage.listed, at, fatal=grade >= FATAL_OR_LIFE_THREATENING)
     return replace(
-        triage, serious="yes", grade=grade, clock=_nearer(triage.clock, found),
-        grade_reasons=(*triage.grade_reasons, f"large model: serious, grade {opinion.grade}"),
+        triage, serious=serious, grade=grade, clock=_nearer(triage.clock, found),
+        grade_reasons=(*triage.grade_reasons, f"large model: serious {opinion.serious}, grade {opinion.grade}"),
     )  # fmt: skip
 
 
 def _nearer(one: Clock, other: Clock) -> Clock:
-    if other.due_at is None or (one.due_at is not None and one.due_at <= other.due_at):
-        return one
-    return replace(other, person_needed=one.person_needed or other.person_needed)
+    """Return the clock that ends first; a person confirms it when either says so."""
+    nearer = one if other.due_at is None or (one.due_at is not None and one.due_at <= other.due_at) else other
+    return replace(nearer, person_needed=one.person_needed or other.person_needed)

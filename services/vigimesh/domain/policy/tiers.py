@@ -20,6 +20,17 @@ def tier_for(pass_number: int, permitted: Iterable[str], available: Iterable[str
     return ladder[min(pass_number, len(ladder)) - 1] if ladder else "person"
 
 
+def under(available: Iterable[str], ceiling: str) -> tuple[str, ...]:
+    """Return what is available and no dearer than the ceiling, and `person`, whom no order takes away."""
+    allowed = (*TIERS[: TIERS.index(ceiling) + 1], "person")
+    return tuple(tier for tier in available if tier in allowed)
+
+
+def lowest(ceilings: Iterable[str]) -> str:
+    """Return the lowest of some ceilings; without one there is none, which reads as `person`."""
+    return min(ceilings, key=TIERS.index, default="person")
+
+
 def dearer(tier: str, permitted: Iterable[str], available: Iterable[str]) -> str:
     """Return the cheapest usable tier above `tier`, or nothing."""
     above = TIERS[TIERS.index(tier) + 1 :] if tier in TIERS else ()

@@ -1,0 +1,70 @@
+"""The sweep of the books sees past calls in doubt, however many there are; what it cannot do costs opinions, not work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from budgets import memory_rig
+from journals import MemoryBench
+from spending import LEASES_S, dying_at, purchase, shop
+from vigimesh.adapters import memory_budget
+from vigimesh.errors import Misconfigured
+from vigimesh.tool_executor.purchase import Paid
+
+#: Reservations of one page in this test, and calls in doubt before the one that leaks.
+PAGE, DOUBTS = 3, 7
+
+
+def test_many_calls_in_doubt_hide_no_reservation_that_nobody_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_budget, "MAX_LAPSED", PAGE)
+
+    async def story() -> None:
+        async with shop(memory_rig(), MemoryBench()) as made:
+            made.headers = {"x-standin-fault": "500"}
+            for number in range(DOUBTS):
+                told = await made.process().pay(purchase(f"doubt {number}"))
+                assert told.reason == "in_doubt"
+            made.headers = {}
+            for number in range(PAGE + 1):
+                await made.process(dying_at("begin_in_turn.before")).pay(purchase(f"leak {number}"))
+            made.let_pass(LEASES_S)
+            recorded, held = await made.agreed()
+            assert recorded == 0
+            assert held > 0
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_an_error_that_nobody_expected_shuts_the_budget_and_ends_nothing() -> None:
+    async def story() -> None:
+        async with shop(memory_rig(), MemoryBench()) as made:
+            process = made.process()
+            fails = [True]
+
+            async def paid_at() -> None:
+                if fails[0]:
+                    raise Misconfigured("VM-1506", what="the user lacks a right")
+
+            process.books.paid_at = paid_at
+            told = await process.pay(purchase())
+            assert told.reason == "shut"
+            assert "VM-1506" in process.books.trouble
+            fails[0] = False
+            process.books._failed_s = None
+            assert isinstance(await process.pay(purchase()), Paid)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_a_loss_is_remembered_though_another_call_had_doubts_before() -> None:
+    async def story() -> None:
+        async with shop(memory_rig(), MemoryBench()) as made:
+            books = made.process().books
+            before = await books.epoch()
+            books.doubt(before)
+            books.doubt(before, lost=True)
+            assert await books.epoch() not in ("", before), "rebuilt under another epoch"
+
+    asyncio.run(asyncio.wait_for(story(), 60))

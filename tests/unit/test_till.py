@@ -1,0 +1,116 @@
+"""The till: whatever keeps an opinion from being paid for costs the opinion, never the work of its lane."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from spending import WIDE, purchase
+from vigimesh.errors import Broken, Misconfigured, Refused, Transient
+from vigimesh.loop.outcome import Need
+from vigimesh.tool_executor import till as tills
+from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.purchase import Purchase, Unpaid, name_of, told_of
+from vigimesh.tool_executor.till import Keeper, Till
+from waiting import until_async
+
+NEED = Need(kind="model", key=name_of(purchase()), asked=purchase())
+
+
+@dataclass
+class Payers:
+    """What a till opens: fails as told, then pays as told, and keeps what it was asked for."""
+
+    failing: list[Exception] = field(default_factory=list)
+    raising: Exception | None = None
+    asked: list[Purchase] = field(default_factory=list)
+    closed: int = 0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[Payer, Keeper]]:
+        if self.failing:
+            raise self.failing.pop()
+        yield cast(Payer, self), self
+
+    async def pay(self, wanted: Purchase) -> Unpaid:
+        self.asked.append(wanted)
+        if self.raising is not None:
+            raise self.raising
+        return Unpaid(call_id=name_of(wanted), reason="denied")
+
+    async def keep(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def with_till(payers: Payers, scenario: Callable[[Till], Awaitable[None]], **parts: Any) -> None:
+    """Run a scenario with a till that is kept beside it."""
+
+    async def whole() -> None:
+        till = Till(payers.open, **parts)
+        kept = asyncio.ensure_future(till.keep())
+        try:
+            await scenario(till)
+        finally:
+            kept.cancel()
+            await asyncio.gather(kept, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("VM-1902", what="no id"), Broken("VM-2105", what="torn"), Misconfigured("VM-1506", what="no right"),
+        Transient("VM-1501", what="away"), ValueError("Maria Huber"), KeyError("x"),
+    ],
+)  # fmt: skip
+def test_whatever_paying_raises_the_case_goes_on_and_no_foreign_text_is_told(error: Exception) -> None:
+    payers = Payers(raising=error)
+
+    async def scenario(till: Till) -> None:
+        told = told_of(await till.pay(NEED))
+        assert isinstance(told, Unpaid)
+        assert told.reason == "lost"
+        assert "Maria" not in told.why
+        assert type(error).__name__ in told.why or getattr(error, "code", "-") in told.why
+
+    with_till(payers, scenario)
+    assert payers.closed == 1
+
+
+def test_a_till_that_cannot_be_opened_holds_nobody_up_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tills, "AGAIN_S", 0.05)
+    payers = Payers(failing=[Misconfigured("VM-1102", what="no address"), OSError("no such file")])
+
+    async def scenario(till: Till) -> None:
+        first = told_of(await till.pay(NEED))
+        assert isinstance(first, Unpaid)
+        assert first.reason == "away"
+        await until_async(lambda: till._payer is not None, within_s=20, what="an open till")
+        second = told_of(await till.pay(NEED))
+        assert isinstance(second, Unpaid)
+        assert second.reason == "denied"
+
+    with_till(payers, scenario)
+
+
+@pytest.mark.parametrize(("ordered", "most"), [(7, 7), (10**9, WIDE.calls_per_minute)])
+def test_an_order_lowers_the_calls_of_a_minute_and_raises_none(ordered: int, most: int) -> None:
+    payers = Payers()
+
+    async def scenario(till: Till) -> None:
+        await till.pay(NEED)
+
+    with_till(payers, scenario, calls=lambda workflow: ordered)
+    (asked,) = payers.asked
+    assert asked.caps.calls_per_minute == most
