@@ -122,9 +122,19 @@ class Priced:
     """What the whole backlog of a workflow would cost without ceilings, and what its tighter window has left; micro-units."""
 
     workflow: str
+    currency: str
     price: Measure
     left: Measure
     window: str = ""
+
+    @property
+    def words(self) -> str:
+        """The figures in words, what is unknown as such."""
+        would, left = (
+            amount_text(int(one.value), self.currency) if isinstance(one, Known) else "an unknown amount"
+            for one in (self.price, self.left)
+        )
+        return f"the backlog of {self.workflow} would cost {would} and its {self.window or 'budget'} has {left} left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +144,13 @@ class MoneyRuling:
     in_force: InForce
     priced: tuple[Priced, ...]
     unknown: tuple[str, ...] = ()
+
+    def why(self, workflow: str) -> str:
+        """Return why a workflow is limited no longer, or less, in words with the figures."""
+        words = next(
+            (one.words for one in self.priced if one.workflow == workflow), "it pays for no calls now"
+        )
+        return f"no limit: {words}"
 
 
 def price(backlogs: Sequence[Backlog], means: Means, in_force: InForce, now: datetime) -> MoneyRuling:
@@ -226,9 +243,9 @@ def _priced(work: Backlog, window: WindowStanding | Unknown) -> Priced:
     """Return the figures of a workflow for metrics: unknown as soon as a part of them is."""
     cost = work.unknown or Known(value=work.price())
     if isinstance(window, Unknown):
-        return Priced(workflow=work.workflow, price=cost, left=window)
+        return Priced(workflow=work.workflow, currency=work.currency, price=cost, left=window)
     left = Known(value=window.left_micro)
-    return Priced(workflow=work.workflow, price=cost, left=left, window=window.window)
+    return Priced(workflow=work.workflow, currency=work.currency, price=cost, left=left, window=window.window)
 
 
 def _tighter(account: Account) -> WindowStanding | Unknown:
