@@ -78,6 +78,35 @@ ORDERED_SHARE = Metric(
     meaning="share of its time that the controller lets a lane work; 100 when it does not yield: a lane that is slow "
     "because it yields needs no further replicas", alarm="SRE: below 100 for an hour",
 )  # fmt: skip
+BACKLOG_PRICE = Metric(
+    name="vigimesh.backlog.price", kind="gauge", unit="{micro-unit}", labels=("workflow",),
+    meaning="what the cases that wait before the paid stage would cost, in millionths of the currency of the card, as "
+    "if no lane were limited; NaN while it is not known, never 0",
+)  # fmt: skip
+BUDGET_LEFT = Metric(
+    name="vigimesh.budget.left", kind="gauge", unit="{micro-unit}", labels=("workflow",),
+    meaning="what the tighter of day and month has left, in millionths of the currency of the card; NaN while it is not known",
+    alarm="the workflow's owner: 0",
+)  # fmt: skip
+BUDGET_ALARM = Metric(
+    name="vigimesh.budget.alarm", kind="gauge", unit="{percent}", labels=("workflow",),
+    meaning="highest alarm level of the card that the month's recorded spending has reached, 0 below all of them",
+    alarm="the workflow's owner: when it rises",
+)  # fmt: skip
+ORDERED_CEILING = Metric(
+    name="vigimesh.orders.ceiling", kind="gauge", unit="{tier}", labels=("lane", "workflow"),
+    meaning="highest tier that the controller lets be asked: 0 tools, 1 small, 2 large, 3 no ceiling",
+    alarm="the workflow's owner: below 2 for a day",
+)  # fmt: skip
+ORDERED_CALLS = Metric(
+    name="vigimesh.orders.calls", kind="gauge", unit="{call}", labels=("workflow",),
+    meaning="paid calls a minute that the controller lets a workflow make; its card's number when it is not limited",
+)  # fmt: skip
+THROTTLED = Metric(
+    name="vigimesh.throttled", kind="gauge", unit="{lane}", labels=("lane", "workflow"),
+    meaning="1 while the controller slows a lane of a workflow, because it yields or its calls are limited: it is slow for "
+    "that, not for load, and needs no further replicas",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
@@ -86,7 +115,8 @@ LEADING = Metric(
 METRICS: tuple[Metric, ...] = (
     CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
     PARKED_WAITING,
-    LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE, LEADING,
+    LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
+    BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

@@ -18,7 +18,7 @@ from vigimesh import names
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer
 from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.background.controller.reign import HOLD_S, REPEAT_S, Reign, succeeded
+from vigimesh.background.controller.reign import HOLD_S, NO_MONEY, REPEAT_S, Reign, succeeded
 from vigimesh.background.controller.run import THROTTLE, TOTALS, Controller, run
 from vigimesh.clock import SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow
@@ -340,7 +340,7 @@ def test_no_reign_lets_hot_yield_whatever_its_metadata_says(lane: str) -> None:
 
 
 def test_the_topics_and_the_codec_take_what_the_controller_writes() -> None:
-    order = Reign(term=1).orders((COLD,), NOW)[0]
+    order = Reign(term=1).orders((COLD,), NO_MONEY, NOW)[0]
     codec = Codec(MemorySchemas())
     assert codec.decode(THROTTLE, codec.encode(THROTTLE, order)) == order
     assert Part(THROTTLE, 0).topic in {t.name for t in TOPICS if t.partitions == "one"}

@@ -53,6 +53,7 @@ EVERY = {
     "VIGIMESH_LARGE_MODEL__NAME": "large-1",
     "VIGIMESH_LARGE_MODEL__KEY": "hidden-4",
     "VIGIMESH_LARGE_MODEL__DEADLINE_S": "30",
+    "VIGIMESH_LARGE_MODEL__CALLS_PER_MINUTE": "600",
     "VIGIMESH_LARGE_MODEL__LIMIT_FIELD": "max_completion_tokens",
     "VIGIMESH_LARGE_MODEL__PRICES": "prices.toml",
     "VIGIMESH_INSTANCE": "router.7",

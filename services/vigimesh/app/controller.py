@@ -1,23 +1,32 @@
-"""`vigimesh controller`: works out the lag and lets lanes yield, in the foreground, what a container runs."""
+"""`vigimesh controller`: works out the lag, lets lanes yield and prices the backlog, in the foreground, what a container runs."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from typing import NoReturn
 
+from vigimesh.adapters.accounts import BudgetAccounts
+from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
+from vigimesh.app.large_model import has_large_model
 from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
+from vigimesh.background.controller.money import Accounts, Money, NoAccounts
 from vigimesh.background.controller.run import NAME, THROTTLE, Controller, run
-from vigimesh.clock import SystemClock
+from vigimesh.clock import Clock, SystemClock
+from vigimesh.domain.budget.values import Caps
+from vigimesh.domain.control.pricing import PAID
+from vigimesh.domain.policy.cards import Card
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
@@ -56,4 +65,26 @@ def controller_of(settings: Settings) -> Controller:
         telemetry=OtelTelemetry(NAME, instance=settings.worker.instance),
         health=Health(clock),
         clock=clock,
+        money=money_of(settings, cards, clock),
+    )
+
+
+def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money | None:
+    """Return what the backlog is priced with; nothing where no large model is configured, since nobody pays then."""
+    if not has_large_model(settings.large_model):
+        return None
+    paying = tuple(card for card in cards if PAID in card.tiers)
+    accounts: Accounts = NoAccounts(tuple(card.name for card in paying))
+    if settings.redis.url and settings.postgres.dsn:
+        budget = RedisBudget.open(settings.redis.url)
+        journal = PgJournal(settings.postgres.dsn, clock=clock, application_name="vigimesh controller")
+        accounts = BudgetAccounts(
+            budget,
+            journal,
+            {card.name: Caps.of(card) for card in paying},
+            clock,
+            (budget.close, journal.close),
+        )
+    return Money(
+        accounts=accounts, cards=paying, calls_per_minute=settings.large_model.calls_per_minute or None
     )

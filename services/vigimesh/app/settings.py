@@ -128,6 +128,13 @@ class LargeModelSettings:
         number(1, 600),
         "Seconds for one call; one that takes longer is cut off and counts as its worst case.",
     )
+    calls_per_minute: int = declare(
+        "VIGIMESH_LARGE_MODEL__CALLS_PER_MINUTE",
+        0,
+        number(0, 1_000_000),
+        "Calls that the endpoint takes in a minute from all workflows together: the controller deals them to whoever is "
+        "nearest to a legal clock, and one at least to each; 0 knows of no limit, so that each card's own holds.",
+    )
     limit_field: Literal["max_tokens", "max_completion_tokens"] = declare(
         "VIGIMESH_LARGE_MODEL__LIMIT_FIELD",
         "max_tokens",

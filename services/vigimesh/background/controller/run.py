@@ -11,10 +11,12 @@ from math import nan
 from typing import Protocol
 
 from vigimesh import names
-from vigimesh.background.controller.reign import Reign, succeeded
+from vigimesh.background.controller.money import Money, Seen, Watch, alarms, hide, rule, show
+from vigimesh.background.controller.reign import NO_MONEY, Reign, succeeded
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import Known, Measure
+from vigimesh.domain.control.pricing import Account, MoneyRuling
 from vigimesh.domain.control.yields import SHARES, Ruling, yields
 from vigimesh.errors import Refused, Transient
 from vigimesh.events import ids
@@ -59,7 +61,10 @@ class Lag(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controller:
-    """What a controller is made of. `objectives` are the seconds of each card for its hot lane."""
+    """What a controller is made of. `objectives` are the seconds of each card for its hot lane.
+
+    Without `money` no backlog is priced, and what a leader before it ordered on its account is lifted.
+    """
 
     consumer: Consumer
     producer: Producer
@@ -69,6 +74,7 @@ class Controller:
     telemetry: Telemetry
     health: Health
     clock: Clock
+    money: Money | None = None
     turn_s: float = TURN_S
 
 
@@ -79,6 +85,7 @@ class Seat:
     #: Whose it is: `None` while another process leads.
     part: Part | None = None
     reign: Reign = field(default_factory=lambda: Reign(term=0))
+    watch: Watch = field(default_factory=Watch)
     #: The next offset of `throttle`, and whether all before the end was read: then no order has a higher term.
     next: int = 0
     read: bool = False
@@ -114,6 +121,8 @@ async def run(controller: Controller, stop: threading.Event) -> None:
         await controller.consumer.close()
         await controller.producer.close()
         await asyncio.to_thread(controller.lag.close)
+        if controller.money is not None:
+            await controller.money.accounts.close()
 
 
 async def poll(controller: Controller, seat: Seat) -> None:
@@ -134,6 +143,7 @@ def take(controller: Controller, seat: Seat, part: Part, position: Position) -> 
     """Begin a reign; a new producer ends what the former leader still has under way."""
     seat.part, seat.next, seat.read = part, position.offset, False
     seat.reign = succeeded(position.metadata, controller.clock.now())
+    seat.watch = Watch(learned=dict(seat.reign.learned))
     seat.kept_s = float("-inf")
     controller.producer.expire()
 
@@ -147,19 +157,39 @@ def leave(controller: Controller, seat: Seat) -> None:
             controller.telemetry.level(metric, nan, labels)
     for lane, _ in SHARES:
         controller.telemetry.level(names.ORDERED_SHARE, nan, {"lane": lane})
+    if controller.money is not None:
+        hide(controller.telemetry, controller.money.cards)
 
 
 async def lead(controller: Controller, seat: Seat) -> None:
-    """One turn of the leader: look at the lag, rule, write what is to be ordered, and tell."""
+    """One turn of the leader: look at lag and accounts, rule, write what is to be ordered, and tell."""
     await controller.producer.renew()
-    rows = await asyncio.to_thread(controller.lag.look, FLOW_S)
+    accounts: Mapping[str, Account] = {}
+    looking = asyncio.to_thread(controller.lag.look, FLOW_S)
+    if controller.money is None:
+        rows = await looking
+    else:
+        # Side by side: a store that is away must not hold up those who wait for hot.
+        asking = controller.money.accounts.look(controller.clock.now())
+        rows, accounts = await asyncio.gather(looking, asking)
     now = controller.clock.now()
     ruling = yields(rows, controller.objectives, seat.reign.yields, now)
-    await commit(controller, seat, ruling, now)
+    money = NO_MONEY
+    if controller.money is not None:
+        seen = Seen(rows=rows, totals=controller.lag.totals(), accounts=accounts)
+        money = rule(controller.money, seat.watch, seen, seat.reign.money, now)
+    await commit(controller, seat, (ruling, money), now)
     tell(controller, seat, rows, ruling)
+    if controller.money is not None:
+        show(controller.telemetry, money, ruling, alarms(controller.money, seat.watch, accounts))
+        if money.unknown:
+            trouble = (controller.health.trouble, f"money is unknown: {money.unknown[0]}")
+            controller.health.trouble = "; ".join(filter(None, trouble))
 
 
-async def commit(controller: Controller, seat: Seat, ruling: Ruling, now: datetime) -> None:
+async def commit(
+    controller: Controller, seat: Seat, rulings: tuple[Ruling, MoneyRuling], now: datetime
+) -> None:
     """Write the orders that are due, and now and then the totals of `flow`, with the reign, in one transaction.
 
     1. begin a transaction
@@ -171,11 +201,15 @@ async def commit(controller: Controller, seat: Seat, ruling: Ruling, now: dateti
 
     Raises `Fenced` when a newer controller took over, `Transient` so that the loop waits a little.
     """
+    ruling, money = rulings
     kept = controller.lag.totals() if controller.clock.monotonic_s() - seat.kept_s >= KEEP_S else ()
-    due = seat.reign.due(ruling.yields, now)
-    fresh = replace(seat.reign, yields=ruling.yields, ordered_at=now if due else seat.reign.ordered_at)
+    due = seat.reign.due(ruling.yields, money.in_force, now)
+    fresh = replace(
+        seat.reign, yields=ruling.yields, money=money.in_force, learned=tuple(sorted(seat.watch.learned.items())),
+        ordered_at=now if due else seat.reign.ordered_at,
+    )  # fmt: skip
     if (due or kept) and seat.part is not None:
-        orders = seat.reign.orders(ruling.yields, now) if due else ()
+        orders = seat.reign.orders(ruling.yields, money, now) if due else ()
         began_s = controller.clock.monotonic_s()
         try:
             controller.producer.begin()  # 1.

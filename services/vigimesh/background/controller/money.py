@@ -1,0 +1,226 @@
+"""What the controller knows of money: how accounts stand, what a case costs, which lanes are lowered; and how it is told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import nan
+from typing import Protocol
+
+from vigimesh import names
+from vigimesh.domain.control.costs import Learned, expected_micro, learn, prior_micro
+from vigimesh.domain.control.lag import LagRow
+from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown, total
+from vigimesh.domain.control.pricing import (
+    PAID,
+    Account,
+    Backlog,
+    InForce,
+    LaneBacklog,
+    Means,
+    MoneyRuling,
+    alarm_percent,
+    price,
+)
+from vigimesh.domain.control.yields import Ruling
+from vigimesh.domain.policy.cards import Card
+from vigimesh.domain.policy.tiers import TIERS
+from vigimesh.events.classes import FlowTotalled
+from vigimesh.events.topics import LANE_STAGES, LANES
+from vigimesh.loop.telemetry import Telemetry
+
+_log = logging.getLogger(__name__)
+
+#: The stage that pays: what it has taken is paid for, what stands before it or in it is not.
+PAYER = "tool-executor"
+#: Seconds that a case is taken to have from its append in a lane to its legal clock: a serious one, which is hot, 15 days as
+#: in most rules of domain/safety/clocks.toml, others 90. Assumed, since no record that the controller reads tells due dates:
+#: it puts hot work before other, and what has waited longest first.
+ASSUMED_CLOCK_S: Mapping[str, float] = {
+    "hot": 15 * 86_400.0,
+    "warm": 90 * 86_400.0,
+    "cold": 90 * 86_400.0,
+}
+
+
+class Accounts(Protocol):
+    """Knows how the workflows' budgets stand."""
+
+    async def look(self, now: datetime) -> Mapping[str, Account]:
+        """Return the account of each workflow, or why it is not known, within a few seconds; never raises for a store away.
+
+        Reading changes nothing: a budget that is shut stays shut until somebody who pays rebuilds it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoAccounts:
+    """No budget store is configured."""
+
+    workflows: tuple[str, ...]
+
+    async def look(self, now: datetime) -> Mapping[str, Account]:
+        """Return that every account is unknown."""
+        return dict.fromkeys(self.workflows, Unknown(cause="no store of budgets and calls is configured"))
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen last of each workflow, to learn from what is added. State of one reign, of which `learned` is handed on."""
+
+    learned: dict[str, Learned] = field(default_factory=dict)
+    #: The highest alarm level of each workflow's month so far, in percent.
+    alarms: dict[str, int] = field(default_factory=dict)
+    #: By workflow: the month with what is recorded in it, and the records taken in each lane of the stage that pays.
+    _recorded: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _taken: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(
+        self, accounts: Mapping[str, Account], totals: Sequence[FlowTotalled], lowered: Mapping[str, set[str]]
+    ) -> None:
+        """Learn from what was recorded and taken since the last look; nothing where either is not known, or a month began.
+
+        Of what was taken only lanes that are not lowered count; see `costs.learn`.
+        """
+        for one in totals:
+            account, name = accounts.get(one.workflow), one.workflow
+            if account is None or isinstance(account, Unknown):
+                continue
+            month = next((row for row in account.windows if row.window == "month"), None)
+            if month is None:
+                continue
+            taken = {lane: one.totals.get(f"{PAYER}.{lane}.consumed", 0) for lane in LANES}
+            before, was = self._recorded.get(name), self._taken.get(name)
+            self._recorded[name], self._taken[name] = (month.name, month.recorded_micro), taken
+            if before is None or was is None or before[0] != month.name:
+                continue
+            cases = sum(taken[lane] - was[lane] for lane in LANES if lane not in lowered.get(name, set()))
+            known = self.learned.get(name, Learned())
+            self.learned[name] = learn(known, month.recorded_micro - before[1], cases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """What the controller needs to price the backlog: the cards that pay, and the endpoint's calls a minute, `None` without.
+
+    Only where a large model is configured: without one nobody pays, and there is nothing to order.
+    """
+
+    accounts: Accounts
+    cards: tuple[Card, ...]
+    calls_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one look showed: the lag, the totals of `flow` as of it, and the accounts."""
+
+    rows: Sequence[LagRow]
+    totals: Sequence[FlowTotalled]
+    accounts: Mapping[str, Account]
+
+
+def rule(money: Money, watch: Watch, seen: Seen, in_force: InForce, now: datetime) -> MoneyRuling:
+    """Return what is ordered on account of money from now on; learns what a case costs on the way."""
+    lowered: dict[str, set[str]] = {}
+    for one in in_force.ceilings:
+        lowered.setdefault(one.workflow, set()).add(one.lane)
+    watch.add(seen.accounts, seen.totals, lowered)
+    backlogs = [backlog_of(card, seen.rows, watch.learned.get(card.name, Learned())) for card in money.cards]
+    means = Means(accounts=seen.accounts, calls_per_minute=money.calls_per_minute)
+    return price(backlogs, means, in_force, now)
+
+
+def alarms(money: Money, watch: Watch, accounts: Mapping[str, Account]) -> Mapping[str, int]:
+    """Return the highest alarm level, in percent, that each workflow has reached; one line is logged when it rises.
+
+    An account that is not known keeps its level. A new leader tells a level that stands once more.
+    """
+    for card in money.cards:
+        account, before = accounts.get(card.name), watch.alarms.get(card.name, 0)
+        if account is None or isinstance(account, Unknown):
+            continue
+        level = alarm_percent(account, card.alarms.budget_percent)
+        if level > before:
+            _log.warning("%s has spent %d %% of its month's budget: %s", card.name, level, card.owner)
+        watch.alarms[card.name] = level
+    return watch.alarms
+
+
+def backlog_of(card: Card, rows: Sequence[LagRow], learned: Learned) -> Backlog:
+    """Return what waits of a workflow before or in the stage that pays, a record a case.
+
+    What stands at the door belongs to no workflow yet and is priced once it is routed; the supervisor's work is paid for.
+    A lane without a row is unknown.
+    """
+    cost = expected_micro(learned, prior_micro(card.budget.case_micro))
+    lanes = []
+    for lane in LANES:
+        here = [
+            row for row in rows if row.workflow == card.name and row.lane == lane and row.stage in LANE_STAGES
+        ]
+        nothing = Unknown(cause="nothing was measured")
+        missing = len({row.stage for row in here}) < len(LANE_STAGES)
+        lanes.append(LaneBacklog(
+            lane=lane, records=nothing if missing else total(row.records for row in here), case_micro=cost,
+            slack_s=nothing if missing else _slack(lane, here),
+        ))  # fmt: skip
+    return Backlog(
+        workflow=card.name, currency=card.budget.currency, tiers=card.tiers,
+        calls_per_minute=card.calls_per_minute, lanes=tuple(lanes),
+    )  # fmt: skip
+
+
+def _slack(lane: str, rows: Iterable[LagRow]) -> Measure | None:
+    """Return the slack of a lane, from how long its oldest record has waited; `None` where nothing waits."""
+    waits = [row for row in rows if isinstance(row.records, Unknown) or row.records.value > 0]
+    if not waits:
+        return None
+    doubt = next((m for row in waits for m in (row.records, row.seconds) if isinstance(m, Unknown)), None)
+    oldest = max((row.seconds.value for row in waits if isinstance(row.seconds, Known)), default=NONE.value)
+    return doubt or Known(value=ASSUMED_CLOCK_S[lane] - oldest)
+
+
+def show(telemetry: Telemetry, ruling: MoneyRuling, yielding: Ruling, levels: Mapping[str, int]) -> None:
+    """Show the figures as metrics; what is unknown is NaN."""
+    shares = {one.workflow: one for one in ruling.in_force.shares}
+    tiers = {(one.workflow, one.lane): one.tier for one in ruling.in_force.ceilings}
+    slowed = {one.lane for one in yielding.yields}
+    for one in ruling.priced:
+        labels = {"workflow": one.workflow}
+        share = shares[one.workflow]
+        telemetry.level(names.BACKLOG_PRICE, _number(one.price), labels)
+        telemetry.level(names.BUDGET_LEFT, _number(one.left), labels)
+        telemetry.level(names.BUDGET_ALARM, levels.get(one.workflow, 0), labels)
+        telemetry.level(names.ORDERED_CALLS, share.calls, labels)
+        for lane in LANES:
+            place = {"lane": lane, "workflow": one.workflow}
+            tier = tiers.get((one.workflow, lane), TIERS[-1])
+            telemetry.level(names.ORDERED_CEILING, TIERS.index(tier), place)
+            telemetry.level(names.THROTTLED, float(lane in slowed or share.limited), place)
+
+
+def hide(telemetry: Telemetry, cards: Iterable[Card]) -> None:
+    """Take the figures back: those of a former leader would be read as if they still held."""
+    for card in cards:
+        if PAID not in card.tiers:
+            continue
+        for metric in (names.BACKLOG_PRICE, names.BUDGET_LEFT, names.BUDGET_ALARM, names.ORDERED_CALLS):
+            telemetry.level(metric, nan, {"workflow": card.name})
+        for lane in LANES:
+            for metric in (names.ORDERED_CEILING, names.THROTTLED):
+                telemetry.level(metric, nan, {"lane": lane, "workflow": card.name})
+
+
+def _number(measure: Measure) -> float:
+    return measure.value if isinstance(measure, Known) else nan
