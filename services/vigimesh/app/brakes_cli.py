@@ -74,6 +74,7 @@ def drain(  # noqa: PLR0913  typer wants one parameter for each option
     from vigimesh.clock import Deadline, SystemClock
 
     made, order, room = _paused(lane, reason, until, by, data)
+    typer.echo(f"{lane} is paused; waiting {within:g} s at most until it is empty", err=True)
     reader = room.lag()
     try:
         left = emptied(

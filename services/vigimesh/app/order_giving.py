@@ -104,7 +104,7 @@ def tell(made: Sequence[Order], order: Given, *, nothing: str, as_json: bool, **
         later = ""
         if order.until and not lifts(one) and one.expires_at > order.until:
             later = " (as long as what was ordered there before)"
-        typer.echo(f"{place}: {words(one)}{later}")
+        typer.echo(f"{place}: {'lifted' if lifts(one) else words(one) + later}")
     if not made:
         typer.echo(nothing, err=True)
 
