@@ -25,6 +25,10 @@ LAZY: dict[str, tuple[str, str]] = {
         "What could not be worked on: list, show, redrive, close.",
     ),
     "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, resolve."),
+    "throttle": ("vigimesh.app.throttle_cli:app", "Orders for lanes and workflows: show, set, clear."),
+    "lane": ("vigimesh.app.brakes_cli:lane_app", "A whole lane: pause, drain, unpause."),
+    "tier": ("vigimesh.app.brakes_cli:tier_app", "A tier in every lane: disable, enable."),
+    "policy": ("vigimesh.app.brakes_cli:policy_app", "Acceptance by machine: hold, release."),
     "transactions": (
         "vigimesh.app.transactions_cli:app",
         "Transactions on the cluster: list, abort.",

@@ -362,12 +362,12 @@ class ConfigActivated:
 class AuditRecorded:
     """Who or what did what, when and why; replay reads the answers from here."""
 
-    case_id: A[str, "the case, or the digest of what was refused at a door"]
+    case_id: A[str, "the case, or the digest of what was refused at a door; empty for an order, which is about no case"]
     message_id: A[str, "the version's message, or empty"]
     event_id: A[str, "the event that was worked on"]
     stage: A[str, "where"]
     actor: A[str, "the worker's instance, or a person's id"]
-    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed"]
+    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed, ordered"]
     why: A[str, "reason in words; never text of the case"]
     input_digest: A[str, "sha256 of the input's bytes"]
     answers: A[bytes, "the answers used, MessagePack map of need key to answer; empty when answers_ref is set"] = b""
