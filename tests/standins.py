@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from vigimesh.adapters.memory_models import MemoryModels, Reply
@@ -124,3 +126,26 @@ def played(standin: StandIn, asked: Question, headers: Mapping[str, str]) -> Rep
         after_s=after_s,
         whole=plan.manner in {"whole", "drip"},
     )
+
+
+@contextmanager
+def served(standin: StandIn) -> Iterator[str]:
+    """Serve a stand-in from a thread of its own; give its base URL."""
+    ready, stop, urls = threading.Event(), asyncio.Event(), list[str]()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with Server(standin) as server:
+            urls.append(server.base_url)
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield urls[0]
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(20)

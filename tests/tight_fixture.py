@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +13,11 @@ import pytest
 
 from mesh_fixture import kept_mesh
 from meshes import Mesh, vigimesh
+from standins import served
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
-from vigimesh.app.standin.server import Server
 
 #: Cases of each kind: serious ones, those of which nobody knows, and those that are not serious.
 EACH = 60
@@ -48,29 +46,6 @@ signed_at = 2026-01-05T09:00:00Z
 use = "tests"
 allows = []
 """
-
-
-@contextmanager
-def served(standin: StandIn) -> Iterator[str]:
-    """Serve a stand-in from a thread of its own; give its base URL."""
-    ready, stop, urls = threading.Event(), asyncio.Event(), list[str]()
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def serve() -> None:
-        loops.append(asyncio.get_running_loop())
-        async with Server(standin) as server:
-            urls.append(server.base_url)
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    try:
-        yield urls[0]
-    finally:
-        loops[0].call_soon_threadsafe(stop.set)
-        thread.join(20)
 
 
 def name_of(number: int) -> str:

@@ -8,14 +8,17 @@ from random import Random
 
 #: kill: kill -9 of a process. stop: SIGSTOP beyond its session, then SIGCONT (a zombie). broker: kill -9 of the broker, which
 #: starts again on the same data. disk: the object store's disk is full. slow, cut, half_open: the way from a process to
-#: the broker. held: a request to commit arrives only after the next transaction has begun.
-KINDS = ("kill", "stop", "broker", "disk", "slow", "cut", "half_open", "held")
+#: the broker. held: a request to commit arrives only after the next transaction has begun. valkey, postgres: kill -9 of the
+#: budget's store, of the call journal's.
+KINDS = ("kill", "stop", "broker", "disk", "slow", "cut", "half_open", "held", "valkey", "postgres")
+#: Faults that concern all.
+EVERYBODY = ("broker", "disk", "valkey", "postgres")
 
 #: What is drawn for a minute: more than the ten that are promised, each kind at least once in two minutes. A broker that
 #: is killed twice within a minute is soon given up by its keeper, so that it is in every second hand only.
 HANDS = (
-    ("kill",) * 4 + ("stop", "broker", "disk", "slow", "cut", "cut", "half_open", "held"),
-    ("kill",) * 5 + ("stop", "stop", "disk", "slow", "cut", "half_open", "held"),
+    ("kill",) * 4 + ("stop", "broker", "disk", "slow", "cut", "cut", "half_open", "held", "valkey"),
+    ("kill",) * 5 + ("stop", "stop", "disk", "slow", "cut", "half_open", "held", "postgres"),
 )
 HAND_S = 60.0
 
@@ -23,7 +26,7 @@ HAND_S = 60.0
 #: transaction time-out (10 s); a held commit is freed by the next transaction, or then.
 LASTS_S = {
     "kill": (0.0, 0.0), "broker": (0.0, 0.0), "stop": (7.0, 14.0), "disk": (4.0, 9.0), "slow": (4.0, 8.0),
-    "cut": (0.0, 3.0), "half_open": (5.0, 15.0), "held": (30.0, 30.0),
+    "cut": (0.0, 3.0), "half_open": (5.0, 15.0), "held": (30.0, 30.0), "valkey": (0.0, 0.0), "postgres": (0.0, 0.0),
 }  # fmt: skip
 
 #: Seconds between two faults of the short form.
@@ -71,7 +74,8 @@ def short(seed: int, targets: Sequence[str]) -> tuple[Fault, ...]:
         target = random.choice(by_stage[stage])
         faults.append(Fault(at_s=place * KILL_EVERY_S, kind="kill", target=target, lasts_s=0.0))
     begun_s = faults[-1].at_s
-    kinds = sorted((kind for kind in HANDS[0] if kind != "kill"), key=lambda kind: -LASTS_S[kind][1])
+    others = {kind for hand in HANDS for kind in hand if kind != "kill"}
+    kinds = sorted(others, key=lambda kind: (-LASTS_S[kind][1], kind))
     for place, kind in enumerate(kinds, 1):
         faults.append(draw(random, kind, begun_s + place * KILL_EVERY_S, targets))
     return tuple(faults)
@@ -79,7 +83,7 @@ def short(seed: int, targets: Sequence[str]) -> tuple[Fault, ...]:
 
 def draw(random: Random, kind: str, at_s: float, targets: Sequence[str]) -> Fault:
     """Draw one fault of a kind."""
-    target = "" if kind in ("broker", "disk") else random.choice(targets)
+    target = "" if kind in EVERYBODY else random.choice(targets)
     least_s, most_s = LASTS_S[kind]
     amount = random.uniform(0.05, DELAY_MAX_S) if kind == "slow" else 0.0
     return Fault(at_s=at_s, kind=kind, target=target, lasts_s=random.uniform(least_s, most_s), amount=amount)

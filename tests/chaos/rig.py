@@ -19,12 +19,15 @@ import psutil
 from chaos.disk import Disk
 from chaos.faults import Fault
 from chaos.proxy import Proxy
+from standins import served
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.devstack import Stack, up
 from vigimesh.app.devstack.state import read_state
 from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.app.mesh import prepare, registry_options
-from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings
+from vigimesh.app.settings import DEMO_CARDS, LargeModelSettings, MeshSettings, Settings
+from vigimesh.app.standin.chat import MODEL, StandIn
+from vigimesh.app.standin.profile import Profile
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import STAGES
@@ -35,6 +38,30 @@ TWICE = ("router", "supervisor")
 READY_S, BROKER_S = 120.0, 60.0
 #: Quicker than in use: a run of minutes kills each worker many times.
 PACE = Pace(first_s=0.3, most_s=2.0, steady_s=20.0)
+#: Median of the model's latency, and seconds after which a call is cut off: short, so that leases are.
+MODEL_MS, MODEL_S = 60.0, 2
+#: Every case that is not serious is asked about once, and accepted or not after that.
+CARD = """
+extends = "triage"
+calls_per_minute = 1_000_000
+
+[escalation]
+when = "valid && serious == 'no' && pass_number == 1"
+steps = []
+max_passes = 2
+
+[budget]
+currency = "EUR"
+month_micro = 1_000_000_000
+day_micro = 1_000_000_000
+case_micro = 1_000_000
+
+[auto_accept]
+signed_by = "owner of the triage workflow (chaos)"
+signed_at = 2026-01-05T09:00:00Z
+use = "tests"
+allows = []
+"""
 #: Seconds between two looks at liveness, and for one answer.
 LOOK_S, PROBE_S = 1.0, 2.0
 
@@ -61,6 +88,8 @@ class Rig:
     def __init__(self, stack: Stack, proxy: Proxy, disk: Disk, settings: Settings) -> None:
         self.stack, self.proxy, self.disk, self.settings = stack, proxy, disk, settings
         self.told = Told()
+        #: Who is asked for opinions: nobody where no worker runs.
+        self.standin = StandIn()
         self.codec = Codec(RegistrySchemas(registry_options(settings)))
         #: Programs that are not started, by name.
         self.waiting: dict[str, Program] = {}
@@ -116,8 +145,12 @@ class Rig:
 
     def broker_pid(self) -> int:
         """Return the broker's process number, 0 while there is none."""
+        return self.service_pid("kafka")
+
+    def service_pid(self, name: str) -> int:
+        """Return the process number of a service of the stack, 0 while there is none."""
         state = read_state(self.stack.data_dir)
-        owned = state.processes.get("kafka") if state else None
+        owned = state.processes.get(name) if state else None
         return owned.pid if owned and owned.alive() else 0
 
     def apply(self, fault: Fault) -> Callable[[], None]:
@@ -143,7 +176,18 @@ class Rig:
 
     def _broker(self, fault: Fault) -> None:
         del fault
-        pid = self.broker_pid()
+        self._kill_service("kafka")
+
+    def _valkey(self, fault: Fault) -> None:
+        del fault
+        self._kill_service("valkey")
+
+    def _postgres(self, fault: Fault) -> None:
+        del fault
+        self._kill_service("postgres")
+
+    def _kill_service(self, name: str) -> None:
+        pid = self.service_pid(name)
         if not pid:
             raise psutil.NoSuchProcess(pid)
         psutil.Process(pid).kill()
@@ -209,6 +253,9 @@ def bare(*, disk: bool) -> Iterator[Rig]:
 def rig() -> Iterator[Rig]:
     """Bring the whole mesh up, and take all of it down. Call it before this process has other threads."""
     with bare(disk=True) as made, ExitStack() as held:
+        made.standin = StandIn(Profile(latency_ms=MODEL_MS, spread=0.5, seed=1))
+        made.settings = _paying(made, held.enter_context(served(made.standin)))
+        prepare(made.settings)
         held.enter_context(made.fleet("0", made.programs("0", (*STAGES, "resumer"))))
         held.enter_context(made.fleet("1", made.programs("1", TWICE)))
         # Freed before the fleets are asked to stop: a stopped process would not hear it.
@@ -216,6 +263,17 @@ def rig() -> Iterator[Rig]:
         made.wait_ready()
         held.enter_context(_liveness(made))
         yield made
+
+
+def _paying(made: Rig, url: str) -> Settings:
+    """Return settings under which an opinion is asked of every case that is not serious, with money for all of them."""
+    cards = made.stack.data_dir / "cards"
+    cards.mkdir()
+    (cards / "triage.toml").write_text(CARD, encoding="utf-8")
+    return replace(
+        made.settings, mesh=replace(made.settings.mesh, cards=str(cards)),
+        large_model=LargeModelSettings(base_url=url, name=MODEL, deadline_s=MODEL_S),
+    )  # fmt: skip
 
 
 def _set_free(made: Rig) -> None:

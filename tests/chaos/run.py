@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chaos import money
 from chaos.faults import Fault
 from chaos.feed import Feed
 from chaos.rig import Rig, say
@@ -50,6 +51,7 @@ KEYS = (
     "seed",
     "cases",
     "minutes",
+    *money.KEYS,
 )
 
 
@@ -69,8 +71,14 @@ class Report:
     @property
     def holds(self) -> bool:
         """Whether every case is accounted for, once."""
-        zeros = ("lost", "duplicated", "torn", "out_of_order", "in_flight", "parked")
-        return self.fields.get("balanced") is True and all(self.fields.get(name) == 0 for name in zeros)
+        zeros = (
+            "lost", "duplicated", "torn", "out_of_order", "in_flight", "parked", "paid_twice", "overspend_micro",
+            "leaked_reservations",
+        )  # fmt: skip
+        true = ("balanced", "budget_equals_journal_equals_usage")
+        return all(self.fields.get(name) is True for name in true) and all(
+            self.fields.get(name) == 0 for name in zeros
+        )
 
 
 def carry_out(rig: Rig, faults: Sequence[Fault], report: Report, *, per_s: float, seconds: float) -> None:
@@ -92,6 +100,7 @@ def carry_out(rig: Rig, faults: Sequence[Fault], report: Report, *, per_s: float
             _note(report, rig, feed)
             report.fields["drained_after_s"] = round(time.monotonic() - begun_s, 1)
             _account(report, rig, feed.sent)
+            report.fields.update(money.told(rig))
             _note(report, rig, feed)
     finally:
         tail.stop()
