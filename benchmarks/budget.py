@@ -1,0 +1,319 @@
+"""What the budget costs a model call: 200 calls/s, a model of 250 ms, on the stack's own Valkey and PostgreSQL. Open loop.
+
+*reserve* is the time of `Budget.reserve` alone inside a paid call, until the payer goes on. *added* is the time of a whole
+paid call (`Payer.pay`: price, reserve, begin, ask, store the answer, settle) less that of the bare call of the same question
+by the same client: arrivals alternate between bare and paid, those two after one another, which first changes with the
+round. Both are counted from the scheduled arrival, so that no call waits uncounted for the one before. `added_p50_ms` and
+`added_p99_ms` are percentiles of these differences, pair by pair: what the machine delays one of the two by is in them.
+
+*overspend*: in rounds of another kind all calls are paid and one window of each workflow (day, month or minute) has a cap that
+runs out. Then the store's own log of commands gives the order in which it worked, and the answers of `reserve` are held
+against a serial account of it (`account.py`): the most that recorded + open was beyond a cap. So is what the journal booked.
+*false refusals*: those of that account that were refused though recorded + open + this worst case was within every cap. In the
+other rounds the caps are wide, and every refusal is false. Not judged: an ask whose answer was lost and that the client sent
+again (`unjudged`), since nobody was told what came of the first; refusals in a window that an overrun closed; whether a
+worst case need be so high.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import redis
+
+from account import Order, Verdict, booked_beyond, judged, read_orders, refused_with_room
+from engines import Running
+from ground import Ground, ground, versions
+from measuring import Goal, Report, finish, options, percentile, say
+from pay import MODEL_MS, Call, Counter, Course, counter, made, purchase, question, standin, worst_micro
+from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.app.worker import rest_collector
+from vigimesh.clock import SystemClock
+from vigimesh.domain.budget.values import Caps, Standing
+from vigimesh.tool_executor.purchase import Paid
+
+GOALS = {
+    "reserve_p50_ms": Goal(bound="<=", value=0.5),
+    "added_p50_ms": Goal(bound="<=", value=1.5),
+    "added_p99_ms": Goal(bound="<=", value=5),
+    "overspend_micro": Goal(bound="=", value=0),
+    "false_refusals": Goal(bound="=", value=0),
+}
+#: Calls a second, and seconds that a part of a round is measured.
+RATE, SECONDS, QUICK_SECONDS = 200.0, 5.0, 1.0
+#: Workflows on which the calls are drawn.
+SPREADS = (1, 50, 500)
+#: Workflows of the parts in which all calls are of one kind.
+ALONE = 50
+#: Seconds at the beginning of each part that are not measured, and of the part before all.
+WARM_S, FIRST_S = 0.5, 3.0
+WIDE = Caps("EUR", month_micro=10**12, day_micro=10**12, case_micro=10**12, calls_per_minute=10**9)
+#: The cap that runs out, by turns.
+TIGHT = ("day", "month", "minute")
+#: A tight cap of money lets this share of all calls be paid, and at least this many times the worst case be held.
+SHARE, LEAST = 0.5, 1.2
+#: Commands that the server's log holds: one part has some 40,000, those inside scripts included.
+LOG = 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What all parts share."""
+
+    base: Ground
+    counter: Counter
+    model: Running
+    report: Report
+    rate: float
+    seconds: float
+    chance: Random
+    #: What one call costs.
+    actual_micro: int = 0
+
+    async def part(self, calls: Sequence[Call]) -> Course:
+        """Make the calls of one part."""
+        self.counter.forget()
+        return await made(self.counter, calls, self.rate, self.chance, self.model)
+
+    def count(self, seconds: float) -> int:
+        """Return how many calls so many seconds have."""
+        return round(self.rate * seconds)
+
+
+def main() -> int:
+    """Measure and print."""
+    chosen = options(__doc__ or "", _more)
+    report = Report("budget", GOALS)
+    seconds = chosen.seconds or (QUICK_SECONDS if chosen.quick else SECONDS)
+    with ground(topics=False) as base, standin(base) as (base_url, model):
+        migrate(base.urls.postgres)
+        report.notes |= {
+            "rate": chosen.rate, "seconds": seconds, "warm_s": WARM_S, "model_ms": MODEL_MS, "paid_of_alternating": 0.5,
+            "arrivals": "one in each slot of 1/rate, anywhere in it", "kafka": "idle",
+        }  # fmt: skip
+        if chosen.note:
+            report.notes["note"] = chosen.note
+
+        async def measured() -> None:
+            async with counter(base, base_url) as opened:
+                bench = Bench(
+                    base=base, counter=opened, model=model, report=report, rate=chosen.rate, seconds=seconds,
+                    chance=Random(7),
+                )  # fmt: skip
+                await rounds(bench, chosen.rounds)
+
+        asyncio.run(measured())
+        told = [(name, base.stack.versions[name]) for name in ("valkey", "postgres")]
+        return finish(report, chosen, versions(base, told))
+
+
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=0.0, help=f"of one part (default {SECONDS:g})")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"calls a second (default {RATE:g})")
+    parser.add_argument(
+        "--note", default="", help="what a reader must know, such as who else used the machine"
+    )
+
+
+async def rounds(bench: Bench, count: int) -> None:
+    """Warm up, then measure round by round."""
+    first = [
+        Call(kind=kind, wanted=purchase("FIRST", number, "warm", WIDE))
+        for number in range(bench.count(FIRST_S))
+        for kind in ("bare", "paid")
+    ]
+    await bench.part(first)
+    bench.actual_micro = max(call.came.cost_micro for call in first if isinstance(call.came, Paid))
+    bench.report.notes |= {
+        "worst_micro": worst_micro(question(0)),
+        "actual_micro": bench.actual_micro,
+        "answers_warming_up": sum(call.good for call in first),
+    }
+    # As every worker does.
+    rest_collector()
+    for number in range(count):
+        for spread in SPREADS if number % 2 == 0 else tuple(reversed(SPREADS)):
+            await alternating(bench, number, spread)
+            await tight(bench, number, spread)
+        await alone(bench, number)
+        say(f"budget: round {number + 1} of {count} done")
+
+
+async def alternating(bench: Bench, number: int, spread: int) -> None:
+    """Measure bare and paid calls in turn, the caps wide."""
+    pairs = bench.count(WARM_S + bench.seconds) // 2
+    calls = []
+    for pair in range(pairs):
+        workflow = f"wide_{spread}_{bench.chance.randrange(spread)}"
+        wanted = purchase(f"WIDE-{spread}-{number}", pair, workflow, WIDE)
+        warm = pair < bench.count(WARM_S) // 2
+        both = [Call(kind=kind, wanted=wanted, warm=warm) for kind in ("bare", "paid")]
+        calls += both if number % 2 == 0 else both[::-1]
+    course = await bench.part(calls)
+    bare, paid = ([call for call in calls if call.kind == kind] for kind in ("bare", "paid"))
+    good = [
+        (one.took_s * 1_000, other.took_s * 1_000)
+        for one, other in zip(bare, paid, strict=True)
+        if one.good and other.good and not one.warm
+    ]
+    point = named(spread)
+    add = _adder(bench.report, point)
+    add("added_p50_ms", percentile([p - b for b, p in good], 50))
+    add("added_p99_ms", percentile([p - b for b, p in good], 99))
+    _percentiles(bench.report, point, "bare", [b for b, _ in good])
+    _percentiles(bench.report, point, "paid", [p for _, p in good])
+    add("p99_less_p99_ms", percentile([p for _, p in good], 99) - percentile([b for b, _ in good], 99))
+    _doors(bench, point)
+    _course(bench.report, point, course)
+    refused = sum(call.denied for call in paid)
+    add(
+        "false_refusals_wide",
+        refused_with_room(refused, len(paid) * worst_micro(question(0)) * (number + 1), WIDE),
+    )
+    add("failed", sum(not call.good for call in calls))
+
+
+async def alone(bench: Bench, number: int) -> None:
+    """Measure the whole rate of one kind, then of the other: processor time of each, and all of the rate at the budget."""
+    at_ms: dict[str, list[float]] = {}
+    for kind in ("bare", "paid") if number % 2 == 0 else ("paid", "bare"):
+        calls = [
+            Call(
+                kind="bare" if kind == "bare" else "paid",
+                wanted=purchase(f"ALONE-{number}", place, f"alone_{bench.chance.randrange(ALONE)}", WIDE),
+                warm=place < bench.count(WARM_S),
+            )
+            for place in range(bench.count(WARM_S + bench.seconds))
+        ]
+        course = await bench.part(calls)
+        point = f"all_{kind}"
+        at_ms[kind] = [call.took_s * 1_000 for call in calls if call.good and not call.warm]
+        _percentiles(bench.report, point, kind, at_ms[kind])
+        _course(bench.report, point, course)
+        add = _adder(bench.report, point)
+        add("cpu_ms_a_call", course.cpu_s * 1_000 / len(calls))
+        add("standin_cpu_ms_a_call", course.standin_cpu_s * 1_000 / len(calls))
+        add("failed", sum(not call.good for call in calls))
+        if kind == "paid":
+            _doors(bench, point)
+    for percent in (50, 99):
+        more = percentile(at_ms["paid"], percent) - percentile(at_ms["bare"], percent)
+        bench.report.add("all_paid", f"p{percent}_less_all_bare_ms", more)
+
+
+async def tight(bench: Bench, number: int, spread: int) -> None:
+    """Let one window of each workflow run out at the whole rate, and judge what the budget said."""
+    workflows = [f"tight_{number}_{spread}_{at}" for at in range(spread)]
+    count = bench.count(bench.seconds)
+    caps = {
+        name: tight_caps(TIGHT[(number + at) % len(TIGHT)], count // spread, bench.actual_micro)
+        for at, name in enumerate(workflows)
+    }
+    calls = []
+    for place in range(count):
+        name = bench.chance.choice(workflows)
+        calls.append(Call(kind="paid", wanted=purchase(f"TIGHT-{spread}-{number}", place, name, caps[name])))
+    with redis.Redis.from_url(bench.base.urls.redis) as server:
+        server.config_set("slowlog-max-len", LOG)
+        server.slowlog_reset()
+        server.config_set("slowlog-log-slower-than", 0)
+        try:
+            await bench.part(calls)
+        finally:
+            server.config_set("slowlog-log-slower-than", -1)
+        log: list[Any] = server.execute_command("SLOWLOG", "GET", "-1")
+        server.slowlog_reset()
+    told: dict[str, list[Any]] = {}
+    for _, (ask,), (answer,) in bench.counter.budget.seen["reserve"]:
+        told.setdefault(ask.call_id, []).append(answer)
+    orders = read_orders(log)
+    verdict = judged(orders, told)
+    booked = booked_beyond(await bench.counter.payer.journal.booked(), caps)
+    _tell(bench.report, named(spread), verdict, booked, orders)
+    add = _adder(bench.report, named(spread))
+    add("account_off_micro", await off(bench, verdict, caps))
+    add("tight_failed", sum(not call.good and not call.denied for call in calls))
+
+
+def tight_caps(window: str, calls: int, actual_micro: int) -> Caps:
+    """Return wide caps but for one window, which about a share of so many calls fill."""
+    most = max(LEAST * worst_micro(question(0)), SHARE * calls * actual_micro)
+    return Caps(
+        "EUR",
+        month_micro=int(most) if window == "month" else WIDE.month_micro,
+        day_micro=int(most) if window == "day" else WIDE.day_micro,
+        case_micro=WIDE.case_micro,
+        calls_per_minute=max(1, int(SHARE * calls)) if window == "minute" else WIDE.calls_per_minute,
+    )
+
+
+async def off(bench: Bench, verdict: Verdict, caps: dict[str, Caps]) -> int:
+    """Return by how much the account differs from what the store says of each workflow's day and month."""
+    wrong, now = 0, SystemClock().now()
+    for workflow, cap in caps.items():
+        found = await bench.counter.payer.budget.standing(workflow, cap, now)
+        if not isinstance(found, Standing):
+            raise RuntimeError(f"the budget is shut: {found.why}")
+        for window in found.windows:
+            if window.window != "minute":  # calls made a minute ago stand in another
+                ours = verdict.sums.get((workflow, window.window, window.name), 0)
+                wrong += abs(window.enforced_micro - ours) + abs(
+                    window.recorded_micro + window.open_micro - ours
+                )
+    return wrong
+
+
+def named(spread: int) -> str:
+    """Return the name of a point."""
+    return f"{spread}_workflow{'s' if spread > 1 else ''}"
+
+
+def _tell(report: Report, point: str, verdict: Verdict, booked: int, orders: Sequence[Order]) -> None:
+    add = _adder(report, point)
+    # What the journal booked beyond a cap was spent, whatever the budget's own account says.
+    add("overspend_micro", max(verdict.overspend_micro, booked))
+    add("false_refusals", verdict.false_refusals + report.found[point]["false_refusals_wide"][-1])
+    add("calls_beyond_a_minute", verdict.calls_beyond)
+    add("tight_admitted", verdict.admitted)
+    add("tight_refused", verdict.refused)
+    add("unjudged", verdict.unjudged)
+    for word in ("reserve", "settle"):
+        took = [order.took_us for order in orders if order.word == word]
+        if took:
+            add(f"server_{word}_p50_us", percentile(took, 50))
+
+
+def _doors(bench: Bench, point: str) -> None:
+    """Tell what each door of the payer took."""
+    at = bench.counter
+    for key, watch, name in (
+        ("reserve", at.budget, "reserve"),
+        ("begin", at.journal, "begin_in_turn"),
+        ("ask", at.models, "ask"),
+        ("answer", at.journal, "answer"),
+        ("settle", at.budget, "settle"),
+    ):
+        _percentiles(bench.report, point, key, watch.took_ms(name))
+
+
+def _course(report: Report, point: str, course: Course) -> None:
+    _percentiles(report, point, "loop_late", [late_s * 1_000 for late_s in course.late_s])
+    report.add(point, "machine_busy", course.machine_busy)
+
+
+def _percentiles(report: Report, point: str, key: str, found_ms: Sequence[float]) -> None:
+    for percent in (50, 99):
+        report.add(point, f"{key}_p{percent}_ms", percentile(found_ms, percent))
+
+
+def _adder(report: Report, point: str) -> Any:
+    return lambda key, figure: report.add(point, key, float(figure))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
