@@ -46,6 +46,8 @@ ALONE = 50
 #: A part at a share of the rate, which no goal asks of: where 200 calls/s fill the event loop, it says what a call costs when
 #: it waits for no other.
 CALM, CALM_SHARE = "quarter_of_the_rate", 0.25
+#: Times as long as the others, so that a 99th percentile is not its one worst call.
+CALM_TIMES = 2
 #: Seconds at the beginning of each part that are not measured, and of the part before all.
 WARM_S, FIRST_S = 0.5, 3.0
 WIDE = Caps("EUR", month_micro=10**12, day_micro=10**12, case_micro=10**12, calls_per_minute=10**9)
@@ -158,7 +160,8 @@ async def rounds(bench: Bench, count: int) -> None:
 
 async def alternating(bench: Bench, number: int, spread: int, point: str, share: float = 1.0) -> None:
     """Measure bare and paid calls in turn, the caps wide."""
-    pairs = bench.count(WARM_S + bench.seconds, share) // 2
+    seconds = bench.seconds * (CALM_TIMES if point == CALM else 1)
+    pairs = bench.count(WARM_S + seconds, share) // 2
     calls = []
     for pair in range(pairs):
         workflow = f"w_{point}_{bench.chance.randrange(spread)}"
@@ -186,7 +189,7 @@ async def alternating(bench: Bench, number: int, spread: int, point: str, share:
         "false_refusals_wide",
         refused_with_room(refused, len(paid) * worst_micro(question(0)) * (number + 1), WIDE),
     )
-    add("failed", sum(not call.good for call in calls))
+    _failed(bench.report, point, calls)
 
 
 async def alone(bench: Bench, number: int) -> None:
@@ -209,7 +212,7 @@ async def alone(bench: Bench, number: int) -> None:
         add = _adder(bench.report, point)
         add("cpu_ms_a_call", course.cpu_s * 1_000 / len(calls))
         add("standin_cpu_ms_a_call", course.standin_cpu_s * 1_000 / len(calls))
-        add("failed", sum(not call.good for call in calls))
+        _failed(bench.report, point, calls)
         if kind == "paid":
             _doors(bench, point)
     for percent in (50, 99):
@@ -248,7 +251,7 @@ async def tight(bench: Bench, number: int, spread: int) -> None:
     _tell(bench.report, named(spread), verdict, booked, orders)
     add = _adder(bench.report, named(spread))
     add("account_off_micro", await off(bench, verdict, caps))
-    add("tight_failed", sum(not call.good and not call.denied for call in calls))
+    _failed(bench.report, named(spread), [call for call in calls if not call.denied], "tight_failed")
 
 
 def tight_caps(window: str, calls: int, actual_micro: int) -> Caps:
@@ -305,6 +308,16 @@ def _doors(bench: Bench, point: str) -> None:
         ("settle", at.budget, "settle"),
     ):
         _percentiles(bench.report, point, key, watch.took_ms(name))
+
+
+def _failed(report: Report, point: str, calls: Sequence[Call], key: str = "failed") -> None:
+    """Tell how many calls had no answer, and in the notes why: their times are left out."""
+    bad = [call for call in calls if not call.good]
+    report.add(point, key, len(bad))
+    whys = report.notes.setdefault("failed_why", {})
+    for call in bad:
+        why = f"{call.kind}: {getattr(call.came, 'why', call.came)}"[:200]
+        whys[why] = whys.get(why, 0) + 1
 
 
 def _course(report: Report, point: str, course: Course) -> None:
