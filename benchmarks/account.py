@@ -1,14 +1,14 @@
 """A serial account of a budget: what its store was told to do, in the order in which it did it, against what it answered.
 
 The order is the store's own: its log of commands (`SLOWLOG` with a limit of 0 µs) numbers every script as it ran, one after the
-other. The answers are those that the payer was given. The sums are this file's own, since rule and scripts are what is judged.
+other, and what a script wrote stands before it. The answers are those that the payer was given. The sums are this file's own, since rule and scripts are what is judged.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vigimesh.adapters.redis_scripts import sha
@@ -31,6 +31,8 @@ class Order:
     workflow: str
     micro: int = 0
     windows: Mapping[Window, tuple[str, int]] = field(default_factory=dict)
+    #: Whether this script wrote the reservation down: known also where its answer was lost.
+    wrote: bool = False
     #: Microseconds that the server took.
     took_us: int = 0
 
@@ -51,7 +53,7 @@ class Verdict:
     calls_beyond: int = 0
     #: Refused though recorded + open + asked was within every cap.
     false_refusals: int = 0
-    #: Asks whose answer was lost and that were sent again, that were shut, or that an overrun closed.
+    #: Asks that wrote nothing and whose answer was lost or shut, or that an overrun closed: the log does not say why.
     unjudged: int = 0
     #: Recorded + open of each window at the end.
     sums: dict[Place, int] = field(default_factory=dict)
@@ -64,15 +66,21 @@ def read_orders(log: Sequence[Any]) -> list[Order]:
     """
     names = {sha(word).encode(): word for word in WORDS}
     swap = sha("swap").encode()
-    found = []
+    found, opened = [], set[bytes]()
     for _, _, took_us, parts, *_ in sorted(log, key=lambda entry: int(entry[0])):
+        if parts[0].upper() == b"HSET" and parts[2:4] == [b"state", b"open"]:
+            opened.add(parts[1])
         if len(parts) < 7 or parts[0].upper() != b"EVALSHA":
             continue
         if parts[1] == swap:
             raise RuntimeError("the budget was rebuilt in the middle of a round: nothing of it can be judged")
         if parts[1] in names:
             # Behind the script: how many keys, the key, the epoch; then workflow and call.
-            found.append(_order(names[parts[1]], int(took_us), [part.decode() for part in parts[5:]]))
+            # What a script does is logged before it, and nothing of another comes between.
+            wrote = any(key.endswith(b":%b:%b" % (parts[5], parts[6])) for key in opened)
+            order = _order(names[parts[1]], int(took_us), [part.decode() for part in parts[5:]])
+            found.append(replace(order, wrote=wrote))
+        opened.clear()
     return found
 
 
@@ -94,7 +102,7 @@ def judged(orders: Sequence[Order], told: Mapping[str, Sequence[Told]]) -> Verdi
     """Follow the orders one by one and hold each answer to `reserve` against the sums of that moment.
 
     `told` are the answers by call id, in order. What was admitted counts with its worst case until it is settled, then with
-    what it cost; a released one with nothing.
+    what it cost; a released one with nothing. Admitted is what the store wrote down, and what it only said.
     """
     asked = Counter(order.call_id for order in orders if order.word == "reserve")
     sent_again = {call_id for call_id, times in asked.items() if times != len(told.get(call_id, ()))}
@@ -126,7 +134,7 @@ class _Account:
             place: (self.sums.get(place, 0) + (1 if place[1] == "minute" else order.micro), cap)
             for place, cap in order.places()
         }
-        if isinstance(answer, Reserved):
+        if order.wrote or isinstance(answer, Reserved):
             self.verdict.admitted += 1
             self.held[order.call_id] = order
             for place, (held, cap) in after.items():

@@ -249,10 +249,13 @@ def test_an_account_finds_who_was_refused_though_there_was_room() -> None:
     big = asked("b", 700)
     assert found(a, big, settle, a=yes("a"), b=no("b")) == (0, 0, 0)
     assert found(a, settle, big, a=yes("a"), b=no("b")) == (0, 0, 1)
-    # Nobody was told what came of the first of two, and an overrun closes a window that has room.
+    # What was written down is held, whatever became of the answer; else nobody knows what became of the first of two, and an overrun closes a window that has room.
     again = account.judged([a, a], {"a": [no("a")]})
     closed = account.judged([c], {"c": [replace(no("c"), cause="overrun")]})
     assert [(one.false_refusals, one.unjudged) for one in (again, closed)] == [(0, 2), (0, 1)]
+    lost = replace(asked("a", 700), wrote=True)
+    assert found(lost, asked("b"), b=no("b")) == (0, 0, 0)
+    assert found(lost, asked("b"), b=yes("b")) == (100, 0, 0)
     assert account.refused_with_room(3, 999, TIGHT) == 3
     with pytest.raises(ValueError, match="not wide"):
         account.refused_with_room(0, 1_001, TIGHT)
@@ -278,9 +281,10 @@ def test_the_store_s_log_is_read_in_the_order_in_which_it_worked() -> None:
     settle, reserve = entry(12, "settle", "triage", "a", "70", "3600"), entry(
         9, "reserve", "triage", "a", "400", "1", "2", *windows
     )  # fmt: skip
-    inner = [10, 0, 1, [b"HGET", b"key", b"field"], b"", b""]
+    inner = [8, 0, 1, [b"HSET", b"{budget}:1:call:triage:a", b"state", b"open", b"reserved"], b"", b""]
     one, two = account.read_orders([settle, inner, reserve])
     assert (one.word, one.micro, one.windows["day"], one.took_us) == ("reserve", 400, ("2026-11-28", 5), 99)
+    assert (one.wrote, two.wrote) == (True, False)
     assert (two.word, two.call_id, two.workflow, two.micro) == ("settle", "a", "triage", 70)
     with pytest.raises(RuntimeError, match="rebuilt"):
         account.read_orders([settle, entry(11, "swap", "generation", "seen", "run")])
@@ -298,3 +302,21 @@ def test_a_cap_that_runs_out_is_one_of_three() -> None:
     # With few calls a workflow still can pay for one.
     assert budget.tight_caps("day", 1, 10).day_micro >= pay.worst_micro(pay.question(0))
     assert name_of(pay.purchase("X", 1, "w", wide)) != name_of(pay.purchase("X", 2, "w", wide))
+
+
+def test_one_overspend_in_one_round_is_told() -> None:
+    made = Report("budget", budget.GOALS)
+    for found_micro in (0, 0, 7):
+        for point in budget.POINTS:
+            made.add(point, "overspend_micro", found_micro if point == budget.POINTS[1] else 0)
+    budget.add_up(made)
+    assert made.summary(OPTIONS, {})["overspend_micro"] == 7
+    for figure, point in zip((1.0, 9.0, 2.0), budget.POINTS, strict=True):
+        made.add(point, "added_p50_ms", figure)
+    made.add(budget.CALM, "added_p50_ms", 99.0)
+    told = made.summary(OPTIONS, {})
+    assert (told["added_p50_ms"], told["met"]["added_p50_ms"], told["met"]["overspend_micro"]) == (
+        9.0,
+        False,
+        False,
+    )
