@@ -92,6 +92,15 @@ def facts(results: Path = RESULTS) -> str:
     return "; ".join(sorted(lines))
 
 
+def warnings(results: Path = RESULTS) -> Iterator[str]:
+    """Yield what a reader must know of single results, where whoever measured them said so."""
+    for name in MEANINGS:
+        file = results / f"{name}.json"
+        note = json.loads(file.read_text(encoding="utf-8"))["notes"].get("note") if file.exists() else ""
+        if note:
+            yield f"`{name}`: {note}."
+
+
 def written(text: str, table: str) -> str:
     """Return a file's text with the table between its marks."""
     before, begin, rest = text.partition(BEGIN)
@@ -106,7 +115,7 @@ def table() -> str:
     made = list(rows())
     if len(made) == 2:
         return "No results yet: `make bench-all`."
-    return "\n".join([*made, "", f"Median of {facts()}."])
+    return "\n".join([*made, "", " ".join([f"Median of {facts()}.", *warnings()])])
 
 
 def main() -> int:

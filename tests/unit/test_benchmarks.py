@@ -170,7 +170,9 @@ def test_the_table_is_that_of_the_results(tmp_path: Path) -> None:
     }
     found["points"]["one"]["vs_bare"] = spread([0.87])
     found["goals"]["vs_bare"] = ">= 0.9"
+    found["notes"]["note"] = "taken on a ship"
     (tmp_path / "throughput.json").write_text(json.dumps(found), encoding="utf-8")
+    assert list(table.warnings(tmp_path)) == ["`throughput`: taken on a ship."]
     (line,) = [row for row in table.rows(tmp_path) if "vs_bare" in row]
     assert "| >= 0.9 | 0.87 (**not met**) | 0.87 to 0.87 |" in line
     assert (
