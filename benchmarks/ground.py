@@ -179,26 +179,32 @@ def _seen(message: Any) -> Seen:
 
 
 @contextmanager
-def ground(data: Path | None = None) -> Iterator[Ground]:
-    """Bring up a stack on a folder that is thrown away (or on `data`, which is kept) with all topics and schemas."""
+def ground(data: Path | None = None, *, topics: bool = True) -> Iterator[Ground]:
+    """Bring up a stack on a folder that is thrown away (or on `data`, which is kept) with all topics and schemas.
+
+    Without `topics` the broker lies idle: `ids_file` is not there.
+    """
     folder = data or Path(tempfile.mkdtemp(prefix="vigimesh-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     # The database's own user must pass through it.
     folder.chmod(0o711)
     try:
         with up(folder, attached=True, wishes=Wishes(lasting=True)) as stack:
-            clock = SystemClock()
-            cluster.apply({"bootstrap.servers": stack.urls.kafka}, cluster.Shape(), Deadline.after(clock, 60))
-            schemas = RegistrySchemas({"url": stack.urls.registry})
-            schemas.register_all()
             ids_file = folder / "schema-ids.json"
-            ids_file.write_text(
-                json.dumps({t.subject: schemas.id_of(t.subject) for t in TOPICS}), encoding="utf-8"
-            )
+            if topics:
+                _fill_cluster(stack, ids_file)
             yield Ground(stack=stack, folder=folder, ids_file=ids_file)
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fill_cluster(stack: Stack, ids_file: Path) -> None:
+    """Make all topics, register all schemas, and write down the ids that the registry gave."""
+    cluster.apply({"bootstrap.servers": stack.urls.kafka}, cluster.Shape(), Deadline.after(SystemClock(), 60))
+    schemas = RegistrySchemas({"url": stack.urls.registry})
+    schemas.register_all()
+    ids_file.write_text(json.dumps({t.subject: schemas.id_of(t.subject) for t in TOPICS}), encoding="utf-8")
 
 
 def until(condition: Callable[[], bool], within_s: float, what: str, pause_s: float = LOOK_S) -> None:

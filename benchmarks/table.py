@@ -44,6 +44,13 @@ MEANINGS = {
         "vs_bare_chain": "20,000 VAERS cases: cases/s against a bare chain that works nothing out",
         "cases_per_second": "the same, cases/s",
     },
+    "budget": {
+        "reserve_p50_ms": "`Budget.reserve` inside a paid call, 200 calls/s, a model of 250 ms, worst of 1, 50, 500 workflows",
+        "added_p50_ms": "a paid call less the bare call of the same question, both from the scheduled arrival: median in ms",
+        "added_p99_ms": "the same, 99th percentile of the pairs",
+        "overspend_micro": "caps that run out: recorded + open beyond a cap, by the store's own order and by the journal",
+        "false_refusals": "refused though recorded + open + worst case was within every cap, by the store's own order",
+    },
 }  # fmt: skip
 
 
@@ -85,6 +92,15 @@ def facts(results: Path = RESULTS) -> str:
     return "; ".join(sorted(lines))
 
 
+def warnings(results: Path = RESULTS) -> Iterator[str]:
+    """Yield what a reader must know of single results, where whoever measured them said so."""
+    for name in MEANINGS:
+        file = results / f"{name}.json"
+        note = json.loads(file.read_text(encoding="utf-8"))["notes"].get("note") if file.exists() else ""
+        if note:
+            yield f"`{name}`: {note}."
+
+
 def written(text: str, table: str) -> str:
     """Return a file's text with the table between its marks."""
     before, begin, rest = text.partition(BEGIN)
@@ -99,7 +115,7 @@ def table() -> str:
     made = list(rows())
     if len(made) == 2:
         return "No results yet: `make bench-all`."
-    return "\n".join([*made, "", f"Median of {facts()}."])
+    return "\n".join([*made, "", " ".join([f"Median of {facts()}.", *warnings()])])
 
 
 def main() -> int:
