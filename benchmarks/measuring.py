@@ -159,9 +159,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def finish(report: Report, chosen: argparse.Namespace, versions: Mapping[str, str]) -> int:
-    """Print the object, as JSON or as lines; return 0 when every goal is met, else 1."""
-    made = report.summary(chosen, versions)
+def finish(
+    report: Report,
+    chosen: argparse.Namespace,
+    versions: Mapping[str, str],
+    shown: Callable[[dict[str, Any]], dict[str, Any]] = dict,
+) -> int:
+    """Print the object, as JSON or as lines; return 0 when every goal is met, else 1. `shown` adds to the object."""
+    made = shown(report.summary(chosen, versions))
     text = json.dumps(made, indent=1)
     if chosen.out:
         chosen.out.write_text(text + "\n", encoding="utf-8")

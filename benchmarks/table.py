@@ -51,6 +51,12 @@ MEANINGS = {
         "overspend_micro": "caps that run out: recorded + open beyond a cap, by the store's own order and by the journal",
         "false_refusals": "refused though recorded + open + worst case was within every cap, by the store's own order",
     },
+    "controllers": {
+        "overspend_micro": "a simulated month with money for its first days, our controller: admitted beyond the cap",
+        "late_cases": "the same: concluded after the legal clock",
+        "false_refusals": "the same: refused while there was room",
+        "hot_p99_s": "the same: hot p99, s (nobody, a spend cap and a gate on depth stand in the result)",
+    },
 }  # fmt: skip
 
 

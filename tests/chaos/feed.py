@@ -27,6 +27,7 @@ from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Item
 from vigimesh.intake.worker import Door
 from vigimesh.loop.broker import Write
+from vigimesh.loop.orders import ANY_CALLS, ANY_TIER
 
 #: Seconds between two sends, and cases of one send at most: after a time without broker the door catches up in steps.
 EVERY_S, AT_ONCE = 0.5, 200
@@ -94,10 +95,10 @@ def literature(number: int) -> str:
 
 
 def hold(codec: Codec, workflow: str, seconds: float) -> Write:
-    """Return an order, as the controller writes it, that lets a workflow of the cold lane wait."""
+    """Return an order, as an operator writes it, that lets a workflow of the cold lane wait."""
     ordered = ThrottleOrdered(
-        workflow=workflow, lane="cold", term=1, expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
-        tier_ceiling="person", calls_per_minute=0, yields=True, share_percent=0, reason="chaos",
+        workflow=workflow, lane="cold", term=0, expires_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        tier_ceiling=ANY_TIER, calls_per_minute=ANY_CALLS, yields=True, share_percent=0, reason="chaos", by="chaos",
     )  # fmt: skip
     name = topic("throttle")
     return Write(topic=name, key=f"cold/{workflow}".encode(), value=codec.encode(name, ordered))

@@ -256,7 +256,7 @@ def rig() -> Iterator[Rig]:
         made.standin = StandIn(Profile(latency_ms=MODEL_MS, spread=0.5, seed=1))
         made.settings = _paying(made, held.enter_context(served(made.standin)))
         prepare(made.settings)
-        held.enter_context(made.fleet("0", made.programs("0", (*STAGES, "resumer"))))
+        held.enter_context(made.fleet("0", made.programs("0", (*STAGES, "resumer", "controller"))))
         held.enter_context(made.fleet("1", made.programs("1", TWICE)))
         # Freed before the fleets are asked to stop: a stopped process would not hear it.
         held.callback(_set_free, made)

@@ -7,6 +7,7 @@ is recorded is what the journal books; then the same of a run of the whole mesh 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -16,6 +17,7 @@ from parity.test_paying import CHECKS
 from spending import Place, shop
 from tight_fixture import MONTH_MICRO, Tight
 from valkeys import OwnValkey
+from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.events.classes import UsageRecorded
 
 pytestmark = pytest.mark.real
@@ -66,6 +68,15 @@ def test_a_run_of_the_whole_mesh_spends_no_more_than_its_month_and_all_books_agr
     account = tight.standin.account()
     assert (account["calls"], account["billed"]) == (len(calls), len(calls))
     assert tight.result["spend_micro"] == counted
+
+
+def test_the_end_of_usage_tells_which_call_a_whole_journal_must_have(tight: Tight) -> None:
+    """What a process reads at its start, so that a journal restored from an old copy is found out."""
+    records: list[UsageRecorded] = tight.mesh.events("usage")
+    newest = max(one.called_at for one in records if one.called_at is not None)
+    assert newest_paid(tight.mesh.urls.kafka, tight.mesh.codec) == newest
+    journal = max(call["at"] for call in tight.told("calls", "list")["calls"])
+    assert datetime.fromisoformat(journal) >= newest
 
 
 def paid_by(tight: Tight) -> dict[str, int]:
