@@ -23,7 +23,7 @@ from vigimesh.app import brakes_cli, throttle_cli
 from vigimesh.app.card_files import load_cards
 from vigimesh.app.devstack import Stack
 from vigimesh.app.order_giving import given_now
-from vigimesh.app.order_records import order_records
+from vigimesh.app.order_records import STAGE, order_records
 from vigimesh.app.ordering import Change, Given, Standing, clearing, setting
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Fenced, Refused, VigimeshError
@@ -70,9 +70,14 @@ class Desk:
         return {(o["lane"], o["workflow"]): o for o in shown if o["by"] != "controller"}
 
     def events(self, name: str) -> list[Any]:
-        """Return the events of `throttle`, or the audits of orders, in their order."""
+        """Return what operators wrote to `throttle`, or the audits of their orders, in their order.
+
+        Other tests share the broker, and write by schemas of their own.
+        """
         rows = (
-            self.codec.decode(name, row.value) for row in scan(self.base, [name]) if row.value is not None
+            self.codec.decode(name, row.value)
+            for row in scan(self.base, [name])
+            if row.value is not None and row.headers.source == f"/vigimesh/{STAGE}"
         )
         return [one for one in rows if not isinstance(one, AuditRecorded) or one.action == "ordered"]
 
