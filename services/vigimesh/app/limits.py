@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigimesh.clock import Clock
-from vigimesh.domain.policy.limits import Limits
+from vigimesh.domain.policy.limits import Limits, place_of
 from vigimesh.domain.policy.tiers import lowest
 from vigimesh.loop.orders import Orders, acceptance_held
 from vigimesh.loop.outcome import Need
@@ -29,7 +29,7 @@ class LimitsNow:
         """Return `Limits.plain` for each need, all of the same moment."""
         found: dict[str, dict[str, Any]] = {}
         for key in {need.key for need in needs}:
-            found[key] = self._limits(*key.split("/", 1)).plain()
+            found[key] = self._limits(*place_of(key)).plain()
         return [found[need.key] for need in needs]
 
     def _limits(self, lane: str, workflow: str) -> Limits:

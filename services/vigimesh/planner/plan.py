@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vigimesh.domain.policy.cards import Card, Cards
-from vigimesh.domain.policy.limits import Limits, limits_of
+from vigimesh.domain.policy.limits import Limits, key_of, limits_of
 from vigimesh.domain.policy.tiers import tier_for
 from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import CasePlanned, CaseRouted, Plan, Route
@@ -57,7 +57,7 @@ class Planner:
 
 
 def _limits_need(routed: CaseRouted) -> Need:
-    return Need(kind="limits", key=f"{routed.route.lane}/{routed.route.workflow}")
+    return Need(kind="limits", key=key_of(routed.route.lane, routed.route.workflow))
 
 
 def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:

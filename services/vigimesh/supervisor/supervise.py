@@ -9,7 +9,7 @@ from datetime import datetime
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.floor import floor
-from vigimesh.domain.policy.limits import limits_of
+from vigimesh.domain.policy.limits import key_of, limits_of
 from vigimesh.domain.policy.verdict import Judgement, judge
 from vigimesh.domain.record.reason import Grounds, reason_of_record
 from vigimesh.events.classes import (
@@ -145,7 +145,7 @@ class Supervisor:
 
 
 def _limits_need(event: ToolsExecuted) -> Need:
-    return Need(kind="limits", key=f"{event.route.lane}/{event.route.workflow}")
+    return Need(kind="limits", key=key_of(event.route.lane, event.route.workflow))
 
 
 def _by_policy(view: _View) -> Done:

@@ -36,9 +36,7 @@ class Executor:
         narrative = _narrative_need(case.event)
         if narrative is not None and narrative.name not in answers:
             return (narrative,)
-        if case.event.plan.tier != "large" or self.opinions is None:
-            return ()
-        if _told(answers) is not None:
+        if case.event.plan.tier != "large" or self.opinions is None or _told(answers) is not None:
             return ()
         try:
             opinion = self.opinions.need(case.event, *_run(case.event, answers))

@@ -9,7 +9,8 @@ Each step can be the last one of a process, and each may be done again. What hol
 2. *Only who made a reservation gives it back while its lease runs*, by its own lease's end, after it began the call and found
    it not made. What lapses is left to the sweep (`background/books`), and nobody begins a call on a lapsed reservation.
 3. *A call that had begun before is made on a reservation of one's own*: the one found may be on its way back.
-4. *After the endpoint has replied nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end.
+4. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
+   when its process ends; then the call is in doubt.
 
 Over ports only. Money is in micro-units of the workflow's currency, times in UTC.
 """

@@ -32,6 +32,17 @@ class Limits:
         return {"tiers": list(self.tiers), "ceiling": self.ceiling, "held": self.held}
 
 
+def key_of(lane: str, workflow: str) -> str:
+    """Return the key of the need `limits`; `place_of` reads it."""
+    return f"{lane}/{workflow}"
+
+
+def place_of(key: str) -> tuple[str, str]:
+    """Return the lane and the workflow that a key names."""
+    lane, _, workflow = key.partition("/")
+    return lane, workflow
+
+
 def limits_of(answer: Mapping[str, Any]) -> Limits:
     """Return what `plain` wrote."""
     return Limits(tiers=tuple(answer["tiers"]), ceiling=answer["ceiling"], held=answer["held"])
