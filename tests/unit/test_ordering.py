@@ -23,7 +23,6 @@ from vigimesh.app.ordering import (
     given,
     holding,
     lane_of,
-    lifts,
     merged,
     pausing,
     releasing,
@@ -37,7 +36,7 @@ from vigimesh.errors import Refused
 from vigimesh.events.classes import AuditRecorded, ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
-from vigimesh.loop.orders import ANY_CALLS, Order
+from vigimesh.loop.orders import ANY_CALLS, Order, lifts
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -16,7 +16,7 @@ from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
-from vigimesh.loop.orders import ANY_CALLS, ANY_TIER, Order
+from vigimesh.loop.orders import ANY_CALLS, Order, lifts
 
 #: Seconds that an order holds at most after it was written, and so how far back a worker that starts has to read.
 #: Those in force are repeated every 10 s.
@@ -69,18 +69,13 @@ class OrderBook:
         order = Order(
             lane=ordered.lane, workflow=ordered.workflow, share_percent=share, reason=ordered.reason,
             expires_at=min(ordered.expires_at, at + timedelta(seconds=OPERATOR_S if ordered.by else ORDER_S)),
-            tier_ceiling=ordered.tier_ceiling, calls_per_minute=max(0, ordered.calls_per_minute),
+            tier_ceiling=ordered.tier_ceiling, calls_per_minute=min(max(0, ordered.calls_per_minute), ANY_CALLS),
             holds_acceptance=ordered.holds_acceptance, by=ordered.by,
         )  # fmt: skip
         place = (ordered.lane, ordered.workflow, bool(ordered.by))
         fresh = dict(self._newest)
         fresh.pop(place, None)
-        if (
-            share < 100
-            or order.tier_ceiling != ANY_TIER
-            or order.calls_per_minute < ANY_CALLS
-            or order.holds_acceptance
-        ):
+        if not lifts(order):
             fresh = {other: standing for other, standing in fresh.items() if standing.expires_at > at}
             if len(fresh) < ORDERS_MAX:
                 fresh[place] = order

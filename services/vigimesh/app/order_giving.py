@@ -21,13 +21,13 @@ from vigimesh.app.card_files import cards_of
 from vigimesh.app.config_cli import located
 from vigimesh.app.mesh import registry_options
 from vigimesh.app.order_records import order_records
-from vigimesh.app.ordering import Given, Standing, given, lifts, place_text, words
+from vigimesh.app.ordering import Given, Standing, given, place_text, words
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES
 from vigimesh.loop.broker import Write
-from vigimesh.loop.orders import ANY_CALLS, Order
+from vigimesh.loop.orders import ANY_CALLS, Order, lifts
 
 #: Seconds for what was ordered in the last day.
 _READ_S = 20.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from vigimesh.app.ordering import Given, Standing, lifts, words
+from vigimesh.app.ordering import Given, Standing, words
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Write
-from vigimesh.loop.orders import Order
+from vigimesh.loop.orders import Order, lifts
 
 STAGE = "operator"
 ACTION = "ordered"

@@ -12,7 +12,7 @@ from vigimesh.adapters.orders import OPERATOR_S
 from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.errors import Refused
 from vigimesh.events.topics import LANES
-from vigimesh.loop.orders import ANY_CALLS, ANY_TIER, Order
+from vigimesh.loop.orders import ANY_CALLS, ANY_TIER, NEUTRAL, Order, lifts
 
 #: Seconds that a pause and a hold last when nobody says until when: a working day.
 DEFAULT_S = 8 * 3600.0
@@ -61,15 +61,6 @@ class Change:
         """What is said, by the field of the order."""
         fields = ("share_percent", "tier_ceiling", "calls_per_minute", "holds_acceptance")
         return {name: getattr(self, name) for name in fields if getattr(self, name) is not None}
-
-
-#: What each field says when nothing is ordered.
-NEUTRAL: Mapping[str, int | str | bool] = {
-    "share_percent": 100,
-    "tier_ceiling": ANY_TIER,
-    "calls_per_minute": ANY_CALLS,
-    "holds_acceptance": False,
-}
 
 
 def given(
@@ -249,11 +240,6 @@ def merged(there: Order | None, place: Place, change: Change, order: Given) -> O
     return replace(
         new, expires_at=max(order.ends, there.expires_at), reason=_joined(order.reason, there.reason), by=order.by
     )  # fmt: skip
-
-
-def lifts(order: Order) -> bool:
-    """Return whether an order holds nobody, so that it lifts what stood in its place."""
-    return all(getattr(order, name) == neutral for name, neutral in NEUTRAL.items())
 
 
 def words(order: Order | None) -> str:

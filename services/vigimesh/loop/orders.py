@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 #: Neutral values: the highest tier, and more calls than a minute can hold.
 ANY_TIER, ANY_CALLS = "person", 2**31 - 1
+#: What each field of an order says when nothing is ordered.
+NEUTRAL: Mapping[str, int | str | bool] = {
+    "share_percent": 100,
+    "tier_ceiling": ANY_TIER,
+    "calls_per_minute": ANY_CALLS,
+    "holds_acceptance": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +40,11 @@ class Order:
     def concerns(self, workflow: str) -> bool:
         """Return whether it is an order for a workflow."""
         return self.workflow in ("", workflow)
+
+
+def lifts(order: Order) -> bool:
+    """Return whether an order holds nobody, so that it lifts what stood in its place."""
+    return all(getattr(order, name) == neutral for name, neutral in NEUTRAL.items())
 
 
 class Orders(Protocol):
