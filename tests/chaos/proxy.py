@@ -28,10 +28,12 @@ ASK_S = 10.0
 
 
 class Hold:
-    """One EndTxn that commits, kept back until the next transaction of the same client has begun on the broker."""
+    """One EndTxn that commits, kept back until the next transaction of the same client has begun on the broker, or for good."""
 
-    def __init__(self, *, of_records: bool) -> None:
+    def __init__(self, *, of_records: bool, for_good: bool) -> None:
         """Take the first one there is, or the first of a transaction that has written records since."""
+        #: Whether the next transaction does not free it: then only `Link.mend` does.
+        self.for_good = for_good
         #: Whose commit is held; anybody's when it is empty, nobody's while it is `None`.
         self.wanted: str | None = None if of_records else ""
         #: Who was held.
@@ -133,9 +135,9 @@ class Link:
 
         return lambda: self._proxy.ask(abort)
 
-    def hold_commit(self, *, of_records: bool = False) -> Hold:
+    def hold_commit(self, *, of_records: bool = False, for_good: bool = False) -> Hold:
         """Hold the next commit; see `Hold`."""
-        hold = Hold(of_records=of_records)
+        hold = Hold(of_records=of_records, for_good=for_good)
         self._proxy.ask(lambda: self._holds.append(hold))
         return hold
 
@@ -261,7 +263,7 @@ class Link:
             return wire.readdress(frame, self._proxy.broker_port, self.port)
         if request.key in wire.BEGINNING:
             for hold in tuple(self._holds):
-                if hold.client == request.client and one.hold is not hold:
+                if hold.client == request.client and one.hold is not hold and not hold.for_good:
                     hold.free.set()
                     self._holds.remove(hold)
         elif one.hold is not None and request.correlation == one.held_correlation:

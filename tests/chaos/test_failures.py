@@ -257,8 +257,9 @@ def test_a_dead_producers_open_transaction_holds_readers_up_no_longer_than_its_t
         until(program.port_file.exists, within_s=WITHIN_S, what="a cold planner")
         port = program.port_file.read_text(encoding="ascii").strip()
         until(lambda: says(f"http://127.0.0.1:{port}", "/readyz") == 200, within_s=WITHIN_S, what="ready")
-        # Positions alone are committed every few seconds, too: what is held must have records.
-        hold = link.hold_commit(of_records=True)
+        # Positions alone are committed every few seconds, too: what is held must have records. The worker's next transaction,
+        # begun while this one ends, must not free it: it would commit before anyone has looked.
+        hold = link.hold_commit(of_records=True, for_good=True)
         send(half.bootstrap, half.settings, half.codec, [literature(number) for number in range(40)])
         assert hold.held.wait(WITHIN_S)
         until(lambda: held_back(half, cold) > 0, within_s=5.0, what="an open transaction")
