@@ -154,10 +154,13 @@ def test_every_command_fails_in_the_same_way(arguments: tuple[str, ...], tmp_pat
     assert json.loads(done.stdout)["error"]["code"] in line
 
 
-def test_a_wrong_card_is_told_before_anything_is_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named_by", ["--cards", "VIGIMESH_CARDS"])
+def test_a_wrong_card_is_told_before_anything_is_started(tmp_path: Path, named_by: str) -> None:
     (tmp_path / "mine.toml").write_text("extends = 'triage'\nlatency_tolerence_s = 5\n")
     (tmp_path / "cases.jsonl").touch()
-    done = vigimesh("run", "--from", str(tmp_path / "cases.jsonl"), "--cards", str(tmp_path))
+    option = ("--cards", str(tmp_path)) if named_by == "--cards" else ()
+    variable = {} if named_by == "--cards" else {named_by: str(tmp_path)}
+    done = vigimesh("run", "--from", str(tmp_path / "cases.jsonl"), *option, **variable)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("vigimesh: VM-1103")

@@ -16,8 +16,9 @@ from psycopg.rows import DictRow, dict_row
 from vigimesh.adapters.postgres_schema import connection_settings, named_errors
 from vigimesh.clock import Clock, Deadline
 
-#: Connections of one process: 200 calls/s of two statements of 2 ms keep one busy; the others are for bursts.
-MAX_CONNECTIONS = 4
+#: Connections of one process, opened when needed. 200 calls/s of two statements of 2 ms keep one busy; the others are for bursts and
+#: for an event loop that comes round late: with 4, a call of a busy process waited longer for one of them than for its answer.
+MAX_CONNECTIONS = 16
 #: Seconds before the second try and before the third, the last: at once for one connection that was cut, then what a
 #: server needs to take connections again.
 PAUSES_S = (0.0, 0.2)

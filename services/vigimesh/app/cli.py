@@ -87,7 +87,9 @@ def run(
     cards: Annotated[
         Path | None,
         typer.Option(
-            "--cards", metavar="DIR", help="Folder of workflow cards. [default: those signed for the demo]"
+            "--cards",
+            metavar="DIR",
+            help="Folder of workflow cards. [default: VIGIMESH_CARDS, else those signed for the demo]",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -49,6 +49,8 @@ from vigimesh.loop.broker import Write
 STALLED_S = 60.0
 #: Seconds between two looks at memory.
 _SAMPLE_S = 0.5
+#: What names the cards of every other command; the demo shows its own, whatever is set.
+_CARDS = "VIGIMESH_CARDS"
 
 
 def run_command(
@@ -66,7 +68,7 @@ def run_command(
     """
     if not source.exists():
         next(iter(read_path(source, tenant="default")))
-    with _mesh(cards, stack=stack, data=data) as mesh:
+    with _mesh(cards, os.environ.get(_CARDS, ""), stack=stack, data=data) as mesh:
         items = read_path(source, tenant=mesh.settings.mesh.tenant, limit=limit)
         return _carry(mesh, items, (), json_wanted=as_json)
 
@@ -102,11 +104,16 @@ class Mesh:
 
 
 @contextmanager
-def _mesh(cards: Path | None, *, stack: Path | None, data: Path | None) -> Iterator[Mesh]:
-    """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`."""
+def _mesh(
+    cards: Path | None, otherwise: str = "", *, stack: Path | None, data: Path | None
+) -> Iterator[Mesh]:
+    """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`.
+
+    It follows the cards of a folder, else those that `otherwise` names, else those that are signed for the demo.
+    """
     with ExitStack() as held:
         # Before anything is started, so that a wrong setting or card costs no wait.
-        named = str(cards.expanduser().resolve()) if cards else DEMO_CARDS
+        named = str(cards.expanduser().resolve()) if cards else otherwise or DEMO_CARDS
         given = read_settings(os.environ)
         given = replace(given, mesh=replace(given.mesh, cards=named))
         origin = cards_of(given).origin
