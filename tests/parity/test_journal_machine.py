@@ -15,7 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from journals import USAGE, Bench, MemoryBench, PgBench, call_of, database
 from vigimesh.adapters.memory_journal import MemoryJournal
@@ -84,6 +90,13 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.do(self.bench.close())
         self.runner.close()
+
+    @initialize(is_open=st.booleans())
+    def start(self, is_open: bool) -> None:
+        """Let half of the stories begin with an epoch open: nothing can be begun before."""
+        if is_open:
+            self.claim(0)
+            self.open(0)
 
     @rule(process=PROCESSES, name=NAMES, is_stale=st.booleans())
     def begin(self, process: int, name: str, is_stale: bool) -> None:
