@@ -16,6 +16,7 @@ from meshes import Mesh, vigimesh
 from standins import served
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
+from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
 
@@ -74,9 +75,10 @@ def cases(today: datetime) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tight:
-    """The run: its mesh, the stand-in that was asked, and the object that it ended with."""
+    """The run: its mesh and settings, the stand-in that was asked, and the object that it ended with."""
 
     mesh: Mesh
+    settings: Settings
     standin: StandIn
     result: dict[str, Any]
 
@@ -104,7 +106,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
             with suspended(mesh, "controller"):
                 answer = mesh.run(source)
             assert answer.status == 0, answer.err + answer.out
-            yield Tight(mesh=mesh, standin=standin, result=answer.json)
+            yield Tight(mesh=mesh, settings=read_settings(settings), standin=standin, result=answer.json)
 
 
 @contextmanager
