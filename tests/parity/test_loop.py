@@ -124,6 +124,15 @@ def test_an_output_larger_than_its_topic_takes_is_dead_lettered(world: World) ->
     assert world.handed_on() == []
 
 
+def test_records_with_a_key_of_no_bytes_are_worked_on_once_in_their_order(world: World) -> None:
+    """Whoever sends them breaks the contract; the router gives each the key of its case again (test_route.py)."""
+    for number in (1, 2, 3):
+        world.append(world.record(number)._replace(key=b""), 0)
+    wanted = [world.case(number).message_id for number in (1, 2, 3)]
+    drive(work(world.worker(copier()), until=lambda: len(world.handed_on()) >= len(wanted)))
+    assert world.handed_on() == wanted
+
+
 def test_a_record_is_tried_again_and_then_given_up_while_other_partitions_go_on(world: World) -> None:
     tries: Counter[str] = Counter()
     twice, never = world.case(1).message_id, world.case(2).message_id

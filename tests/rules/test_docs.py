@@ -183,6 +183,15 @@ def test_every_failure_of_others_names_tests_that_exist() -> None:
         assert missing_tests(row, ROOT / "docs") == []
 
 
+def test_every_bad_input_names_tests_that_exist() -> None:
+    rows = [row for row in text_of("docs/bad-input.md").splitlines() if row.startswith("| ")]
+    named = [row for row in rows if not row.endswith(" test |")]
+    assert len(named) >= 7
+    for row in named:
+        assert "`test_" in row, row
+        assert missing_tests(row, ROOT / "docs") == []
+
+
 def test_a_test_that_does_not_exist_is_caught() -> None:
     row = "| x | `test_that_is_nowhere` in [test_names.py](tests/rules/test_names.py), [a](tests/gone.py) |"
     assert missing_tests(row, ROOT) == [str(ROOT / "tests/gone.py"), "test_that_is_nowhere"]
