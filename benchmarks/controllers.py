@@ -368,7 +368,9 @@ def panel(real: Mapping[str, Any], month_micro: int) -> list[str]:
         y, wide = under + 14 + 26 * place, WIDE / 2 * one["spend_micro"] / most
         words = ", ".join(f"{lane} {one['opinions'][lane]:g} of {one['wanted'][lane]:g}" for lane in LANES)
         parts.append(f'<rect x="{LEFT}" y="{y}" width="{wide:.1f}" height="18" fill="{COLOURS[name]}"/>')
-        parts.append(f'<text x="{LEFT + 6}" y="{y + 14}" fill="#fff">{name}</text>')
+        parts.append(
+            f'<text x="{LEFT - 4}" y="{y + 14}" text-anchor="end" font-size="11" fill="{COLOURS[name]}">{name}</text>'
+        )
         parts.append(
             f'<text x="{LEFT + WIDE / 2 + 10:.0f}" y="{y + 14}">{words}; {one["hot_p99_s"]:g} s</text>'
         )
