@@ -68,7 +68,7 @@ chaos: venv ## faults for MINUTES=10, drawn from SEED; the last line is one JSON
 bench: venv ## build the environments of the benchmarks' peers (.bench/); runs nothing
 	@bash benchmarks/peers/build
 
-bench-all: bench ## every benchmark in turn, half an hour or more on an idle machine; results to benchmarks/results/
+bench-all: bench ## every benchmark in turn, three quarters of an hour or more on an idle machine; results to benchmarks/results/
 	@bash benchmarks/all.sh
 
 lock: ## write requirements.lock anew from pyproject.toml (needs uv)

@@ -10,21 +10,28 @@ case to its conclusion. `late_cases`: concluded after the legal clock, or never.
 money or depth while recorded + open + worst case was within the cap. `spend_micro`: what the answers cost. `without_opinion`:
 cases that wanted one and went to a person, which costs people's time. A simulation: it says how the rules compare on these
 arrivals, not what a mesh measures.
+
+With `--mesh` the four also control the real mesh, minutes long, on the same arrivals (`controllers_mesh.py`); the object has
+that under `mesh`, what its keys mean stands in `mesh_figures.py` and in decision 0024.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import controllers_mesh
+import mesh_arrivals
 import month
 from measuring import Goal, Report, finish, options, percentile, say
+from mesh_figures import nested
 from month import CALLS_PER_MINUTE, MONTH_MICRO, WORST_MICRO, Case, Controller, World
+from pay import MODEL_MS
 from vigimesh.domain.budget.rule import Books
 from vigimesh.domain.budget.values import Ask, Caps, Denied, Standing
 from vigimesh.domain.budget.waiting import waits_until
@@ -36,12 +43,21 @@ from vigimesh.domain.control.yields import Yield, yields
 from vigimesh.events.classes import Clock, Triage
 from vigimesh.events.topics import DOORS, LANE_STAGES, LANES
 
+#: What the points and keys of the real mesh begin with, so that nobody takes them for the simulation's; and the point that
+#: has the worst round of ours: of what must not be, once is too often.
+REAL, WORST = "mesh_", "mesh_ours_worst"
 GOALS = {
     "overspend_micro": Goal(bound="=", value=0, points=("ours",)),
     "late_cases": Goal(bound="=", value=0, points=("ours",)),
     "false_refusals": Goal(bound="=", value=0, points=("ours",)),
     "hot_p99_s": Goal(points=("ours",)),
+    "mesh_overspend_micro": Goal(bound="=", value=0, points=(WORST,)),
+    "mesh_serious_or_untriaged_waited_for_money": Goal(bound="=", value=0, points=(WORST,)),
+    "mesh_false_refusals": Goal(bound="=", value=0, points=(WORST,)),
+    "mesh_hot_p99_s": Goal(points=("mesh_ours",)),
 }
+#: Runs of each controller on the real mesh; each takes some three minutes.
+MESH_ROUNDS = 1
 KEYS = ("overspend_micro", "hot_p99_s", "late_cases", "false_refusals", "spend_micro", "without_opinion")
 #: Longest pause between two tries of a call that the endpoint did not take, seconds.
 PAUSE_S = 3_600.0
@@ -49,6 +65,8 @@ PAUSE_S = 3_600.0
 GATE = 500
 #: Seconds within which a hot case is to be triaged, as the shipped card says.
 HOT_S = 10.0
+WIDE, HIGH, LEFT, TOP = 640, 320, 70, 30
+COLOURS = {"none": "#8a2be2", "spend_cap": "#c0392b", "queue_gate": "#d68910", "ours": "#1e8449"}
 FONT, DASHED = 'font-family="sans-serif" font-size="13"', 'stroke="#555" stroke-dasharray="5 4"'
 #: What one case may cost, micro-units.
 CASE_MICRO = 10_000
@@ -239,6 +257,10 @@ def main() -> int:
 
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--svg", type=Path, help="also draw what was spent, day by day, to this file")
+        parser.add_argument(
+            "--mesh", action="store_true", help="also on the real mesh, some ten minutes a round"
+        )
+        parser.add_argument("--mesh-rounds", type=int, default=0, help=f"of it (default {MESH_ROUNDS})")
 
     chosen = options(__doc__ or "", more)
     report, spent = Report("controllers", GOALS), dict[str, list[int]]()
@@ -256,32 +278,63 @@ def main() -> int:
         "simulated": True, "month_micro": MONTH_MICRO, "cases": len(month.arrivals(1)),
         "calls_per_minute": CALLS_PER_MINUTE, "burst": month.BURST, "rounds_are": "seeds of the arrivals",
     }  # fmt: skip
+    versions: dict[str, str] = {}
+    if chosen.mesh:
+        on_the_mesh(report, chosen, versions)
     if chosen.svg:
-        chosen.svg.write_text(drawn(spent), encoding="utf-8")
-    return finish(report, chosen, {}, shown)
+        real = shown(report.summary(chosen, versions)).get("mesh", {})
+        month_micro = report.notes["mesh"]["month_micro"][0] if real else 0
+        chosen.svg.write_text(drawn(spent, panel(real, month_micro)), encoding="utf-8")
+    return finish(report, chosen, versions, shown)
+
+
+def on_the_mesh(report: Report, chosen: argparse.Namespace, versions: dict[str, str]) -> None:
+    """Run every controller on the real mesh, in turn and every second round in reverse; `versions` takes those of the stack."""
+    size = mesh_arrivals.QUICK if chosen.quick else mesh_arrivals.FULL
+    rounds = chosen.mesh_rounds or MESH_ROUNDS
+    names = tuple(controllers_mesh.KINDS)
+    for number in range(rounds):
+        for name in names if number % 2 == 0 else reversed(names):
+            found = controllers_mesh.measured(name, number + 1, size, versions)
+            for key, figure in found.items():
+                report.add(f"{REAL}{name}", f"{REAL}{key}", figure)
+            say(f"controllers: {name} on the mesh, round {number + 1} of {rounds}: {nested(found)}")
+    for key, goal in GOALS.items():
+        if goal.points == (WORST,):
+            report.add(WORST, key, max(report.found[f"{REAL}ours"][key]))
+    month_micro = [mesh_arrivals.month_micro(mesh_arrivals.arrivals(n + 1, size)) for n in range(rounds)]
+    report.notes["mesh"] = {
+        **asdict(size), "rounds": rounds, "month_micro": month_micro, "gate_records": controllers_mesh.GATE,
+        "standin_ms": MODEL_MS, "simulated": False,
+    }  # fmt: skip
 
 
 def shown(made: dict[str, Any]) -> dict[str, Any]:
-    """Add an object for each controller, as its medians."""
-    each = {
-        name: {key: made["points"][name][key]["median"] for key in KEYS}
+    """Add an object for each controller, as its medians; those of the real mesh, where it ran, under `mesh`."""
+
+    def medians(point: str, begin: str) -> dict[str, Any]:
+        figures = made["points"][point]
+        return {key.removeprefix(begin): one["median"] for key, one in figures.items()}
+
+    each = {name: medians(name, "") for name in CONTROLLERS if name in made["points"]}
+    real = {
+        name: nested(medians(f"{REAL}{name}", REAL))
         for name in CONTROLLERS
-        if name in made["points"]
+        if f"{REAL}{name}" in made["points"]
     }
-    return {**made, **each}
+    return {**made, **each, **({"mesh": real} if real else {})}
 
 
-def drawn(spent: Mapping[str, list[int]]) -> str:
-    """Return a picture: what was spent up to each day, and the month's money."""
-    wide, high, left, top = 640, 320, 70, 30
+def drawn(spent: Mapping[str, list[int]], below: Sequence[str] = ()) -> str:
+    """Return a picture: what was spent up to each day, and the month's money; `below` is what `panel` returns."""
     most = max(MONTH_MICRO, *(sum(days) for days in spent.values()))
-    colours = {"none": "#8a2be2", "spend_cap": "#c0392b", "queue_gate": "#d68910", "ours": "#1e8449"}
+    wide, high, left, top = WIDE, HIGH, LEFT, TOP
 
     def y(micro: float) -> float:
         return top + high * (1 - micro / most)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide + left + 130} {high + top + 50}" {FONT}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide + left + 130} {high + top + (210 if below else 50)}" {FONT}>',
         "<title>Spent by day of the month, four controllers on the same arrivals (simulated)</title>",
         f'<line x1="{left}" y1="{y(0):.1f}" x2="{left + wide}" y2="{y(0):.1f}" stroke="#555"/>',
         f'<line x1="{left}" y1="{y(MONTH_MICRO):.1f}" x2="{left + wide}" y2="{y(MONTH_MICRO):.1f}" {DASHED}/>',
@@ -293,12 +346,35 @@ def drawn(spent: Mapping[str, list[int]]) -> str:
         for day, micro in enumerate(days):
             total += micro
             points.append(f"{left + wide * (day + 1) / len(days):.1f},{y(total):.1f}")
-        line = f'points="{left},{y(0):.1f} {" ".join(points)}" fill="none" stroke="{colours[name]}" stroke-width="2"'
+        line = f'points="{left},{y(0):.1f} {" ".join(points)}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"'
         parts.append(f"<polyline {line}/>")
         parts.append(
-            f'<text x="{left + wide + 8}" y="{top + 20 + 20 * place}" fill="{colours[name]}">{name}</text>'
+            f'<text x="{left + wide + 8}" y="{top + 20 + 20 * place}" fill="{COLOURS[name]}">{name}</text>'
         )
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return "\n".join([*parts, *below, "</svg>"]) + "\n"
+
+
+def panel(real: Mapping[str, Any], month_micro: int) -> list[str]:
+    """Return the lines of a second picture: a bar for what each spent on the real mesh, and beside it what it bought by lane."""
+    if not real:
+        return []
+    most, under = max(month_micro, *(one["spend_micro"] for one in real.values())), TOP + HIGH + 70
+    at = LEFT + WIDE / 2 * month_micro / most
+    parts = [
+        f'<text x="{LEFT}" y="{under}">on the real mesh: spent of {month_micro / 1e6:g} EUR; opinions; hot p99</text>',
+        f'<line x1="{at:.1f}" y1="{under + 8}" x2="{at:.1f}" y2="{under + 118}" {DASHED}/>',
+    ]
+    for place, (name, one) in enumerate(real.items()):
+        y, wide = under + 14 + 26 * place, WIDE / 2 * one["spend_micro"] / most
+        words = ", ".join(f"{lane} {one['opinions'][lane]:g} of {one['wanted'][lane]:g}" for lane in LANES)
+        parts.append(f'<rect x="{LEFT}" y="{y}" width="{wide:.1f}" height="18" fill="{COLOURS[name]}"/>')
+        parts.append(
+            f'<text x="{LEFT - 4}" y="{y + 14}" text-anchor="end" font-size="11" fill="{COLOURS[name]}">{name}</text>'
+        )
+        parts.append(
+            f'<text x="{LEFT + WIDE / 2 + 10:.0f}" y="{y + 14}">{words}; {one["hot_p99_s"]:g} s</text>'
+        )
+    return parts
 
 
 if __name__ == "__main__":

@@ -56,6 +56,10 @@ MEANINGS = {
         "late_cases": "the same: concluded after the legal clock",
         "false_refusals": "the same: refused while there was room",
         "hot_p99_s": "the same: hot p99, s (nobody, a spend cap and a gate on depth stand in the result)",
+        "mesh_overspend_micro": "the real mesh, a burst that wants twice the month, our controller: booked beyond the month",
+        "mesh_serious_or_untriaged_waited_for_money": "the same: cases that may be serious, or were not triaged, and waited for money",
+        "mesh_false_refusals": "the same: refused though there was room, by the budget's own store",
+        "mesh_hot_p99_s": "the same: hot p99 to the conclusion, s (the other three stand in the result under `mesh`)",
     },
 }  # fmt: skip
 
