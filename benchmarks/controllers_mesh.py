@@ -1,7 +1,7 @@
 """The four controllers on the real mesh: the stack, every worker, the stand-in for the large model, and the same arrivals.
 
 *none*: no controller runs, and the card's money is without end. *spend_cap*: no controller runs; the budget refuses beyond
-the month. *queue_gate*: the same month, and a gate that lets warm and cold yield while too many records wait; it knows no
+the month. *queue_gate*: money without end, too, and a gate that lets warm and cold yield while too many records wait; it knows no
 money. *ours*: the same month, and the mesh's own controller. Each has a stack of its own that is thrown away.
 """
 
@@ -77,7 +77,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "none": Kind(capped=False),
     "spend_cap": Kind(),
-    "queue_gate": Kind(gate=True),
+    "queue_gate": Kind(capped=False, gate=True),
     "ours": Kind(controller=True),
 }
 
