@@ -22,7 +22,8 @@ MAX_YEARS = 150
 
 _OLD = re.compile(r"[ -](?:old|of age)\b", re.IGNORECASE)
 _SHORT = re.compile(
-    rf"(?P<number>{NUMBER})(?:[ -]?(?P<unit>y|yr|year|m|mo|w|wk|d)s?\.?[ -]?/? ?o(?:ld\b|\.|\b)|[ -]?yo(?P<sex>[mfw])\b|[ -]?yo\b)",
+    rf"(?P<number>{NUMBER})(?:[ -]?y(?:ea)?r?s?\.?[ -]?/? ?o(?:ld\b|\.|\b)|[ -]?yo[mfw]\b"
+    r"|[ -]?(?P<unit>m|mo|w|wk|d)s?\.?(?:[ -]?/ ?| )o(?:ld)?\b)",
     re.IGNORECASE,
 )
 #: In lower case; what stands in front is looked at after.
@@ -138,7 +139,8 @@ def _aged(read: str, low: str, lasting: Sequence[Duration]) -> Iterator[Age]:
     """Yield "aged 5", "age 87", "age: 3 months"; without a unit these are years."""
     by_start = {one.start: one for one in lasting}
     for match in _AGED.finditer(low):
-        if low[match.start() - 1 : match.start()].isalnum():
+        before = low[max(0, match.start() - 12) : match.start()]
+        if before[-1:].isalnum() or before.rstrip().endswith(("gestational", "bone", "mental")):
             continue
         one = by_start.get(match.end())
         bare = None if one else _NUMBER.match(read, match.end())

@@ -165,12 +165,17 @@ def months_later(reference: date, months: int) -> date | None:
 
 
 def working_days_later(reference: date, days: int) -> date | None:
-    """Return the day after so many working days (Monday to Friday; no holidays are known here)."""
+    """Return the day so many working days on, or back (Monday to Friday; no holidays are known here)."""
     sign = -1 if days < 0 else 1
+    # From a weekend one counts as from the working day on its near side: five of them are then always a week.
+    while reference.weekday() > 4:
+        moved = shifted(reference, -sign)
+        if moved is None:
+            return None
+        reference = moved
     weeks, rest = divmod(abs(days), 5)
     found = shifted(reference, 7 * weeks * sign)
-    while found is not None and (rest or found.weekday() > 4):  # at most eight steps
+    while found is not None and rest:  # at most six steps
         found = shifted(found, sign)
-        if found is not None and found.weekday() < 5 and rest:
-            rest -= 1
+        rest -= found is not None and found.weekday() < 5
     return found

@@ -27,7 +27,7 @@ NEAR = 40
 #: What is given: bodies of mass, volume, amount, activity and counts; over kg, m2 or time only.
 _GIVEN = re.compile(
     r"(?:[munpf]?g|[mdcu]?L|\[(?:tsp|tbs|foz|cup)_us\]|\[gr\]|\[drp\]|[mu]?\[iU\]|[mu]?U|[mun]?mol|m?eq|M?Bq|mCi|c?Gy|m?Sv"
-    r"|\{(?:tablet|capsule|puff|spray|patch|suppository|vial|ampule|injection|pill|unit|dose)\})"
+    r"|\{(?:tablet|capsule|puff|spray|patch|suppository|vial|ampule|injection|pill|unit)\})"
     r"(?P<over>(?:/(?:kg|m2|h|min|d|wk|mo|\{dose\}|\{spray\}|\{puff\}|\{tablet\}|\([0-9]{1,3}\.(?:h|d)\))){0,2})"
 )
 _PER_TIME = re.compile(r"/(h|min|d|wk|mo)$")

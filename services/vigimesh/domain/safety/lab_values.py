@@ -35,7 +35,7 @@ _PURE = frozenset({"inr", "ph"})
 
 _NAMES = "|".join(sorted((*_ANY_CASE, "bilirubin"), key=len, reverse=True))
 _CAPITALS = "|".join(sorted(_IN_CAPITALS, key=len, reverse=True))
-_TEST = re.compile(rf"(?<![\w-])(?:(?i:{_NAMES})|{_CAPITALS})(?![\w-])")
+_TEST = re.compile(rf"(?<![\w-])(?:(?i:{_NAMES})|{_CAPITALS})\+?(?![\w-])")
 _RESULT = re.compile(
     rf"(?: \([A-Za-z]{{2,6}}\))?(?: ?(?:level|count|value|result)s?)?(?: ?(?:was|were|is|of|at|=|:|to|high|low|elevated|increased|decreased|rose|fell)){{0,4}} ?"
     rf"(?P<than>[<>≤≥]=?)? ?(?P<number>{NUMBER})",
@@ -47,18 +47,20 @@ _RANGE = re.compile(
     re.IGNORECASE,
 )
 _BARE_OVER = re.compile(r" ?(?P<kilo>K|k|thou(?:sand)?)? ?/ ?(?=[A-Za-zµμ])")
+_UPTO = re.compile(r" ?(?:-|\u2013|to) ?(?P<upto>[0-9]{1,9}(?:\.[0-9]{1,6})?)(?![0-9./-])")
 _SIGNS = {"<": "<", ">": ">", "≤": "<=", "≥": ">=", "<=": "<=", ">=": ">="}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabValue(Span):
-    """A result: `test` as written, exact `value`, UCUM `unit` ("" when none is given), `sign` (`<`, `>=`) of a bound.
+    """A result: `test` as written, exact `value` (`upto` ends a range), UCUM `unit` ("" when none is given), `sign` (`<`, `>=`) of a bound.
 
     `low` and `high` are the normal range where the text gives it, `position` where the value lies to it.
     """
 
     test: str
     value: Decimal | None = None
+    upto: Decimal | None = None
     sign: str = ""
     unit: str = ""
     low: Decimal | None = None
@@ -77,15 +79,19 @@ def _lab_values(read: str) -> Iterator[LabValue]:
         if result is None:
             continue
         value, named = number(result["number"]), _unit(read, result.end())
-        end = named.end if named and (named.code or named.foreign) else result.end()
+        more = _UPTO.match(read, result.end())
+        upto = Decimal(more["upto"]) if more else None
+        if more:
+            named = _unit(read, more.end())
+        end = named.end if named and (named.code or named.foreign) else (more or result).end()
         ref = _RANGE.match(read, end)
         low, high = (Decimal(ref["low"]), Decimal(ref["high"])) if ref else (None, None)
         end = ref.end() + read.startswith((")", "]"), ref.end()) if ref else end
         code = named.code if named else ""
         sign = _SIGNS.get(result["than"] or "", "")
         yield LabValue(
-            start=test.start(), end=end, text=read[test.start() : end], test=test[0], value=value, sign=sign, unit=code,
-            low=low, high=high, position=_position(value, low, high, sign),
+            start=test.start(), end=end, text=read[test.start() : end], test=test[0], value=value, upto=upto, sign=sign, unit=code,
+            low=low, high=high, position=_position(value, low, high, sign) if upto is None else "",
             outcome=_outcome(value, named, test[0], (low, high)),
         )  # fmt: skip
 

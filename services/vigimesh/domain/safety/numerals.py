@@ -34,18 +34,19 @@ _ANY = "|".join(sorted((*_SMALL, *_TENS, *_LARGE, "dozen"), key=len, reverse=Tru
 _PLAIN = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})++(?![0-9])(?:\.[0-9]++)?|[0-9]++(?:[.,][0-9]++)?|\.[0-9]++)"
 _FRACTION = r"[0-9]{1,2}/(?:2|3|4|5|6|8|10|12|16|32|100)(?![0-9])"
 _WORDS = rf"(?:{_ANY})(?:[ -](?:and[ -])?(?:{_ANY})\b){{0,8}}"
+_TEN = r"10(?:\^?[+-]?[0-9]{1,4}|\([+-]?[0-9]{1,3}\))"
 #: A number in the middle of a text; never glued to letters or digits before it. Compile with `re.IGNORECASE`.
 NUMBER = (
-    r"(?<![A-Za-z0-9_.])(?<![0-9],)(?<![A-Za-z0-9]-)(?<!/)"
-    rf"(?:[0-9]{{1,6}}[ -]{_FRACTION}|{_FRACTION}|[0-9]{{0,6}} ?{_VULGAR_SET}"
-    rf"|{_PLAIN} ?[x\u00d7*] ?10\^?[+-]?[0-9]{{1,4}}|{_PLAIN}e[+-]?[0-9]{{1,4}}\b|10\^[+-]?[0-9]{{1,4}}"
+    r"(?<![A-Za-z0-9_.])(?<![0-9],)(?<![A-Za-z0-9]-)(?<![0-9]/)"
+    rf"(?:[0-9]{{1,6}}[ -]{_FRACTION}|(?<![0-9] ){_FRACTION}|[0-9]{{0,6}} ?{_VULGAR_SET}"
+    rf"|{_PLAIN} ?[x\u00d7*] ?{_TEN}|{_PLAIN}e[+-]?[0-9]{{1,4}}\b|10\^[+-]?[0-9]{{1,4}}"
     rf"|{_PLAIN}(?:[ -](?:thousand|million|billion|trillion)\b)?|\b{_WORDS}\b)(?!\.?[0-9])"
 )
 
 #: What every number holds, in lower case.
 ANCHOR = re.compile(rf"[0-9{''.join(_VULGAR)}]|{_ANY}")
 
-_POWER = re.compile(r"(.*?) ?(?:[x\u00d7*] ?10\^?|e|(?<=10)\^)([+-]?[0-9]{1,4})", re.IGNORECASE)
+_POWER = re.compile(r"(.*?) ?(?:[x\u00d7*] ?10[\^(]?|e|(?<=10)\^)([+-]?[0-9]{1,4})\)?", re.IGNORECASE)
 _SCALED = re.compile(r"(.*)[ -](thousand|million|billion|trillion)", re.IGNORECASE)
 _MIXED = re.compile(r"(?:([0-9]{1,6})[ -])?([0-9]{1,2})/([0-9]{1,3})")
 _GROUPED = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")

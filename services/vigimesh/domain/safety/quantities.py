@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from vigimesh.domain.safety import spans
+from vigimesh.domain.safety.durations import TIME_UNIT
 from vigimesh.domain.safety.numerals import ANCHOR as NUMBER_ANCHOR
 from vigimesh.domain.safety.numerals import NUMBER, number
 from vigimesh.domain.safety.spans import Outcome, Span
@@ -71,6 +72,9 @@ _LONG = re.compile(r' ?"(?= (?:long|wide|tall|high|thick|deep|x)\b)')
 #: In lower case; what stands in front is looked at after.
 _BARE = re.compile(rf"(?:mcg|(?:micro|milli|kilo)grams?|metric tons?|(?:degrees? )?(?:{_SCALE}))(?![a-z0-9])")
 _NUMBER = re.compile(rf"(?P<minus>(?<![\w)\]])-)?(?P<number>{NUMBER})", re.IGNORECASE)
+_NO_UNITS = frozenset(
+    "of and or in on at for to was is were then with w by given per x a the as if when".split()
+)
 _UPTO = re.compile(r" ?(?:-|\u2013|to) ?(?=[0-9.])", re.IGNORECASE)
 _PLAIN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(?![0-9.]*[0-9])")
 _OTHER_DIGITS = re.compile(r"(?=[^\W_])\d{1,40}")
@@ -159,7 +163,11 @@ def _named(read: str, start: int, end: int) -> Named | None:
         return None  # "24703 L-202" is a part number
     if word.lower() == "pm":
         return None  # an hour of the day
+    if named.code == "{dose}":
+        return None  # how many were given, not how much
     if not named.code:
+        if re.match(rf"{TIME_UNIT}(?![a-z])", word, re.IGNORECASE) or word.lower() in _NO_UNITS:
+            return None  # "3hrs/fever", "dose 1 of 3"
         dosed = _DOSED.search(read, max(0, start - NEAR), start)
         return named if dosed or named.foreign or "/" in word else None
     meant = unit(named.code)

@@ -41,7 +41,7 @@ _NAMED_DAY = re.compile(
     r"|(?:the )?(?P<which>next|last|past|previous|following|this) day)\b",
     re.IGNORECASE,
 )
-_SINCE = re.compile(r" (?P<way>ago|later|hence|earlier|after|before|from) ?(?P<anchor>today|tomorrow|tmrw|yesterday|now)?\b", re.IGNORECASE)  # fmt: skip
+_SINCE = re.compile(r" (?P<way>ago|later|hence|earlier|after|before|from)(?: (?P<anchor>today|tomorrow|tmrw|yesterday|now))?\b", re.IGNORECASE)  # fmt: skip
 _IN = re.compile(r"\bin $", re.IGNORECASE)
 _WEEKDAYS_ON = re.compile(rf"\b(?P<number>{NUMBER}|an?) (?P<weekday>{WEEKDAY[:-9]}s?)(?![a-z]) (?:from (?:now|today)|later)\b", re.IGNORECASE)  # fmt: skip
 _THIS_WEEKDAY = re.compile(rf"\b(?P<which>{_WHICH}) (?P<weekday>{SHORT_WEEKDAY})", re.IGNORECASE)

@@ -21,24 +21,28 @@ from vigimesh.domain.safety.spans import Outcome
 from vigimesh.domain.safety.text_seriousness import lowered
 
 _BEFORE = r"(?<![\w.,/$#-])"
+#: A month's name may follow a dash that no figure stands before: "21OCT-24OCT".
+_BEFORE_NAMED = r"(?<![\w.,/$#])(?<![0-9]-)"
 #: Also not behind a figure: "10 1/2", and "107.31 August 2019", whose day was not understood.
 _APART = rf"{_BEFORE}(?<!\d )"
 _GUARD = (
-    r"(?![0-9])(?!-[0-9])(?!/[0-9])(?!\.[0-9])(?!,[0-9]{3})"
+    # "21OCT-24OCT" are two dates, "12-3-4" is none.
+    r"(?![0-9])(?!-[0-9]++(?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))(?!/[0-9])(?!\.[0-9])(?!,[0-9]{3})"
     r"(?! ?(?:%|mg|mcg|ug|ml|cc|g|kg|lbs?|units?|iu|days?|hours?|hrs?|weeks?|wks?|months?|years?|yrs?|minutes?|mins?"
     r"|tabs?|tablets?|capsules?|times|patients?|pts|doses?|percent|am|pm)\b)"
 )
 _YEAR = rf"(?P<year>{YEAR}|{YEAR_WORD}|['\u2019][0-9]{{2}})"
 #: A weekday in front: "Monday, ", "this Friday (", "Friday-".
 _WEEKDAY = rf"(?:(?P<this>this )?(?P<weekday>{SHORT_WEEKDAY})(?P<dot>\.)?(?P<gap>,? ?\(?|-)(?:the )?)?"
-_AFTER_MONTH = rf"(?:(?:\.?,? ?(?:of )?|[-/]){_YEAR}|(?P<short>[-/][0-9]{{2}}))?"
+#: A year behind a month: four digits or words, two digits behind a dash or glued ("28JUN95"), or two that are no day.
+_AFTER_MONTH = rf"(?:(?:\.?,? ?(?:of )?|[-/]){_YEAR}|(?P<short>[-/]?[0-9]{{2}}(?![0-9a-z])|\.? (?:3[2-9]|[4-9][0-9])(?![0-9])))?"
 
 _MONTH_FIRST = re.compile(
-    rf"{_BEFORE}\b{_WEEKDAY}(?P<month>{MONTH})(?:\.? ?,? ?(?:the )?|[-/])(?P<day>{DAY})(?:,? ?(?:of )?{_YEAR}|[-/]{YEAR}|(?P<short>[-/][0-9]{{2}}))?{_GUARD}",
+    rf"{_BEFORE_NAMED}\b{_WEEKDAY}(?P<month>{MONTH})(?:\.? ?,? ?(?:the )?|[-/])(?P<day>{DAY})(?:,? ?(?:of )?{_YEAR}|[-/]{YEAR}|(?P<short>[-/][0-9]{{2}}(?![0-9a-z])))?{_GUARD}",
     re.IGNORECASE,
 )
 _DAY_FIRST = re.compile(
-    rf"{_BEFORE}{_WEEKDAY}(?P<day>[0-9]{{1,2}}(?:st|nd|rd|th)?|{DAY_WORD})(?: of |\. |[-/ ]|)(?P<month>{MONTH}){_AFTER_MONTH}{_GUARD}",
+    rf"{_BEFORE_NAMED}{_WEEKDAY}(?P<day>[0-9]{{1,2}}(?:st|nd|rd|th)?|{DAY_WORD})(?: of |\. |[-/ ]|)(?P<month>{MONTH}){_AFTER_MONTH}{_GUARD}",
     re.IGNORECASE,
 )
 _YEAR_FIRST = re.compile(
@@ -50,13 +54,14 @@ _FIGURES = re.compile(
     re.IGNORECASE,
 )
 _NO_YEAR = re.compile(
-    rf"{_APART}(?:(?P<led>\b(?:on|in|since|until|from|by|dated?) {{1,8}})|(?=\w)){_WEEKDAY}(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<two>[0-9]{{1,2}}){_GUARD}(?!\w)(?P<after> [a-z]{{1,12}})?",
+    rf"{_APART}(?:(?P<led>\b(?:on|in|since|until|from|by|dated?) {{1,8}})|(?=\w)){_WEEKDAY}(?P<one>[0-9]{{1,2}})(?P<sep>[-/.])(?P<two>[0-9]{{1,2}}){_GUARD}(?![\w\"'])(?P<after> [a-z]{{1,12}})?",
     re.IGNORECASE,
 )
 _MONTH_YEAR = re.compile(
     rf"{_APART}\b(?P<month>{MONTH})\.?(?:,? (?:of )?|[-/]|)(?P<year>{YEAR}|['\u2019][0-9]{{2}}|(?:3[2-9]|[4-9][0-9])(?![0-9]))(?![0-9/-])|{_APART}(?P<figure>0?[1-9]|1[0-2])/(?P<year2>{YEAR})(?![/-])",
     re.IGNORECASE,
 )
+_MONTH_BEFORE = re.compile(rf"{MONTH}\.? ?$", re.IGNORECASE)
 _YEAR_ALONE = re.compile(
     rf"\b(?:in|since|from|until|till|during|before|after|year|early|late|circa|mid|around) (?P<year>{YEAR})(?![0-9/.-][0-9])(?! ?(?:mg|ml|mcg|g|units?|iu|patients?|%))\b",
     re.IGNORECASE,
@@ -91,6 +96,13 @@ def text_dates(text: str, told: Told | None = None) -> tuple[TextDate, ...]:
 
 def _named_month(match: re.Match[str], known: Told) -> Iterator[TextDate]:
     year = match["year"] or match["short"] or _year_behind(match)
+    if (
+        match["day"].isdigit()
+        and int(match["day"]) > 31
+        and not match["year"]
+        and match.start("month") < match.start("day")
+    ):
+        return  # "OCT95" is a month, "BP dec 90/60" no date
     yield from _dated(match, known, (words.month_of(match["month"]), words.day_of(match["day"])), year)
 
 
@@ -105,7 +117,7 @@ def _dated(match: re.Match[str], known: Told, month_day: tuple[int, int], year: 
     text = _whole(match)
     start = _start(match)
     if year:
-        whole = words.day(words.year_of(year.strip("-/")), *month_day)
+        whole = words.day(words.year_of(year.strip("-/. ")), *month_day)
         outcome: Outcome | None = "conflict" if whole and weekday not in (None, whole.weekday()) else None
         yield made(start, text, (whole.isoformat(),) if whole else (), outcome)
         return
@@ -161,6 +173,8 @@ def _orders(match: re.Match[str], known: Told) -> tuple[tuple[int, int], ...]:
 
 
 def _figures(match: re.Match[str], known: Told) -> Iterator[TextDate]:
+    if _behind_month(match):
+        return
     pairs = _orders(match, known)
     if len(pairs) == 1:
         yield from _dated(match, known, pairs[0], match["year"])
@@ -174,12 +188,19 @@ def _figures(match: re.Match[str], known: Told) -> Iterator[TextDate]:
         yield made(_start(match), _whole(match), iso(days))
 
 
+def _behind_month(match: re.Match[str]) -> bool:
+    """Say whether the figures are two days of a month named before them ("May 3-5, 1996"): a period, not read."""
+    return _MONTH_BEFORE.search(match.string, max(0, match.start() - 12), match.start()) is not None
+
+
 def _no_year(match: re.Match[str], known: Told) -> Iterator[TextDate]:
-    led = bool(match["led"] or match["weekday"])
-    if not led:
+    if _behind_month(match):
+        return
+    lead = (match["led"] or "").strip().lower()
+    if not match["weekday"] and lead != "on":
         after = (match["after"] or "").strip().lower()
         window = match.string[max(0, match.start() - spans.MAX_QUOTE) : match.start()]
-        if match["sep"] != "/" or (after and after not in _FOLLOWS) or _SCORE.search(window):
+        if (not lead and match["sep"] != "/") or (after and after not in _FOLLOWS) or _SCORE.search(window):
             return
     pairs = _orders(match, known)
     if len(pairs) == 1:

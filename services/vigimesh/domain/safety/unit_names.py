@@ -24,12 +24,14 @@ AMBIGUOUS = {"Mg": ("mg", "Mg"), "MgS": ("mg", "Mg")}
 #: Letters of other scripts that stand in Latin unit symbols: micro sign, Greek mu, Greek capital omega.
 _BORROWED = frozenset("µμΩ")
 
-_EXPONENT = r"(?:[²³]|\^?[23](?![0-9.]))"
+_EXPONENT = r"(?:[²³]|\^?[23](?![0-9.])|\([23]\))"
 _TOKEN = re.compile(rf"(?:[^\W\d_]{{1,32}}{_EXPONENT}?|%)")
 #: The longest names have three words ("square centimeters" has two, "mm Hg" is one symbol).
 _PHRASE = re.compile(r"[^\W\d_]{1,24}(?: [^\W\d_]{1,24}){1,2}")
 _OVER = re.compile(r" ?(?:/| per ) ?(?=[^\W_])")
 _SPACE = re.compile(r"-|[ \t]?\n[ \t]{0,3}|[ \t]{0,3}")
+#: "30 mg kg-1 day-1".
+_INVERSE = re.compile(r"[ .]?([^\W\d_]{1,8})(?:-1|\(-1\)|\u207b\u00b9)(?![0-9])")
 _FACTOR = re.compile(r"([1-9][0-9]{0,2}) ?")
 _POWERED = re.compile(rf"(?:(cubic|cu\.?|square|sq\.?)[ -])?([^\W\d_]{{1,32}})({_EXPONENT})?")
 _POWERS = {"cubic": "3", "cu": "3", "square": "2", "sq": "2", "²": "2", "³": "3"}
@@ -73,6 +75,10 @@ def _compound(text: str, at: int) -> Named | None:
         return found
     code, end = found.code, found.end
     for _ in range(MAX_DENOMINATORS):
+        inverse = _INVERSE.match(text, end)
+        if inverse and _simple(inverse[1]):
+            code, end = f"{code}/{_grouped(_simple(inverse[1]))}", inverse.end()
+            continue
         over = _OVER.match(text, end)
         if over is None:
             break
@@ -128,7 +134,7 @@ def _simple(name: str) -> str:
     powered = _POWERED.fullmatch(low)
     if powered is None or not (powered[1] or powered[3]):
         return ""
-    power = _POWERS.get((powered[1] or powered[3]).rstrip(".").lstrip("^"), (powered[3] or "").lstrip("^"))
+    power = _POWERS.get((powered[1] or powered[3]).strip(".^()"), (powered[3] or "").strip("^()"))
     base = symbols.get(name[: len(powered[2])]) or words.get(powered[2], "")
     code = f"{base}{power}"
     return code if base and not base[-1].isdigit() and unit(code) else ""
