@@ -10,15 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigimesh.domain.safety import spans
+from vigimesh.domain.safety import ages as ages_file
+from vigimesh.domain.safety import durations as durations_file
+from vigimesh.domain.safety import quantities as quantities_file
+from vigimesh.domain.safety import relative_dates, spans
 from vigimesh.domain.safety.ages import age_group, ages
 from vigimesh.domain.safety.doses import doses
 from vigimesh.domain.safety.durations import durations
 from vigimesh.domain.safety.lab_values import lab_values
+from vigimesh.domain.safety.numerals import ANCHOR as NUMBER_ANCHOR
 from vigimesh.domain.safety.numerals import number
 from vigimesh.domain.safety.quantities import dimensions
 from vigimesh.domain.safety.spans import Span
 from vigimesh.domain.safety.text_dates import text_dates
+from vigimesh.domain.safety.text_seriousness import lowered
 
 READERS: tuple[Callable[[str], Sequence[Span]], ...] = (
     text_dates,
@@ -295,6 +300,32 @@ def test_any_text_is_read_and_what_is_found_stands_in_it(text: str) -> None:
             assert last <= one.start < one.end <= len(text)
             assert text[one.start : one.end] == one.text
             last = one.end
+
+
+@given(st.lists(WORDS, max_size=60).map(" ".join))
+@settings(max_examples=200, deadline=None)
+def test_looking_around_anchors_misses_nothing(text: str) -> None:
+    low = lowered(text)
+    looks = [
+        (anchor, pattern, relative_dates._AROUND)
+        for anchor, rules in relative_dates._RULES
+        for pattern, _ in rules
+    ]
+    looks += [(durations_file._ANCHOR, durations_file._COUNTED, durations_file._AROUND)]
+    looks += [(NUMBER_ANCHOR, quantities_file._NUMBER, quantities_file._AROUND)]
+    looks += [(ages_file._ANCHOR, ages_file._SHORT, ages_file._AROUND)]
+    for anchor, pattern, around in looks:
+        near = [found.span() for found in spans.within(pattern, text, spans.windows(anchor, low, *around))]
+        assert near == [found.span() for found in pattern.finditer(text)], pattern.pattern
+
+
+def test_digits_of_another_script_are_told_in_dates_and_durations() -> None:
+    assert [(one.text, one.outcome) for one in text_dates("on 0\uff13/04/1997")] == [
+        ("0\uff13/04/1997", "mixed_scripts")
+    ]
+    assert [(one.text, one.outcome) for one in durations("for \uff13 days")] == [
+        ("\uff13 days", "mixed_scripts")
+    ]
 
 
 def test_five_megabytes_are_read_to_the_limit_and_the_rest_is_told() -> None:

@@ -7,7 +7,7 @@ digits is read as POSIX `%y` does: 69-99 are 1969-1999, 00-68 are 2000-2068.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import MAXYEAR, MINYEAR, date, timedelta
 
 #: First two-digit year that is of the last century (POSIX strptime, `%y`).
@@ -32,13 +32,14 @@ _DAYS |= {"twenty": 20, "twentieth": 20, "thirty": 30, "thirtieth": 30}
 _TENS = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}  # fmt: skip
 
 
-def _any(words: object) -> str:
-    return "|".join(sorted(words, key=len, reverse=True))  # type: ignore[call-overload]  # any iterable of words
+def _any(words: Iterable[str]) -> str:
+    return "|".join(sorted(words, key=len, reverse=True))
 
 
 MONTH = rf"(?:{'|'.join(_MONTHS)}|sept|{'|'.join(name[:3] for name in _MONTHS if len(name) > 3)})(?![a-z])"
 #: Full names, and short forms that are no other word.
-WEEKDAY = rf"(?:{'|'.join(_WEEKDAYS)}|tues|weds|thurs|thur)(?![a-z])"
+WEEKDAY_NAME = rf"(?:{'|'.join(_WEEKDAYS)}|tues|weds|thurs|thur)"
+WEEKDAY = rf"{WEEKDAY_NAME}(?![a-z])"
 #: Also the short forms that are, for where a date follows.
 SHORT_WEEKDAY = (
     rf"(?:{'|'.join(_WEEKDAYS)}|tues|weds|thurs|thur|{'|'.join(name[:3] for name in _WEEKDAYS)})(?![a-z])"

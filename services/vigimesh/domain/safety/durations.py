@@ -56,6 +56,8 @@ _VAGUE = re.compile(
     rf"\b(?P<vague>(?:a )?(?:few|several|some|many)|(?P<two>(?:a )?couple(?: of)?))[ -](?P<unit>{_LONG})\b",
     re.IGNORECASE,
 )
+#: Digits of another script; tried only on texts that have any.
+_FOREIGN = re.compile(rf"(?<!\w)(?P<digits>\d{{1,40}}) ?(?P<unit>{_LONG})\b", re.IGNORECASE)
 _BOUND = re.compile(r"(?:(?P<less>less|fewer|shorter)|more|longer|greater) than $", re.IGNORECASE)
 _JOIN = re.compile(r",? (?:and )?")
 #: A point of time or an age, no duration.
@@ -122,7 +124,11 @@ def joined(read: str) -> tuple[Duration, ...]:
     """Return the durations of a bounded text with their parts put together ("1 year 1 month 21 days")."""
     found: list[Duration] = []
     stretches = spans.windows(_ANCHOR, lowered(read), *_AROUND)
-    for part in spans.apart([*_counted(read, stretches), *_singles(read, stretches)]):
+    parts = [*_counted(read, stretches), *_singles(read, stretches)]
+    if not read.isascii():
+        digits = (match for match in _FOREIGN.finditer(read) if not match["digits"].isascii())
+        parts.extend(replace(_one(match, ()), outcome="mixed_scripts") for match in digits)
+    for part in spans.apart(parts):
         last = found[-1] if found else None
         if last is not None and _continues(read, last, part):
             found[-1] = replace(

@@ -33,7 +33,7 @@ _ANY = "|".join(sorted((*_SMALL, *_TENS, *_LARGE, "dozen"), key=len, reverse=Tru
 #: A comma groups thousands, or stands for the point where it cannot ("0,5", "1,25").
 _PLAIN = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})++(?![0-9])(?:\.[0-9]++)?|[0-9]++(?:[.,][0-9]++)?|\.[0-9]++)"
 _FRACTION = r"[0-9]{1,2}/(?:2|3|4|5|6|8|10|12|16|32|100)(?![0-9])"
-_WORDS = rf"(?:{_ANY})(?:[ -](?:and[ -])?(?:{_ANY})\b){{0,8}}"
+_WORDS = rf"(?:{_ANY})(?:[ -](?:and[ -])?(?:{_ANY})\b){{0,16}}"
 _TEN = r"10(?:\^?[+-]?[0-9]{1,4}|\([+-]?[0-9]{1,3}\))"
 #: A number in the middle of a text; never glued to letters or digits before it. Compile with `re.IGNORECASE`.
 NUMBER = (

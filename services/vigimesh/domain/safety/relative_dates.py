@@ -13,7 +13,15 @@ from decimal import Decimal
 
 from vigimesh.domain.safety import calendar_words as words
 from vigimesh.domain.safety import spans
-from vigimesh.domain.safety.calendar_words import DAY_NUMBER, DAY_WORD, MONTH, SHORT_WEEKDAY, WEEKDAY, YEAR
+from vigimesh.domain.safety.calendar_words import (
+    DAY_NUMBER,
+    DAY_WORD,
+    MONTH,
+    SHORT_WEEKDAY,
+    WEEKDAY,
+    WEEKDAY_NAME,
+    YEAR,
+)
 from vigimesh.domain.safety.date_values import TextDate, Told, iso, made
 from vigimesh.domain.safety.durations import BUSINESS_DAY, Duration, joined
 from vigimesh.domain.safety.numerals import NUMBER, number
@@ -43,7 +51,7 @@ _NAMED_DAY = re.compile(
 )
 _SINCE = re.compile(r" (?P<way>ago|later|hence|earlier|after|before|from)(?: (?P<anchor>today|tomorrow|tmrw|yesterday|now))?\b", re.IGNORECASE)  # fmt: skip
 _IN = re.compile(r"\bin $", re.IGNORECASE)
-_WEEKDAYS_ON = re.compile(rf"\b(?P<number>{NUMBER}|an?) (?P<weekday>{WEEKDAY[:-9]}s?)(?![a-z]) (?:from (?:now|today)|later)\b", re.IGNORECASE)  # fmt: skip
+_WEEKDAYS_ON = re.compile(rf"\b(?P<number>{NUMBER}|an?) (?P<weekday>{WEEKDAY_NAME}s?)(?![a-z]) (?:from (?:now|today)|later)\b", re.IGNORECASE)  # fmt: skip
 _THIS_WEEKDAY = re.compile(rf"\b(?P<which>{_WHICH}) (?P<weekday>{SHORT_WEEKDAY})", re.IGNORECASE)
 _WEEK_WEEKDAY = re.compile(rf"\b(?P<which>{_WHICH}) week(?: on)? (?P<weekday>{SHORT_WEEKDAY})", re.IGNORECASE)
 _WEEKDAY_WEEK = re.compile(

@@ -33,12 +33,12 @@ _GUARD = (
 )
 _YEAR = rf"(?P<year>{YEAR}|{YEAR_WORD}|['\u2019][0-9]{{2}})"
 #: A weekday in front: "Monday, ", "this Friday (", "Friday-".
-_WEEKDAY = rf"(?:(?P<this>this )?(?P<weekday>{SHORT_WEEKDAY})(?P<dot>\.)?(?P<gap>,? ?\(?|-)(?:the )?)?"
+_WEEKDAY = rf"(?:(?P<this>this )?(?P<weekday>{SHORT_WEEKDAY})\.?(?P<gap>,? ?\(?|-)(?:the )?)?"
 #: A year behind a month: four digits or words, two digits behind a dash or glued ("28JUN95"), or two that are no day.
 _AFTER_MONTH = rf"(?:(?:\.?,? ?(?:of )?|[-/]){_YEAR}|(?P<short>[-/]?[0-9]{{2}}(?![0-9a-z])|\.? (?:3[2-9]|[4-9][0-9])(?![0-9])))?"
 
 _MONTH_FIRST = re.compile(
-    rf"{_BEFORE_NAMED}\b{_WEEKDAY}(?P<month>{MONTH})(?:\.? ?,? ?(?:the )?|[-/])(?P<day>{DAY})(?:,? ?(?:of )?{_YEAR}|[-/]{YEAR}|(?P<short>[-/][0-9]{{2}}(?![0-9a-z])))?{_GUARD}",
+    rf"{_BEFORE_NAMED}\b{_WEEKDAY}(?P<month>{MONTH})(?:\.? ?,? ?(?:the )?|[-/])(?P<day>{DAY})(?:(?:,? ?(?:of )?|[-/]){_YEAR}|(?P<short>[-/][0-9]{{2}}(?![0-9a-z])))?{_GUARD}",
     re.IGNORECASE,
 )
 _DAY_FIRST = re.compile(
@@ -66,6 +66,8 @@ _YEAR_ALONE = re.compile(
     rf"\b(?:in|since|from|until|till|during|before|after|year|early|late|circa|mid|around) (?P<year>{YEAR})(?![0-9/.-][0-9])(?! ?(?:mg|ml|mcg|g|units?|iu|patients?|%))\b",
     re.IGNORECASE,
 )
+#: Figures of which some are digits of another script; tried only on texts that have any.
+_FOREIGN = re.compile(r"(?<!\w)\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?!\w)")
 _COMPACT = re.compile(
     r"(?<![\w./-])(?P<text>(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:[0-3][0-9](?:[0-9]{4,6})?)(?:[+-][0-9]{4})?)(?![\w/-])"
 )
@@ -91,11 +93,14 @@ def text_dates(text: str, told: Told | None = None) -> tuple[TextDate, ...]:
             for match in spans.within(pattern, read, stretches):
                 found.extend(rule(match, known))
     found.extend(relative(read, low, known))
+    if not read.isascii():
+        figures = (match for match in _FOREIGN.finditer(read) if not match[0].isascii())
+        found.extend(made(match.start(), match[0], (), "mixed_scripts") for match in figures)
     return tuple(spans.apart(found))[: spans.MAX_SPANS]
 
 
 def _named_month(match: re.Match[str], known: Told) -> Iterator[TextDate]:
-    year = match["year"] or match["short"] or _year_behind(match)
+    year = match["year"] or match["short"] or ""
     if (
         match["day"].isdigit()
         and int(match["day"]) > 31
@@ -104,11 +109,6 @@ def _named_month(match: re.Match[str], known: Told) -> Iterator[TextDate]:
     ):
         return  # "OCT95" is a month, "BP dec 90/60" no date
     yield from _dated(match, known, (words.month_of(match["month"]), words.day_of(match["day"])), year)
-
-
-def _year_behind(match: re.Match[str]) -> str:
-    found = re.search(r"[-/]([12][0-9]{3})$", match[0])
-    return found[1] if found else ""
 
 
 def _dated(match: re.Match[str], known: Told, month_day: tuple[int, int], year: str) -> Iterator[TextDate]:
