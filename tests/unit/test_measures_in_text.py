@@ -152,6 +152,8 @@ def test_borders_of_age_groups(value: int, unit: str, group: str) -> None:
         ("weighs 200lbs.", "200lbs", "200", "[lb_av]", "weight"),
         ("a 3-inch cut", "3-inch", "3", "[in_i]", "length"),
         ("he is 5 ft 2 in", "5 ft 2 in", "62", "[in_i]", "length"),
+        ("he is 5'2\"", "5'2\"", "62", "[in_i]", "length"),
+        ("birth weight 5lb 13oz", "5lb 13oz", "93", "[oz_av]", "weight"),
         ("temp 101.5F", "101.5F", "101.5", "[degF]", "temperature"),
         ("39 degrees C", "39 degrees C", "39", "Cel", "temperature"),
         ("rotate 90 degrees", "90 degrees", "90", "deg", "angle"),
@@ -184,6 +186,7 @@ def test_a_dimension_is_exact_in_base_units() -> None:
         ("5 mg/xyz", "unknown_unit", ()),
         ("10 \u043c\u0433", "mixed_scripts", ()),
         ("\uff15\uff10\uff10 mg", "mixed_scripts", ()),
+        ("5 ft 14 in", "impossible", ()),
         ("given mcg of it", "no_value", ()),
         ("-500 degrees C", "impossible", ()),
         ("9" * 100 + " mg", "impossible", ()),
@@ -224,6 +227,8 @@ def test_what_is_no_dimension_is_none(text: str) -> None:
         ("15 mg meloxicam daily", "15", "mg", (1, 1, "d")),
         ("10 units biweekly", "10", "{unit}", (0, None, "")),
         ("100 mg", "100", "mg", (0, None, "")),
+        ("10 U insulin daily", "10", "{unit}", (1, 1, "d")),
+        ("10 U/kg", "10", "{unit}/kg", (0, None, "")),
     ],
 )
 def test_doses_with_their_interval(

@@ -26,10 +26,11 @@ NEAR = 40
 
 #: What is given: bodies of mass, volume, amount, activity and counts; over kg, m2 or time only.
 _GIVEN = re.compile(
-    r"(?:[munpf]?g|[mdcu]?L|\[(?:tsp|tbs|foz|cup)_us\]|\[gr\]|\[drp\]|[mu]?\[iU\]|[mu]?U|[mun]?mol|m?eq|M?Bq|mCi|c?Gy|m?Sv"
+    r"(?:[munpf]?g|[mdcu]?L|\[(?:tsp|tbs|foz|cup)_us\]|\[gr\]|\[drp\]|[mu]?\[iU\]|[mun]?mol|m?eq|M?Bq|mCi|c?Gy|m?Sv"
     r"|\{(?:tablet|capsule|puff|spray|patch|suppository|vial|ampule|injection|pill|unit)\})"
     r"(?P<over>(?:/(?:kg|m2|h|min|d|wk|mo|\{dose\}|\{spray\}|\{puff\}|\{tablet\}|\([0-9]{1,3}\.(?:h|d)\))){0,2})"
 )
+_UNITS_OF_DRUG = re.compile(r"^U(?=/|$)")
 _PER_TIME = re.compile(r"/(h|min|d|wk|mo)$")
 _UNIT = {"hour": "h", "hr": "h", "h": "h", "day": "d", "d": "d", "week": "wk", "wk": "wk", "month": "mo", "minute": "min",
          "morning": "d", "evening": "d", "night": "d", "bedtime": "d"}  # fmt: skip
@@ -72,6 +73,8 @@ def _doses(read: str) -> Iterator[Dose]:
             yield _dose(one, one.outcome, one.unit)
             continue
         code = one.unit or (one.choices[0] if one.choices else "")
+        # "10 U" of a drug are units of its own kind, not the enzyme units that the code means.
+        code = _UNITS_OF_DRUG.sub("{unit}", code)
         if one.what in ("weight", "temperature") or not _GIVEN.fullmatch(code):
             continue
         over = _PER_TIME.search(code)
@@ -79,7 +82,7 @@ def _doses(read: str) -> Iterator[Dose]:
         if over:
             yield _dose(one, outcome, code[: over.start()], (1, Decimal(1), over[1]), "")
             continue
-        yield _dose(one, outcome, one.unit, *_interval(read, one.end))
+        yield _dose(one, outcome, code if one.unit else "", *_interval(read, one.end))
 
 
 def _dose(

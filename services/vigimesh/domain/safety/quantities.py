@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -64,9 +64,19 @@ _DOSED = re.compile(r"\b(?:dose|dosage|strength)s?(?: of| was| is|:|=)? {0,2}$",
 _INCH = re.compile(
     r" ?(?:$|[.,;:)!?\n]|x\b|long\b|wide\b|tall\b|high\b|thick\b|deep\b|in (?:diameter|length|height)\b|diameter\b)"
 )
+_AND = r"(?:,? (?:and )?| ?|-)"
 _FEET_INCHES = re.compile(
-    r"(?:[ -]?(?:feet|foot|ft\.?)|')(?:,? (?:and )?| ?|-)(?P<inches>[0-9]{1,2}(?:\.[0-9]{1,3})?|[a-z]{3,6})(?:[ -]?(?:inches|inch|ins?\b\.?)|\"|'')(?!\w)",
+    rf"(?:[ -]?(?:feet|foot|ft\.?)|'){_AND}(?P<less>[0-9]{{1,2}}(?:\.[0-9]{{1,3}})?|[a-z]{{3,6}})(?:[ -]?(?:inches|inch|ins?\b\.?)|\"|'')(?!\w)",
     re.IGNORECASE,
+)
+_POUNDS_OUNCES = re.compile(
+    rf"[ -]?(?:pounds?|lbs?\.?){_AND}(?P<less>[0-9]{{1,2}}(?:\.[0-9]{{1,3}})?|[a-z]{{3,7}})[ -]?(?:ounces?|oz)(?!\w)",
+    re.IGNORECASE,
+)
+#: Two parts make one value: the pattern behind the first number, how many of the lesser make one, their unit.
+_TWO_PARTS: tuple[tuple[re.Pattern[str], int, str], ...] = (
+    (_FEET_INCHES, 12, "[in_i]"),
+    (_POUNDS_OUNCES, 16, "[oz_av]"),
 )
 _LONG = re.compile(r' ?"(?= (?:long|wide|tall|high|thick|deep|x)\b)')
 #: In lower case; what stands in front is looked at after.
@@ -77,6 +87,7 @@ _NO_UNITS = frozenset(
 )
 _UPTO = re.compile(r" ?(?:-|\u2013|to) ?(?=[0-9.])", re.IGNORECASE)
 _PLAIN = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(?![0-9.]*[0-9])")
+_WHOLE_NUMBER = re.compile(NUMBER, re.IGNORECASE)
 _OTHER_DIGITS = re.compile(r"(?=[^\W_])\d{1,40}")
 
 
@@ -134,9 +145,9 @@ def _quantity(read: str, match: re.Match[str]) -> Quantity | None:
     warm = _temperature(read, match)
     if warm is not None:
         return warm
-    feet = _FEET_INCHES.match(read, end)
-    if feet:
-        return _feet_and_inches(read, start, match["number"], feet)
+    both = _two_parts(read, start, match["number"], end)
+    if both is not None:
+        return both
     value, upto = number(match["number"]), None
     dash = _UPTO.match(read, end)
     more = _PLAIN.match(read, dash.end()) if dash else None
@@ -243,21 +254,19 @@ def _temperature(read: str, match: re.Match[str]) -> Quantity | None:
     )  # fmt: skip
 
 
-def _feet_and_inches(read: str, start: int, feet: str, found: re.Match[str]) -> Quantity | None:
-    whole, part = (
-        number(feet),
-        number(found["inches"]) if found["inches"][0].isdigit() or _is_number(found["inches"]) else None,
-    )
-    if whole is None or part is None:
-        return None
-    return Quantity(
-        start=start, end=found.end(), text=read[start : found.end()], what="length",
-        outcome="read" if part < 12 else "impossible", value=12 * whole + part, unit="[in_i]",
-    )  # fmt: skip
-
-
-def _is_number(word: str) -> bool:
-    return re.fullmatch(NUMBER, word, re.IGNORECASE) is not None
+def _two_parts(read: str, start: int, first: str, end: int) -> Quantity | None:
+    """Return "5 ft 2 in" or "5lb 13oz" in the lesser unit."""
+    for pattern, times, unit_name in _TWO_PARTS:
+        found = pattern.match(read, end)
+        if found is None or _WHOLE_NUMBER.fullmatch(found["less"]) is None:
+            continue
+        more, less = number(first), number(found["less"])
+        if more is None or less is None:
+            continue
+        named = Named(code=unit_name, end=found.end())
+        made = _made(read, start, named, times * more + less, None)
+        return made if less < times else replace(made, outcome="impossible")
+    return None
 
 
 def _bare_units(read: str) -> Iterator[Quantity]:
