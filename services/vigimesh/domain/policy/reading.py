@@ -35,6 +35,12 @@ STEPS = (
     "situations",
     "listedness",
     "clock",
+    "text_dates",
+    "durations",
+    "ages",
+    "doses",
+    "dimensions",
+    "lab_values",
 )
 VERDICTS: tuple[c.Verdict, ...] = ("accept", "review", "escalate")
 

@@ -14,6 +14,7 @@ from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
 from vigimesh.domain.safety.listedness import Listedness, listedness
+from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
 from vigimesh.domain.safety.situations import Situations, special_situations
 from vigimesh.domain.safety.text_seriousness import Hit, read_term, read_text
@@ -26,7 +27,7 @@ MANDATORY = ("minimum_criteria", "seriousness_flags", "clock")
 #: Quotes in one finding: what a reviewer reads at a glance, and keeps the event small.
 MAX_QUOTES = 12
 #: Steps in one plan: every tool twice.
-MAX_STEPS = 14
+MAX_STEPS = 26
 
 
 class Findings:
@@ -235,6 +236,10 @@ def _clock(found: Findings) -> Finding:
     return Finding(step="clock", result=due, detail=detail, quotes=quotes)
 
 
+def _narrative(step: str) -> Callable[[Findings], Finding]:
+    return lambda found: narrative_finding(step, found.text)
+
+
 #: Step name -> the tool that says its finding. The names are those a workflow card may list.
 TOOLS: dict[str, Callable[[Findings], Finding]] = {
     "minimum_criteria": _minimum_criteria,
@@ -244,4 +249,5 @@ TOOLS: dict[str, Callable[[Findings], Finding]] = {
     "situations": _situations,
     "listedness": _listedness,
     "clock": _clock,
+    **{step: _narrative(step) for step in READERS},
 }
