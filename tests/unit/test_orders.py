@@ -83,3 +83,54 @@ def test_more_orders_than_there_is_room_for_are_not_taken() -> None:
     assert len(shares(book)) == ORDERS_MAX
     book.take(ordered(share=0, workflow="later", for_s=200), NOW + timedelta(seconds=40))
     assert shares(book, after_s=41) == {"later": 0}, "what has expired makes room"
+
+
+def pauses(book: OrderBook, after_s: float = 1) -> set[tuple[str, str, float]]:
+    """Return the pauses that hold nobody any more: lane, workflow, seconds after `NOW` at which they were to end."""
+    found = book.lifted(NOW + timedelta(seconds=after_s))
+    return {(one.lane, one.workflow, (one.until - NOW).total_seconds()) for one in found}
+
+
+def pause(workflow: str = "triage", for_s: float = 30, share: int = 0) -> ThrottleOrdered:
+    return ordered(share=share, workflow=workflow, for_s=for_s)
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        pytest.param((pause(),), set(), id="it stands"),
+        pytest.param((pause(), pause(share=100)), {("cold", "triage", 30)}, id="lifted"),
+        pytest.param((pause(), pause(share=50)), {("cold", "triage", 30)}, id="a share instead: nobody is parked"),
+        pytest.param((pause(), pause("signal"), pause(share=100)), {("cold", "triage", 30)}, id="another stands"),
+        pytest.param((pause(), pause(share=100), pause(for_s=40)), set(), id="paused again"),
+        pytest.param(
+            (pause(), pause(for_s=40), pause(share=100)), {("cold", "triage", 30), ("cold", "triage", 40)},
+            id="all that were to end later",
+        ),
+        pytest.param((pause(share=100),), set(), id="none was there"),
+        pytest.param((ordered("hot", 0, workflow="triage"), ordered("hot", 100, workflow="triage")), set(), id="hot"),
+        pytest.param((ordered(share=0), ordered(share=100)), set(), id="nobody stops a whole lane"),
+    ],
+)  # fmt: skip
+def test_which_pauses_are_lifted(
+    orders: tuple[ThrottleOrdered, ...], expected: set[tuple[str, str, float]]
+) -> None:
+    assert pauses(book_of(*orders)) == expected
+
+
+def test_a_pause_that_was_shortened_is_over_when_the_last_one_ends() -> None:
+    book = book_of(pause(for_s=50), pause(for_s=20))
+    assert pauses(book, after_s=19) == set()
+    assert pauses(book, after_s=20) == {("cold", "triage", 50)}
+    assert pauses(book, after_s=50) == set(), "what waits by it is due by itself"
+
+
+def test_the_pauses_that_are_remembered_have_a_bound() -> None:
+    book = OrderBook()
+    for number in range(ORDERS_MAX + 10):
+        book.take(pause(for_s=30 + number / 1_000), NOW)
+    book.take(pause(share=100), NOW)
+    assert len(pauses(book)) == ORDERS_MAX
+    for share in (0, 100):
+        book.take(pause(for_s=80, share=share), NOW + timedelta(seconds=40))
+    assert pauses(book, after_s=41) == {("cold", "triage", 80)}, "what has ended makes room"
