@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.adapters.orders import ORDER_S, ORDERS_MAX, OrderBook
+from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, OrderBook
 from vigimesh.events.classes import ThrottleOrdered
+from vigimesh.loop.orders import TERM_MAX
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -52,6 +54,10 @@ def test_an_order_holds_for_its_lane_until_it_expires() -> None:
             (ordered(share=25, term=3), ordered(share=100, term=2)), {"": 25}, id="an older leader's lifting"
         ),
         pytest.param((ordered(share=25, term=2), ordered(share=50, term=3)), {"": 50}, id="a newer leader's"),
+        pytest.param((ordered(share=25), ordered(share=50, term=TERM_MAX + 1)), {"": 25}, id="nobody's term"),
+        pytest.param(
+            (ordered(term=TERM_MAX + 1), ordered(share=50)), {"": 50}, id="nobody's term shuts out none"
+        ),
         pytest.param(
             (ordered(share=25), ordered(share=0, workflow="triage")),
             {"": 25, "triage": 0},
@@ -76,6 +82,13 @@ def test_an_order_without_an_end_ends_all_the_same() -> None:
     book = book_of(ordered(for_s=10**8))
     assert shares(book, after_s=ORDER_S - 1) == {"": 25}
     assert shares(book, after_s=ORDER_S) == {}
+
+
+def test_an_operators_order_from_the_future_ends_a_day_after_it_was_written() -> None:
+    """The moment at which it was written is the broker's, so that nobody can write one ahead."""
+    book = book_of(replace(ordered(for_s=10**8), by="ops"))
+    assert shares(book, after_s=OPERATOR_S - 1) == {"": 25}
+    assert shares(book, after_s=OPERATOR_S) == {}
 
 
 def test_more_orders_than_there_is_room_for_are_not_taken() -> None:

@@ -16,7 +16,7 @@ from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
-from vigimesh.loop.orders import ANY_CALLS, Order, Pause, lifts
+from vigimesh.loop.orders import ANY_CALLS, TERM_MAX, Order, Pause, lifts
 
 #: Seconds that an order holds at most after it was written, and so how far back a worker that starts has to read.
 #: Those in force are repeated every 10 s.
@@ -53,7 +53,7 @@ class OrderBook:
     def take(self, ordered: ThrottleOrdered, at: datetime) -> None:
         """Take one order, appended at `at`.
 
-        1. One of the controller's with a lower term than was seen is dropped.
+        1. One of the controller's with a lower term than was seen is dropped, or with one that no controller can have.
         2. The hot lane never yields nor waits, whoever says so: its order keeps only what it says of tier, calls and
            acceptance. A lane or tier that is not known is passed over.
         3. A share outside 0 to 100 is passed over, and so is one of 0 for all workflows: nobody may stop a lane.
@@ -61,7 +61,7 @@ class OrderBook:
         5. It ends when it says, at most `ORDER_S` after it was written, an operator's `OPERATOR_S`.
         """
         if not ordered.by:
-            if ordered.term < self.term:
+            if not self.term <= ordered.term <= TERM_MAX:
                 return
             self.term = ordered.term
         hot = ordered.lane == "hot"

@@ -9,6 +9,8 @@ from typing import Protocol
 
 #: Neutral values: the highest tier, and more calls than a minute can hold.
 ANY_TIER, ANY_CALLS = "person", 2**31 - 1
+#: Highest term that is believed: a controller a second for sixty years. An order from beyond would shut out every controller.
+TERM_MAX = 2**31 - 1
 #: What each field of an order says when nothing is ordered.
 NEUTRAL: Mapping[str, int | str | bool] = {
     "share_percent": 100,
