@@ -107,6 +107,16 @@ THROTTLED = Metric(
     meaning="1 while the controller slows a lane of a workflow, because it yields or its calls are limited: it is slow for "
     "that, not for load, and needs no further replicas",
 )  # fmt: skip
+PAYING_SHUT = Metric(
+    name="vigimesh.paying.shut", kind="gauge", unit="{lane}", labels=("stage", "lane"),
+    meaning="1 while budget and call journal do not agree, or one of them cannot be reached: paid calls are refused, and cases go "
+    "on without their opinions", alarm="SRE: 1 for five minutes",
+)  # fmt: skip
+MODEL_BREAKER = Metric(
+    name="vigimesh.model.breaker", kind="gauge", unit="{state}", labels=("stage", "lane"),
+    meaning="whether the large model is asked: 0 closed, every call is made; 1 half-open, one call tries it; 2 open, since "
+    "several calls in a row failed: cases go on without their opinions", alarm="SRE: above 0 for ten minutes",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
@@ -117,6 +127,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
+    PAYING_SHUT, MODEL_BREAKER,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

@@ -65,7 +65,8 @@ def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
     told = run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17")
     assert (told["before_micro"], told["after_micro"]) == (1_000, 300)
     assert run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17") == told
-    run("resolve", died, "--as", "not-made", "--reason", "not on the invoice")
+    said = CliRunner().invoke(app, ["resolve", died, "--as", "not-made", "--reason", "not on the invoice"])
+    assert "the budget still holds 0.001 for it, until a tool-executor sweeps: every 20 s" in said.stderr
     assert run("list", "--state", "in_doubt")["calls"] == []
     assert run("list", "--state", "made")["counted_micro"] == 300
     assert [(one.state, one.amount_micro) for one in booked(uri)] == [("settled", 300)]

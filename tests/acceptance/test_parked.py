@@ -1,4 +1,4 @@
-"""Parked cases in a whole mesh: they come back to the door they left, once, though the resumer is killed meanwhile."""
+"""Parked cases in a whole mesh: they come back to the topic they left, once, when due or when their pause is lifted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import uuid4
 import psutil
 import pytest
 
-from meshes import Mesh
+from meshes import Mesh, vigimesh
 from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
@@ -20,10 +20,10 @@ from vigimesh.app.case_history import audit_facts, named
 from vigimesh.app.reckoning import RECKONED
 from vigimesh.domain.record.checker import check
 from vigimesh.events.case import Case
-from vigimesh.events.classes import AuditRecorded, CaseReceived, EventParked, Header
+from vigimesh.events.classes import AuditRecorded, CaseReceived, CaseRouted, EventParked, Header, Route
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
-from vigimesh.events.topics import topic
+from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.broker import Write
 from waiting import until
 
@@ -113,3 +113,56 @@ def test_parked_cases_come_back_once_though_the_resumer_is_killed(mesh: Mesh) ->
     found = check(rows, audits=list(audit_facts(rows, codec)))
     assert (found.accepted, found.lost, found.duplicated, found.torn) == (CASES, 0, 0, 0)
     assert found.parked == 0
+
+
+def routed(codec: Codec, tag: str, number: int) -> Write:
+    """Return a case as the router hands it to the cold lane."""
+    message, name = f"{tag}.{number}", lane_topic("plan", "cold")
+    case = Case(message_id=message, case_id=f"{tag}/{number}", narrative="Headache after the second dose.")
+    route = Route(workflow="triage", lane="cold", rule="r", reason="r", card_digest="", version=("", ""),
+                  received_at=datetime.now(UTC))  # fmt: skip
+    head = Envelope(
+        id=message, source="/test", type="vigimesh.CaseRouted", time=datetime.now(UTC), subject=case.case_id,
+        messageid=message, workflow="triage", lane="cold",
+    )  # fmt: skip
+    value = codec.encode(name, CaseRouted(case=case, route=route))
+    return Write(topic=name, key=case.case_id.encode(), value=value, headers=to_headers(head))
+
+
+def test_what_a_paused_lane_has_parked_goes_on_soon_after_it_is_unpaused(mesh: Mesh) -> None:
+    """The pause was to last eight hours."""
+    tag = uuid4().hex[:12]
+
+    def lane(verb: str) -> None:
+        answer = vigimesh("lane", verb, "cold", "--reason", "test", "--data", mesh.data, "--json")
+        assert answer.status == 0, answer.err
+
+    def of(*topics: str) -> Counter[str]:
+        return Counter(
+            row.headers.messageid for row in mesh.rows(*topics) if tag in row.headers.messageid and row.value
+        )
+
+    expected = Counter(f"{tag}.{number}" for number in range(CASES))
+    lane("drain")
+    try:
+        asyncio.run(write(mesh, [routed(mesh.codec, tag, number) for number in range(CASES)], tag))
+        # A worker that heard of the pause late may have let some through.
+        until(
+            lambda: len(of("parked", "case.decided", "case.review")) >= CASES,
+            within_s=PASSED_S,
+            what="what is parked",
+        )
+        waited = of("parked")
+        assert waited
+    finally:
+        lane("unpause")
+    until(
+        lambda: len(of("case.decided", "case.review")) >= CASES,
+        within_s=PASSED_S,
+        what="an outcome of each case",
+    )
+    assert of("case.decided", "case.review") == expected
+    audits = [one for one in mesh.events("audit") if isinstance(one, AuditRecorded) and tag in one.message_id]
+    back = [one for one in audits if one.stage == "resumer"]
+    assert Counter(one.message_id for one in back) == waited
+    assert all(one.why.startswith("called back, since its pause was lifted, before ") for one in back)

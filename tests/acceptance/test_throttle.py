@@ -31,7 +31,7 @@ from vigimesh.loop.health import Health
 from vigimesh.loop.run import run
 from vigimesh.loop.worker import Worker
 from vigimesh.planner import worker as planner
-from waiting import until_async
+from waiting import until, until_async
 from worlds import KafkaWorld, Silent
 
 PLAN, RETRIEVE, PARKED, THROTTLE = (
@@ -149,6 +149,19 @@ def test_a_worker_learns_of_an_order_that_was_given_before_it_started(lane: Lane
     assert abs(order.expires_at - ends) < timedelta(milliseconds=1)
     assert late.in_force("warm", ends) == (), "it ends by itself, whatever becomes of the broker"
     late.close()
+
+
+@pytest.mark.real
+def test_what_is_no_order_is_passed_over(lane: Lane) -> None:
+    for value in (b"no order", b"", b"\x00\x00\x00\x00\x00"):
+        lane.world.append(Write(topic=THROTTLE, key=b"warm/x", value=value))
+    lane.order("warm", FREE, 50)
+
+    def taken() -> set[str]:
+        return {order.workflow for order in lane.orders.in_force("warm", datetime.now(UTC))}
+
+    until(lambda: FREE in taken(), within_s=WAIT_S, what="the order behind")
+    assert taken() <= {FREE, ""}
 
 
 @pytest.mark.real

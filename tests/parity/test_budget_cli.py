@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,24 @@ from typer.testing import CliRunner, Result
 
 from budgets import NOON, Rig, ask, booked, valkey_rig
 from valkeys import OwnValkey
+from vigimesh.adapters.history import scan
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.redis_budget import KEY
-from vigimesh.app.budget_cli import accounts_of, app, document, raised_in, raising
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.budget_cli import CapRaised, accounts_of, app, document, raised_in, raising
+from vigimesh.app.devstack import Stack
 from vigimesh.app.exits import NOT_HELD
+from vigimesh.app.raise_records import Raiser
 from vigimesh.clock import SystemClock
-from vigimesh.domain.budget.values import Caps
+from vigimesh.domain.budget.values import Caps, Standing
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.errors import Refused, Transient
+from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from vigimesh.loop.broker import InDoubt, Write
+from vigimesh.ports import Budget
 
 CARDS = shipped_cards(False).cards
 TRIAGE = next(card for card in CARDS if card.name == "triage")
@@ -92,6 +104,84 @@ def test_a_raise_that_cannot_be_is_refused(change: dict[str, str]) -> None:
         raising(TRIAGE, at=NOON, **words)
 
 
+@dataclass
+class Paper:
+    """A desk that keeps what is written, or fails."""
+
+    codec: Codec
+    fails: Exception | None = None
+    does: Callable[[], None] = lambda: None
+    records: list[AuditRecorded] = field(default_factory=list)
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        if self.fails is not None:
+            raise self.fails
+        self.records.extend(self.codec.decode(write.topic, write.value or b"") for write in writes)
+        self.does()
+
+
+def raised_by(budget: Budget, desk: Paper, to: str = "200") -> Awaitable[CapRaised]:
+    order = raising(TRIAGE, window="day", to=to, reason="late batch", until="2026-11-29T00:00Z", at=NOON)
+    return Raiser(budget=budget, desk=desk, codec=desk.codec, by="ann").give(order, TRIAGE)
+
+
+async def day_cap(budget: Budget) -> int:
+    told = await budget.standing("triage", Caps.of(TRIAGE), NOON)
+    assert isinstance(told, Standing)
+    return next(row.cap_micro for row in told.windows if row.window == "day")
+
+
+def test_a_raise_is_on_record_with_who_why_and_what_held_before(rig: Rig) -> None:
+    async def scenario(rig: Rig) -> None:
+        budget, desk = await rig.built(), Paper(Codec(MemorySchemas()))
+        await raised_by(budget, desk)
+        await raised_by(budget, desk, "250.5")
+        assert [(one.stage, one.actor, one.action, one.why) for one in desk.records] == [
+            ("operator", "ann", "ordered", "late batch")
+        ] * 2
+        ends = "until 2026-11-29T00:00:00+00:00"
+        assert [(one.earlier, one.new) for one in desk.records] == [
+            ("100.00 EUR a day", f"200.00 EUR a day {ends}"), ("200.00 EUR a day", f"250.50 EUR a day {ends}"),
+        ]  # fmt: skip
+        assert len({one.event_id for one in desk.records}) == 2
+        assert await day_cap(budget) == 250_500_000
+
+    rig.run(scenario)
+
+
+def test_what_is_not_on_record_is_not_raised(rig: Rig) -> None:
+    async def scenario(rig: Rig) -> None:
+        budget = await rig.built()
+        desk = Paper(Codec(MemorySchemas()), fails=InDoubt("VM-1302", what="planted"))
+        with pytest.raises(InDoubt):
+            await raised_by(budget, desk)
+        assert await day_cap(budget) == CAP
+
+    rig.run(scenario)
+
+
+def test_of_a_shut_budget_nothing_is_on_record(rig: Rig) -> None:
+    async def scenario(rig: Rig) -> None:
+        desk = Paper(Codec(MemorySchemas()))
+        with pytest.raises(Transient, match="VM-1913"):
+            await raised_by(rig.new(), desk)
+        assert desk.records == []
+
+    rig.run(scenario)
+
+
+def test_a_budget_that_is_lost_after_the_record_has_a_second_one_that_says_so(rig: Rig) -> None:
+    async def scenario(rig: Rig) -> None:
+        budget, desk = await rig.built(), Paper(Codec(MemorySchemas()), does=rig.flush)
+        with pytest.raises(Transient, match="VM-1913"):
+            await raised_by(budget, desk)
+        first, second = desk.records
+        assert (second.earlier, second.event_id) == (first.new, first.event_id)
+        assert second.new.startswith("not known to be raised: no cap can be raised: ")
+
+    rig.run(scenario)
+
+
 @pytest.fixture
 def live(budget_valkey: OwnValkey, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """Give the keys that the command uses, empty before and after."""
@@ -105,7 +195,12 @@ def vigimesh(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def test_the_command_shows_and_raises(live: Rig) -> None:
+def test_the_command_shows_and_raises(
+    live: Rig, applied_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = applied_stack.urls
+    monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", urls.kafka)
+    monkeypatch.setenv("VIGIMESH_REGISTRY_URL", urls.registry)
     assert vigimesh("show", "--json").exit_code == NOT_HELD
 
     async def build(rig: Rig) -> None:
@@ -125,6 +220,14 @@ def test_the_command_shows_and_raises(live: Rig) -> None:
     assert vigimesh("raise", "triage", *words[:4], *words[6:]).exit_code == 2
     assert vigimesh("raise", "triage", *words[:6]).exit_code == 2
     assert "did you mean 'triage'?" in vigimesh("raise", "triag", *words).output
+    assert isinstance(vigimesh("raise", "triage", *words[:5], " ", *words[6:]).exception, Refused)
+    codec = Codec(RegistrySchemas({"url": urls.registry}))
+    rows = [row for row in scan(common(urls.kafka, {}), [topic("audit")]) if row.key == "budget/triage"]
+    audits: list[AuditRecorded] = [codec.decode(topic("audit"), row.value or b"") for row in rows]
+    assert [(one.action, one.why) for one in audits] == [("ordered", "late batch")] * 2
+    assert (audits[0].actor, audits[0].earlier) == ("ann", "100.00 EUR a day")
+    assert audits[1].earlier == "123.45 EUR a day"
+    assert {row.headers.source for row in rows} == {"/vigimesh/operator"}
 
 
 def test_a_budget_that_does_not_hold_ends_with_status_1(live: Rig, budget_valkey: OwnValkey) -> None:

@@ -295,6 +295,29 @@ def test_a_person_who_orders_under_a_higher_term_is_followed(realm: Realm) -> No
     assert [order.term for order in realm.orders] == [40, 40]
 
 
+def test_what_is_no_order_and_a_term_from_the_future_change_nothing(realm: Realm) -> None:
+    def terms() -> set[int]:
+        """Return the terms of what a controller wrote; what the test wrote has no headers."""
+        mine = [record for record in realm.world.records(THROTTLE) if record.headers]
+        return {realm.world.codec.decode(THROTTLE, record.value).term for record in mine}
+
+    async def play() -> None:
+        order = ThrottleOrdered(
+            workflow="triage", lane="cold", term=2**63 - 1, expires_at=realm.wall.at, tier_ceiling="person",
+            calls_per_minute=0, yields=True, share_percent=0, reason="nobody's",
+        )  # fmt: skip
+        for value in (b"no order", b"", realm.world.codec.encode(THROTTLE, order)):
+            realm.world.append(Write(topic=THROTTLE, key=b"cold/triage", value=value))
+        realm.lag.hot = LATE
+        for term in (1, 2):
+            async with Reigning(realm.controller()) as reigning:
+                await reigning.until(lambda term=term: term in terms(), "an order of each leader")  # type: ignore[misc]
+                realm.wall.move(60)
+
+    drive(play())
+    assert terms() == {1, 2}
+
+
 def test_totals_of_the_flow_are_kept_with_the_orders(realm: Realm) -> None:
     async def play() -> None:
         total = FlowTotalled(workflow=realm.world.tag, totals={"planner.hot.consumed": 3}, offsets={"0": 7})

@@ -12,10 +12,11 @@ import pytest
 from parking import Parking, drive, serve
 from vigimesh.adapters.parked_topic import GAP
 from vigimesh.background.resumer.emit import PARKED
-from vigimesh.events.classes import CaseReceived
+from vigimesh.events.classes import AuditRecorded, CaseReceived
 from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import lane_of, topic
 from vigimesh.loop.broker import Write
-from vigimesh.loop.orders import NoOrders, Order, Orders
+from vigimesh.loop.orders import NoOrders, Order, Orders, Pause
 from vigimesh.loop.worker import Worker
 from vigimesh.ports import Spot
 from worlds import INPUT, WORLDS, Crash, World, copier, once, work, world_of
@@ -33,6 +34,17 @@ class Held:
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         return (Order(lane=lane, workflow="triage", share_percent=0, expires_at=self.until, reason="test"),)
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """The pause of a workflow until a moment was lifted."""
+
+    until: datetime
+    workflow: str = "triage"
+
+    def lifted(self, now: datetime) -> Sequence[Pause]:
+        return (Pause(lane=lane_of(INPUT), workflow=self.workflow, until=self.until),)
 
 
 def send(world: World, number: int, workflow: str) -> str:
@@ -82,6 +94,36 @@ def test_what_waits_by_order_is_worked_on_once_when_it_may(world: World, step: s
     back = Counter(record.value for record in world.mine(INPUT))
     assert sorted(back.values()) == [1] * CASES + [2] * CASES
     assert {record.key.decode() for record in world.mine(PARKED)} == set(waiting)
+
+
+@pytest.mark.parametrize("step", ["", "write", "offsets.after", "commit.before", "commit.after"])
+def test_what_waits_by_a_pause_goes_on_once_it_is_lifted(world: World, step: str) -> None:
+    """Hours before the pause was to end, whatever step the resumer dies at; another workflow's pause stands."""
+    parking = Parking(world)
+    end = parking.wall.at + timedelta(hours=8)
+    held = Held(end)
+    waiting = [send(world, number, "triage") for number in range(CASES)]
+    drive(work(lane_worker(world, held), until=lambda: len(parking.open(*waiting)) >= CASES))
+    others = [
+        parking.event(number, in_s=8 * 3_600, resume_topic=INPUT, workflow="signal") for number in (50, 51)
+    ]
+    parking.park(*others)
+
+    def back() -> bool:
+        return not parking.open(*waiting)
+
+    lifted = Lifted(end)
+    if step:
+        with pytest.raises(Crash):
+            drive(serve(parking.resumer(pauses=lifted, fault=once(step, Crash())), until=lambda: False))
+    drive(serve(parking.resumer(pauses=lifted), until=back))
+    drive(work(lane_worker(world, NoOrders()), until=lambda: len(world.handed_on()) >= CASES))
+    assert Counter(world.handed_on()) == Counter(waiting)
+    assert {event.event_id for event in others} == parking.open(*(event.event_id for event in others))
+    audits = [world.codec.decode(topic("audit"), record.value) for record in world.mine(topic("audit"))]
+    said = [one.why for one in audits if isinstance(one, AuditRecorded) and one.action == "resumed"]
+    assert len(said) == CASES
+    assert all(why.startswith("called back, since its pause was lifted, before ") for why in said)
 
 
 def test_bodies_are_read_again_at_any_offset_and_what_is_gone_is_said_to_be(world: World) -> None:

@@ -6,8 +6,10 @@ is recorded is what the journal books; then the same of a run of the whole mesh 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from urllib.request import urlopen
 
 import pytest
 
@@ -19,6 +21,7 @@ from tight_fixture import MONTH_MICRO, Tight
 from valkeys import OwnValkey
 from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.events.classes import UsageRecorded
+from vigimesh.events.topics import LANES
 
 pytestmark = pytest.mark.real
 
@@ -45,6 +48,15 @@ def test_money_is_kept_as_promised(budget_valkey: OwnValkey, uri: str, promise: 
         return shop(new_valkey_rig(budget_valkey), bench)
 
     Place(real).run(CHECKS[PROMISED[promise]])  # type: ignore[arg-type]  # an async context of a shop
+
+
+def test_every_worker_that_pays_says_that_it_can(tight: Tight) -> None:
+    for lane in LANES:
+        with urlopen(f"{tight.mesh.health[f'tool-executor.{lane}']}/metrics", timeout=10) as answer:
+            said = answer.read().decode()
+        for name in ("vigimesh_paying_shut", "vigimesh_model_breaker"):
+            found = re.findall(rf'^{name}{{[^}}]*lane="{lane}"[^}}]*}} (\S+)$', said, re.MULTILINE)
+            assert [float(level) for level in found] == [0.0], (name, lane)
 
 
 def test_a_run_of_the_whole_mesh_spends_no_more_than_its_month_and_all_books_agree(tight: Tight) -> None:

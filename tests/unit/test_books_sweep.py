@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from budgets import memory_rig
 from journals import MemoryBench
-from spending import LEASES_S, dying_at, purchase, shop
+from spending import AWAY, LEASES_S, away, dying_at, nothing, purchase, shop, worst_of
 from vigimesh.adapters import memory_budget
-from vigimesh.errors import Misconfigured
-from vigimesh.tool_executor.purchase import Paid
+from vigimesh.domain.budget.lapse import GRACE_S
+from vigimesh.errors import Misconfigured, Transient, said
+from vigimesh.tool_executor.purchase import Paid, lease_s
+from waiting import until_async
 
 #: Reservations of one page in this test, and calls in doubt before the one that leaks.
 PAGE, DOUBTS = 3, 7
@@ -66,5 +70,60 @@ def test_a_loss_is_remembered_though_another_call_had_doubts_before() -> None:
             books.doubt(before)
             books.doubt(before, lost=True)
             assert await books.epoch() not in ("", before), "rebuilt under another epoch"
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+@pytest.mark.parametrize("cost", [300, None])
+def test_a_call_that_a_person_resolves_is_held_until_the_sweep_after_its_lease(cost: int | None) -> None:
+    async def story() -> None:
+        async with shop(memory_rig(), MemoryBench()) as made:
+            made.headers = {"x-standin-fault": "500"}
+            wanted = purchase()
+            told = await made.process().pay(wanted)
+            assert told.reason == "in_doubt"
+            await made.auditor.payer.journal.resolve(told.call_id, cost, "invoice 17")
+
+            async def month() -> tuple[int, int]:
+                found = (await made.standing()).windows[-1]
+                return found.recorded_micro, found.open_micro
+
+            early = made.process().books
+            await early.sweep()
+            assert await month() == (0, worst_of(wanted)), "its lease still runs"
+            made.clock.at += timedelta(seconds=lease_s(wanted.question) + GRACE_S + 1)
+            swept = await early.sweep()
+            assert (swept.settled, swept.released) == ((0, 1) if cost is None else (1, 0))
+            assert await month() == (cost or 0, 0)
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
+def test_what_stops_paid_calls_is_told_and_that_it_is_over() -> None:
+    """The journal is away when the epoch is asked for, or at a sweep under an epoch that still holds."""
+
+    async def story() -> None:
+        async with shop(memory_rig(), MemoryBench()) as made:
+            process = made.process()
+            told: list[str] = []
+            process.books.tell = told.append
+
+            async def kept_until(done: Callable[[], bool]) -> None:
+                keeping = asyncio.ensure_future(process.books.keep())
+                await until_async(done, within_s=20, what="what is told")
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+
+            process.hook = away("epoch.before", error=AWAY)
+            await kept_until(lambda: bool(told))
+            assert set(told) == {said(AWAY)}
+            process.hook, process.books._failed_s = nothing, None
+            await kept_until(lambda: told[-1] == "")
+            process.hook = away("expired.before", error=Transient("VM-1910", what="the store is away"))
+            await kept_until(lambda: "VM-1910" in told[-1])
+            assert "VM-1910" in process.books.trouble
+            process.hook = nothing
+            await kept_until(lambda: told[-1] == "")
+            assert process.books.trouble == ""
 
     asyncio.run(asyncio.wait_for(story(), 60))

@@ -101,3 +101,18 @@ def test_metrics_are_served_and_other_paths_name_what_there_is(
     status, body, _ = ask(port, "/nothing")
     assert status == 404
     assert "/metrics" in body
+
+
+@pytest.mark.enable_socket
+def test_what_a_loop_does_without_is_told_and_keeps_it_from_nothing(
+    served: tuple[HandClock, list[Health], int],
+) -> None:
+    _, healths, port = served
+    for health in healths:
+        health.ready, health.without = True, "paid calls are refused: VM-1910"
+    assert ask(port, "/readyz")[:2] == (200, "ready; paid calls are refused: VM-1910\n")
+    assert ask(port, "/livez")[:2] == (200, "alive\n")
+    healths[1].without = "the model is left alone"
+    assert ask(port, "/readyz")[1] == "ready; paid calls are refused: VM-1910; the model is left alone\n"
+    healths[0].ready = False
+    assert ask(port, "/readyz")[:2] == (503, "not ready\n")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.adapters.orders import ORDER_S, ORDERS_MAX, OrderBook
+from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, OrderBook
 from vigimesh.events.classes import ThrottleOrdered
+from vigimesh.loop.orders import TERM_MAX
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -52,6 +54,10 @@ def test_an_order_holds_for_its_lane_until_it_expires() -> None:
             (ordered(share=25, term=3), ordered(share=100, term=2)), {"": 25}, id="an older leader's lifting"
         ),
         pytest.param((ordered(share=25, term=2), ordered(share=50, term=3)), {"": 50}, id="a newer leader's"),
+        pytest.param((ordered(share=25), ordered(share=50, term=TERM_MAX + 1)), {"": 25}, id="nobody's term"),
+        pytest.param(
+            (ordered(term=TERM_MAX + 1), ordered(share=50)), {"": 50}, id="nobody's term shuts out none"
+        ),
         pytest.param(
             (ordered(share=25), ordered(share=0, workflow="triage")),
             {"": 25, "triage": 0},
@@ -78,8 +84,66 @@ def test_an_order_without_an_end_ends_all_the_same() -> None:
     assert shares(book, after_s=ORDER_S) == {}
 
 
+def test_an_operators_order_from_the_future_ends_a_day_after_it_was_written() -> None:
+    """The moment at which it was written is the broker's, so that nobody can write one ahead."""
+    book = book_of(replace(ordered(for_s=10**8), by="ops"))
+    assert shares(book, after_s=OPERATOR_S - 1) == {"": 25}
+    assert shares(book, after_s=OPERATOR_S) == {}
+
+
 def test_more_orders_than_there_is_room_for_are_not_taken() -> None:
     book = book_of(*(ordered(share=0, workflow=f"w{n}") for n in range(ORDERS_MAX + 10)))
     assert len(shares(book)) == ORDERS_MAX
     book.take(ordered(share=0, workflow="later", for_s=200), NOW + timedelta(seconds=40))
     assert shares(book, after_s=41) == {"later": 0}, "what has expired makes room"
+
+
+def pauses(book: OrderBook, after_s: float = 1) -> set[tuple[str, str, float]]:
+    """Return the pauses that hold nobody any more: lane, workflow, seconds after `NOW` at which they were to end."""
+    found = book.lifted(NOW + timedelta(seconds=after_s))
+    return {(one.lane, one.workflow, (one.until - NOW).total_seconds()) for one in found}
+
+
+def pause(workflow: str = "triage", for_s: float = 30, share: int = 0) -> ThrottleOrdered:
+    return ordered(share=share, workflow=workflow, for_s=for_s)
+
+
+@pytest.mark.parametrize(
+    ("orders", "expected"),
+    [
+        pytest.param((pause(),), set(), id="it stands"),
+        pytest.param((pause(), pause(share=100)), {("cold", "triage", 30)}, id="lifted"),
+        pytest.param((pause(), pause(share=50)), {("cold", "triage", 30)}, id="a share instead: nobody is parked"),
+        pytest.param((pause(), pause("signal"), pause(share=100)), {("cold", "triage", 30)}, id="another stands"),
+        pytest.param((pause(), pause(share=100), pause(for_s=40)), set(), id="paused again"),
+        pytest.param(
+            (pause(), pause(for_s=40), pause(share=100)), {("cold", "triage", 30), ("cold", "triage", 40)},
+            id="all that were to end later",
+        ),
+        pytest.param((pause(share=100),), set(), id="none was there"),
+        pytest.param((ordered("hot", 0, workflow="triage"), ordered("hot", 100, workflow="triage")), set(), id="hot"),
+        pytest.param((ordered(share=0), ordered(share=100)), set(), id="nobody stops a whole lane"),
+    ],
+)  # fmt: skip
+def test_which_pauses_are_lifted(
+    orders: tuple[ThrottleOrdered, ...], expected: set[tuple[str, str, float]]
+) -> None:
+    assert pauses(book_of(*orders)) == expected
+
+
+def test_a_pause_that_was_shortened_is_over_when_the_last_one_ends() -> None:
+    book = book_of(pause(for_s=50), pause(for_s=20))
+    assert pauses(book, after_s=19) == set()
+    assert pauses(book, after_s=20) == {("cold", "triage", 50)}
+    assert pauses(book, after_s=50) == set(), "what waits by it is due by itself"
+
+
+def test_the_pauses_that_are_remembered_have_a_bound() -> None:
+    book = OrderBook()
+    for number in range(ORDERS_MAX + 10):
+        book.take(pause(for_s=30 + number / 1_000), NOW)
+    book.take(pause(share=100), NOW)
+    assert len(pauses(book)) == ORDERS_MAX
+    for share in (0, 100):
+        book.take(pause(for_s=80, share=share), NOW + timedelta(seconds=40))
+    assert pauses(book, after_s=41) == {("cold", "triage", 80)}, "what has ended makes room"

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.background.resumer.glance import due_us
-from vigimesh.background.resumer.index import Index, micros
+from vigimesh.background.resumer.glance import Glimpse, glimpse
+from vigimesh.background.resumer.index import LABELS_MAX, Index, micros
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d", b"e"])
 MOMENTS = st.integers(0, 20)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=200)
+LABELS = st.sampled_from([0, 1, LABELS_MAX])
 
 
 class Machine(RuleBasedStateMachine):
@@ -32,16 +34,17 @@ class Machine(RuleBasedStateMachine):
         self.offset = 0
         self.now = 0
         self.waits: dict[bytes, tuple[int, int]] = {}
+        self.labels: dict[bytes, int] = {}
         self.hand: dict[int, bytes] = {}
         self.untold: list[tuple[bytes, int]] = []
 
-    @rule(key=KEYS, moment=MOMENTS)
-    def park(self, key: bytes, moment: int) -> None:
+    @rule(key=KEYS, moment=MOMENTS, label=LABELS)
+    def park(self, key: bytes, moment: int, label: int) -> None:
         """An event is parked: its record is read, behind the tombstones that were written before it."""
         self.tombstones()
-        self.index.learn(key, self.offset, moment)
+        self.index.learn(key, self.offset, moment, label)
         self.lost(key)
-        self.waits[key] = (moment, self.offset)
+        self.waits[key], self.labels[key] = (moment, self.offset), label
         self.offset += 1
 
     @rule(key=KEYS, moment=MOMENTS)
@@ -62,6 +65,15 @@ class Machine(RuleBasedStateMachine):
     @rule(step=st.integers(-5, 5))
     def clock(self, step: int) -> None:
         self.now = max(0, self.now + step)
+
+    @rule(wanted=st.dictionaries(MOMENTS, st.sets(LABELS), max_size=3))
+    def call_back(self, wanted: dict[int, set[int]]) -> None:
+        found = [
+            key for key, (moment, offset) in self.waits.items()
+            if moment > self.now and offset not in self.hand and self.labels[key] in wanted.get(moment, ())
+        ]  # fmt: skip
+        assert self.index.call_back(wanted, self.now) == len(found)
+        self.waits |= {key: (self.now, self.waits[key][1]) for key in found}
 
     @rule()
     def take(self) -> None:
@@ -119,7 +131,9 @@ def test_an_event_costs_less_than_200_bytes() -> None:
         before, _ = tracemalloc.get_traced_memory()
         index = Index()
         for number in range(many):
-            index.learn(b"%032x" % (number * 7_919), number, 1_790_000_000_000_000 + number * 3 % 1_000_003)
+            index.learn(
+                b"%032x" % (number * 7_919), number, 1_790_000_000_000_000 + number * 3 % 1_000_003, 7
+            )
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -141,26 +155,33 @@ def test_a_moment_before_1970_is_due() -> None:
 
 
 @given(
-    name=st.text(st.characters(codec="utf-8"), max_size=200),
-    seconds=st.integers(-2_000_000_000, 200_000_000_000),
-    micro=st.integers(0, 999_999),
-)
-def test_the_glance_sees_what_the_codec_decodes(name: str, seconds: int, micro: int) -> None:
+    name=TEXTS, seconds=st.integers(-2_000_000_000, 200_000_000_000), micro=st.integers(0, 999_999), reason=TEXTS,
+    workflow=TEXTS,
+)  # fmt: skip
+def test_the_glance_sees_what_the_codec_decodes(
+    name: str, seconds: int, micro: int, reason: str, workflow: str
+) -> None:
     codec = CODEC
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds, microseconds=micro)
-    event = EventParked(event_id=name, not_before=moment, resume_topic=topic("plan.hot"), reason="held")
+    event = EventParked(
+        event_id=name, not_before=moment, resume_topic=topic("plan.hot"), reason=reason, workflow=workflow
+    )
     value = codec.encode(topic("parked"), event)
     head = b"\x00" + codec.schema_id(topic("parked")).to_bytes(4, "big")
-    assert due_us(value, head) == micros(codec.decode(topic("parked"), value).not_before) == micros(moment)
+    seen = glimpse(value, head)
+    assert seen == Glimpse(micros(moment), topic("plan.hot").encode(), workflow.encode())
+    assert seen.due_us == micros(codec.decode(topic("parked"), value).not_before)
 
 
 CODEC = Codec(MemorySchemas())
 
 
 def test_the_glance_leaves_what_it_does_not_know_to_the_codec() -> None:
-    head = b"\x00\x00\x00\x00\x05"
-    assert due_us(b"\x00\x00\x00\x00\x06\x02a\x02", head) is None
-    assert due_us(head, head) is None
-    assert due_us(head + b"\x02a\xff", head) is None
-    assert due_us(head + b"\xc8\x01a\x02", head) is None
-    assert due_us(head + b"\x01a\x02", head) is None
+    head, rest = b"\x00\x00\x00\x00\x05", b"\x02t\x02r\x02w"
+    assert glimpse(head + b"\x02a\x02" + rest, head) == Glimpse(1, b"t", b"w")
+    assert glimpse(b"\x00\x00\x00\x00\x06\x02a\x02" + rest, head) is None
+    assert glimpse(head, head) is None
+    assert glimpse(head + b"\x02a\xff", head) is None
+    assert glimpse(head + b"\xc8\x01a\x02" + rest, head) is None
+    assert glimpse(head + b"\x01a\x02" + rest, head) is None
+    assert glimpse(head + b"\x02a\x02" + rest[:-1], head) is None

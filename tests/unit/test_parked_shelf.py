@@ -6,8 +6,20 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vigimesh.background.resumer.shelf import MAX_BACKOFF_S, MAX_BATCH, MAX_GROUPS, MAX_TRIES, Shelf, Taken
+from vigimesh.background.resumer import shelf as shelf_module
+from vigimesh.background.resumer.index import micros
+from vigimesh.background.resumer.shelf import (
+    CALL_BACK_S,
+    MAX_BACKOFF_S,
+    MAX_BATCH,
+    MAX_GROUPS,
+    MAX_TRIES,
+    Shelf,
+    Taken,
+)
+from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Batch, Part, Position, Record
+from vigimesh.loop.orders import Pause
 from vigimesh.ports import Spot
 
 ONE, TWO = Part("vigimesh.parked", 0), Part("vigimesh.parked", 1)
@@ -152,9 +164,91 @@ def test_a_clock_set_back_holds_also_what_failed() -> None:
 def test_what_got_a_tombstone_meanwhile_is_not_tried_again(closed: int) -> None:
     shelf = shelf_of({ONE: 2})
     shelf.failed(shelf.take(100, 0.0), "x", 0.0)
-    tombstone = Record(
-        part=ONE, offset=2, key=key(ONE, closed), value=b"", headers=[], at=datetime(2026, 3, 2, tzinfo=UTC)
-    )  # fmt: skip
-    shelf.learn(tombstone, None)
+    shelf.learn(tombstone_of(closed, at=2), None)
     left = [spot for _ in range(4) for spot in shelf.take(100, LATER_S).spots]
     assert left == [Spot(ONE, 1 - closed)]
+
+
+END = datetime(2026, 3, 2, 12, tzinfo=UTC)
+#: Microseconds of the end of the pause, and some hours before.
+END_US = micros(END)
+NOW_US = END_US - 8 * 3_600_000_000
+TRIAGE = Pause(lane="cold", workflow="triage", until=END)
+
+
+def parked_shelf(*events: tuple[str, str, int]) -> Shelf:
+    """Return a shelf with an event for each topic, workflow and moment in microseconds."""
+    shelf = shelf_of({ONE: 0})
+    for offset, event in enumerate(events):
+        park(shelf, offset, *event)
+    shelf.places[ONE].end = len(events)
+    return shelf
+
+
+def park(shelf: Shelf, offset: int, name: str, workflow: str, due_us: int) -> None:
+    shelf.learn(record(ONE, offset), due_us, shelf.label(topic(name).encode(), workflow.encode()))
+
+
+def test_what_waits_by_a_lifted_pause_is_called_back_and_nothing_else() -> None:
+    shelf = parked_shelf(
+        ("plan.cold", "triage", END_US),
+        ("plan.warm", "triage", END_US),
+        ("plan.cold", "signal", END_US),
+        ("plan.cold", "triage", END_US - 1),  # waits for money
+        ("execute.cold", "triage", END_US),
+    )
+    assert shelf.call_back([TRIAGE], NOW_US, 0.0) == 2
+    assert {spot.offset for spot in shelf.take(NOW_US, 0.0).spots} == {0, 4}
+    assert shelf.take(NOW_US, 0.0) == Taken()
+    assert shelf.waiting() == 5, "in hand it still waits"
+    assert [spot.offset for spot in shelf.take(END_US, 0.0).spots] == [3, 1, 2], (
+        "at the end all others are due"
+    )
+
+
+def tombstone_of(offset: int, *, at: int) -> Record:
+    """Return the tombstone of the event at `offset`, itself at `at`."""
+    return Record(
+        part=ONE, offset=at, key=key(ONE, offset), value=b"", headers=[], at=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+
+
+def test_who_is_parked_again_and_again_goes_round_a_few_times_a_day() -> None:
+    """A worker that never hears that the pause was lifted parks at once whatever comes back."""
+    shelf = parked_shelf(("plan.cold", "triage", END_US))
+    went = []
+    for second in range(86_400):
+        if shelf.call_back([TRIAGE], NOW_US, float(second)):
+            went.append(second)
+            (spot,) = shelf.take(NOW_US, float(second)).spots
+            shelf.resumed({spot: key(ONE, spot.offset)})
+            shelf.learn(tombstone_of(spot.offset, at=spot.offset + 1), None)
+            park(shelf, spot.offset + 2, "plan.cold", "triage", END_US)
+    assert went[:4] == [0, CALL_BACK_S, 3 * CALL_BACK_S, 7 * CALL_BACK_S]
+    assert len(went) <= 15
+
+
+def test_a_partition_that_comes_later_is_looked_at_at_once() -> None:
+    shelf = parked_shelf(("plan.cold", "triage", END_US))
+    for second in range(1_000):
+        shelf.call_back([TRIAGE], NOW_US, float(second))
+    shelf.change(Batch(assigned={TWO: Position(offset=0)}), 1_000.0)
+    shelf.learn(record(TWO, 0), END_US, shelf.label(topic("plan.cold").encode(), b"triage"))
+    assert shelf.call_back([TRIAGE], NOW_US, 1_001.0) == 1
+
+
+def test_a_pause_that_is_given_and_lifted_again_is_looked_at_at_once() -> None:
+    shelf = parked_shelf(("plan.cold", "triage", END_US))
+    assert [shelf.call_back(lifted, NOW_US, now_s) for lifted, now_s in (([TRIAGE], 0.0), ([], 1.0))] == [
+        1,
+        0,
+    ]
+    park(shelf, 1, "plan.cold", "triage", END_US)
+    assert shelf.call_back([TRIAGE], NOW_US, 2.0) == 1
+
+
+def test_more_workflows_than_can_be_told_apart_wait_until_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf_module, "LABELS_MAX", 1)
+    shelf = parked_shelf(("plan.cold", "signal", END_US), ("plan.cold", "triage", END_US))
+    assert shelf.call_back([TRIAGE], NOW_US, 0.0) == 0
+    assert len(shelf.take(END_US, 0.0).spots) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -11,13 +11,18 @@ from typing import Any, cast
 import pytest
 
 from spending import WIDE, purchase
+from vigimesh.app.paying import Sign
+from vigimesh.clock import SystemClock
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
+from vigimesh.loop.health import Health
 from vigimesh.loop.outcome import Need
+from vigimesh.names import MODEL_BREAKER, PAYING_SHUT, Metric
 from vigimesh.tool_executor import till as tills
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import Purchase, Unpaid, name_of, told_of
 from vigimesh.tool_executor.till import Keeper, Till
 from waiting import until_async
+from worlds import Silent
 
 NEED = Need(kind="model", key=name_of(purchase()), asked=purchase())
 
@@ -101,7 +106,39 @@ def test_a_till_that_cannot_be_opened_holds_nobody_up_and_is_tried_again(
         assert isinstance(second, Unpaid)
         assert second.reason == "denied"
 
-    with_till(payers, scenario)
+    told: list[str] = []
+    with_till(payers, scenario, tell=told.append)
+    assert [why.split()[0] for why in told] == ["OSError", "VM-1102"]
+
+
+class Gauges(Silent):
+    """Keeps what gauges stand at."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, float] = {}
+
+    def level(self, metric: Metric, value: float, labels: Mapping[str, str]) -> None:
+        assert labels == {"stage": "tool-executor", "lane": "cold"}
+        self.levels[metric.name] = value
+
+
+def test_how_paying_goes_is_a_metric_and_said_beside_readiness() -> None:
+    health, gauges = Health(SystemClock()), Gauges()
+    health.ready = True
+    sign = Sign(telemetry=gauges, health=health, lane="cold")
+    sign.shut("VM-1910 away")
+    sign.breaker("open")
+    assert gauges.levels == {PAYING_SHUT.name: 1, MODEL_BREAKER.name: 2}
+    assert health.without == (
+        "paid calls are refused: VM-1910 away; the endpoint failed several times in a row and is left alone for a while"
+    )
+    assert (health.ready, health.trouble) == (True, "")
+    sign.breaker("half_open")
+    assert gauges.levels[MODEL_BREAKER.name] == 1
+    sign.shut("")
+    sign.breaker("closed")
+    assert gauges.levels == {PAYING_SHUT.name: 0, MODEL_BREAKER.name: 0}
+    assert health.without == ""
 
 
 @pytest.mark.parametrize(("ordered", "most"), [(7, 7), (10**9, WIDE.calls_per_minute)])

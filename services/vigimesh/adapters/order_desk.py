@@ -1,4 +1,4 @@
-"""Where operators' orders are given: one operator at a time, each upon what all before have ordered."""
+"""Where operators' orders are given, and what they did is recorded: one operator at a time, each upon what all before did."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from vigimesh.loop.orders import Order
 
 #: Transactional id of whoever orders: not that of `deadletter`, so that a brake never ends a redrive, nor a redrive a brake.
 ORDERING = "vigimesh.operator.orders"
+#: That of whoever raises a budget: he ends no order, nor an order him.
+RAISING = "vigimesh.operator.budget"
 #: Seconds for a transaction of another writer to end: its time-out and the broker's clean-up interval as Kafka ships it.
 SETTLE_S = 25.0
 
@@ -55,25 +57,49 @@ class OrderDesk:
             await self._producer.renew()
             writes = make(operators_orders(self._base, self._codec, self._clock.now()))
             if writes:
-                await self._write(writes)
+                await _write(
+                    self._producer,
+                    writes,
+                    "look whether it holds: `vigimesh throttle show`; to order it again does no harm",
+                )
         finally:
             await self._producer.close()
 
-    async def _write(self, writes: Sequence[Write]) -> None:
-        self._producer.begin()
-        try:
-            for write in writes:
-                self._producer.write(write)
-            await self._producer.commit()
-        except InDoubt as error:
-            raise InDoubt(error.code, what=error.what, where=error.where,
-                          todo="look whether it holds: `vigimesh throttle show`; to order it again does no harm") from error  # fmt: skip
-        except VigimeshError:
-            with suppress(
-                VigimeshError
-            ):  # the broker ends it in the end, and the first error says what happened
-                await self._producer.abort()
-            raise
+
+class RecordDesk:
+    """Records in `audit` what an operator does elsewhere, under a transactional id of its own."""
+
+    def __init__(self, base: Mapping[str, Any], producer: Producer | None = None) -> None:
+        """Take the settings of every client; nothing is connected yet."""
+        self._producer = producer or KafkaProducer(base, RAISING)
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Write records in one transaction.
+
+        Raises `Fenced` VM-1303 when a later operator has taken over, `InDoubt` when nobody knows whether they were written,
+        `Transient` VM-1301 when the broker is away.
+        """
+        await self._producer.renew()
+        await _write(self._producer, writes, "give it again: nothing was changed yet")
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._producer.close()
+
+
+async def _write(producer: Producer, writes: Sequence[Write], doubtful: str) -> None:
+    """Write records in one transaction; `doubtful` is what to do when nobody knows whether they were written."""
+    producer.begin()
+    try:
+        for write in writes:
+            producer.write(write)
+        await producer.commit()
+    except InDoubt as error:
+        raise InDoubt(error.code, what=error.what, where=error.where, todo=doubtful) from error
+    except VigimeshError:
+        with suppress(VigimeshError):  # the broker ends it in the end, and the first error says what happened
+            await producer.abort()
+        raise
 
 
 def operators_orders(

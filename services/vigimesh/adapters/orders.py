@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -16,7 +16,7 @@ from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
-from vigimesh.loop.orders import ANY_CALLS, Order, lifts
+from vigimesh.loop.orders import ANY_CALLS, TERM_MAX, Order, Pause, lifts
 
 #: Seconds that an order holds at most after it was written, and so how far back a worker that starts has to read.
 #: Those in force are repeated every 10 s.
@@ -24,7 +24,8 @@ ORDER_S = 60.0
 #: The same for an operator's order, which nobody repeats: a working day and the night after it. So far back the topic is
 #: read at the start; of the controller's orders that is some ten thousand.
 OPERATOR_S = 86_400.0
-#: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken.
+#: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken. As many
+#: pauses are remembered until their ends: what waits by one more comes back when that pause was to end.
 ORDERS_MAX = 500
 
 #: Seconds a poll waits, and how soon `close` is noticed.
@@ -46,11 +47,13 @@ class OrderBook:
     term: int = 0
     #: By lane, workflow, and whether an operator gave it: the controller lifts no operator's order, nor he the controller's.
     _newest: dict[tuple[str, str, bool], Order] = field(default_factory=dict)
+    #: Pauses that were ordered, standing or not, until the moment at which they were to end.
+    _pauses: frozenset[Pause] = frozenset()
 
     def take(self, ordered: ThrottleOrdered, at: datetime) -> None:
         """Take one order, appended at `at`.
 
-        1. One of the controller's with a lower term than was seen is dropped.
+        1. One of the controller's with a lower term than was seen is dropped, or with one that no controller can have.
         2. The hot lane never yields nor waits, whoever says so: its order keeps only what it says of tier, calls and
            acceptance. A lane or tier that is not known is passed over.
         3. A share outside 0 to 100 is passed over, and so is one of 0 for all workflows: nobody may stop a lane.
@@ -58,7 +61,7 @@ class OrderBook:
         5. It ends when it says, at most `ORDER_S` after it was written, an operator's `OPERATOR_S`.
         """
         if not ordered.by:
-            if ordered.term < self.term:
+            if not self.term <= ordered.term <= TERM_MAX:
                 return
             self.term = ordered.term
         hot = ordered.lane == "hot"
@@ -79,15 +82,32 @@ class OrderBook:
             fresh = {other: standing for other, standing in fresh.items() if standing.expires_at > at}
             if len(fresh) < ORDERS_MAX:
                 fresh[place] = order
+                self._remember(order, at)
         self._newest = fresh  # whole at once: another thread reads it
 
     def in_force(self, lane: str, now: datetime) -> tuple[Order, ...]:
         """Return the orders for a lane that have not expired."""
         return tuple(o for o in self._newest.values() if o.lane == lane and o.expires_at > now)
 
+    def lifted(self, now: datetime) -> frozenset[Pause]:
+        """Return the pauses that hold nobody any more: see `loop.orders.Pauses`."""
+        if not self._pauses:
+            return self._pauses
+        waits = {
+            (o.lane, o.workflow) for o in self._newest.values() if not o.share_percent and o.expires_at > now
+        }
+        return frozenset(p for p in self._pauses if p.until > now and (p.lane, p.workflow) not in waits)
+
+    def _remember(self, order: Order, at: datetime) -> None:
+        if order.share_percent == 0:
+            kept = {pause for pause in self._pauses if pause.until > at}
+            if len(kept) < ORDERS_MAX:
+                kept.add(Pause(lane=order.lane, workflow=order.workflow, until=order.expires_at))
+            self._pauses = frozenset(kept)  # whole at once, as above
+
 
 class OrderReader:
-    """`loop.orders.Orders` from the broker. While it is away, what was ordered expires: full speed, never a stop."""
+    """`loop.orders.Orders` and `Pauses` from the broker. While it is away, what was ordered expires: full speed, never a stop."""
 
     def __init__(self, base: Mapping[str, Any], codec: Codec, clock: Clock) -> None:
         """Nothing is read before `start`. `base` are the settings of every client; one reader serves a process."""
@@ -107,6 +127,10 @@ class OrderReader:
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """See `loop.orders.Orders`."""
         return self._book.in_force(lane, now)
+
+    def lifted(self, now: datetime) -> Collection[Pause]:
+        """See `loop.orders.Pauses`; nothing before all that was ordered has been read once."""
+        return self._book.lifted(now) if self._quiet.is_set() else ()
 
     def caught_up(self, within_s: float) -> bool:
         """Wait until all orders that were on the topic at the start have been read; return whether they have."""

@@ -51,7 +51,7 @@ def pause(
 ) -> None:  # fmt: skip
     """Let the records of a lane wait, parked.
 
-    One order for each workflow that has a card. What waits comes back when the order ends.
+    One order for each workflow that has a card. What waits comes back when the order ends, or is lifted.
     """
     from vigimesh.app.order_giving import tell
 
@@ -96,7 +96,7 @@ def unpause(
 ) -> None:  # fmt: skip
     """Let the records of a paused lane be worked on.
 
-    Those that are parked already come back when they are due, at the end of the pause.
+    Those that are parked are called back within seconds.
     """
     from vigimesh.app.order_giving import given_now, join, tell
     from vigimesh.app.ordering import lane_of, unpausing

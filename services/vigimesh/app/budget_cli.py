@@ -71,14 +71,15 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     """Let a workflow spend more, for a time.
 
     The cap falls back by itself when the time is over, or when the budget is rebuilt. It opens the window of now again
-    where an overrun closed it.
+    where an overrun closed it. Who does it and why stands in the audit before.
     """
-    from vigimesh.clock import SystemClock
+    from vigimesh.app.order_giving import given_now
 
-    settings = _settings(data)
+    settings = _settings(data, "kafka.bootstrap", "registry.url")
     card = _card(_cards(settings), workflow)
-    order = raising(card, window=window, to=to, reason=reason, until=until, at=SystemClock().now())
-    done = _on(settings, lambda budget: raised_in(budget, order, card, by or _login()))
+    given = given_now(by, reason)
+    order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
+    done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
     if as_json:
         typer.echo(json.dumps(done.plain()))
         return
@@ -161,13 +162,18 @@ async def raised_in(budget: Budget, order: Raise, card: Card, by: str) -> CapRai
     """Raise the cap and return what the audit is to be told. Raises `Transient` VM-1913 when the budget is shut."""
     done = await budget.raise_cap(order)
     if isinstance(done, Shut):
-        raise Transient(
-            "VM-1913", what=f"no cap can be raised: {done.why}", where=order.workflow,
-            todo="the workers rebuild it from the call journal; then raise the cap",
-        )  # fmt: skip
+        raise shut(order.workflow, done.why)
     return CapRaised(
         order=done.order, earlier=done.earlier, card_micro=Caps.of(card).of_window(order.window),
         currency=card.budget.currency, by=by,
+    )  # fmt: skip
+
+
+def shut(workflow: str, why: str) -> Transient:
+    """Return the error for a cap that cannot be raised, since the budget is shut."""
+    return Transient(
+        "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
+        todo="the workers rebuild it from the call journal; then raise the cap",
     )  # fmt: skip
 
 
@@ -248,11 +254,29 @@ def _on(settings: Settings, work: Callable[[Budget], Awaitable[T]]) -> T:
     return asyncio.run(whole())
 
 
-def _settings(data: Path | None) -> Settings:
+async def _on_record(settings: Settings, budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
+    """Raise a cap with its record in `audit`; raises as `Raiser.give` does."""
+    from vigimesh.adapters.kafka import common
+    from vigimesh.adapters.order_desk import RecordDesk
+    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.raise_records import Raiser
+    from vigimesh.events.codec import Codec
+
+    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    desk = RecordDesk(base)
+    try:
+        codec = Codec(RegistrySchemas(registry_options(settings)))
+        return await Raiser(budget=budget, desk=desk, codec=codec, by=by).give(order, card)
+    finally:
+        await desk.close()
+
+
+def _settings(data: Path | None, *besides: str) -> Settings:
     from vigimesh.app.config_cli import located
 
     settings = located(os.environ, data).settings
-    settings.require("redis.url")
+    settings.require("redis.url", *besides)
     return settings
 
 
@@ -271,12 +295,3 @@ def _card(cards: Sequence[Card], workflow: str) -> Card:
     raise typer.BadParameter(
         f"there is no card {workflow!r}; {nearest(workflow, [one.name for one in cards])}"
     )
-
-
-def _login() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

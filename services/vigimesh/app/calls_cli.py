@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.background.books.keep import SWEEP_S
 from vigimesh.domain.budget.calls import IN_DOUBT, STATES
+from vigimesh.domain.budget.lapse import GRACE_S
 from vigimesh.domain.budget.money import amount_text, parse_amount
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def resolve(
     """Say what became of a call in doubt.
 
     One that was made counts for its cost from then on; it is not made again in its pass. One that was not made counts for
-    nothing and may be made. The same again changes nothing.
+    nothing and may be made. The same again changes nothing. The budget follows when a worker that pays sweeps next.
     """
     one_of(truth, TRUTHS, "--as")
     if (truth == "made") == (cost is None):
@@ -98,6 +100,12 @@ def resolve(
         typer.echo(
             f"{told.call_id}  {told.workflow}  {told.state.replace('_', ' ')}: counted {_money(told.before_micro)}, "
             f"counts {_money(told.after_micro)}"
+        )
+        # Not settled here: which reservation is the call's own, and whether it is over, the sweep knows.
+        typer.echo(
+            f"the budget still holds {_money(told.before_micro)} for it, until a tool-executor sweeps: every {SWEEP_S:g} s, "
+            f"{GRACE_S:g} s after the end of the call's lease at the earliest; see `vigimesh budget show`",
+            err=True,
         )
 
 

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from vigimesh import names
 from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
@@ -17,12 +19,17 @@ from vigimesh.app.large_model import large_model, prices_of
 from vigimesh.app.settings import Settings
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
+from vigimesh.domain.cascade.breaker import STATES, State
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.errors import Misconfigured
+from vigimesh.loop.health import Health
 from vigimesh.loop.orders import calls_per_minute
+from vigimesh.loop.telemetry import Telemetry
+from vigimesh.tool_executor.execute import STAGE
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.purchase import REASONS
 from vigimesh.tool_executor.till import Keeper, Till
 
 if TYPE_CHECKING:
@@ -37,13 +44,47 @@ def opinions_of(settings: Settings, cards: Cards) -> Opinions:
     return Opinions(model=model, cards=cards)
 
 
-def till_of(parts: Parts, lane: str) -> Till:
+@dataclass(slots=True, kw_only=True)
+class Sign:
+    """Says outside how paying goes in one lane: two metrics, and what `/readyz` adds.
+
+    It never makes a worker unready: what is free goes on, and money stops no case.
+    """
+
+    telemetry: Telemetry
+    health: Health
+    lane: str
+    _shut: str = ""
+    _state: State = "closed"
+
+    def shut(self, why: str) -> None:
+        """Paid calls are refused, and why; nothing when they are not."""
+        self._shut = why
+        self._tell(names.PAYING_SHUT, float(bool(why)))
+
+    def breaker(self, state: State) -> None:
+        """How the breaker of the large model stands."""
+        self._state = state
+        self._tell(names.MODEL_BREAKER, float(STATES.index(state)))
+
+    def _tell(self, metric: names.Metric, value: float) -> None:
+        self.telemetry.level(metric, value, {"stage": STAGE, "lane": self.lane})
+        told = (
+            f"paid calls are refused: {self._shut}" if self._shut else "",
+            "" if self._state == "closed" else REASONS["breaker_open"],
+        )
+        self.health.without = "; ".join(filter(None, told))
+
+
+def till_of(parts: Parts, lane: str, health: Health) -> Till:
     """Return the till of one lane's event loop; nothing is opened yet. Raises `Misconfigured` for a setting that is missing.
 
-    A price that has run out since the mesh was prepared stops no worker: its calls are not made, and that is said.
+    `health` is told what its worker does without. A price that has run out since the mesh was prepared stops no worker: its calls are not made, and that is said.
     """
     settings, codec, clock = parts.settings, parts.codec, parts.clock
     settings.require("redis.url", "postgres.dsn")
+    sign = Sign(telemetry=parts.telemetry, health=health, lane=lane)
+    sign.breaker("closed")
     try:
         prices = prices_of(settings.large_model, clock.now())
     except Misconfigured as error:
@@ -63,14 +104,14 @@ def till_of(parts: Parts, lane: str) -> Till:
             stack.push_async_callback(journal.close)
             models = large_model(settings.large_model, clock)
             stack.push_async_callback(models.close)
-            books = Books(budget, journal, clock, paid_at=paid_at)
+            books = Books(budget, journal, clock, paid_at=paid_at, tell=sign.shut)
             payer = Payer(
                 budget=budget, journal=journal, models=models, objects=parts.objects, prices=prices,
-                agreement=books, clock=clock,
+                agreement=books, clock=clock, tell=sign.breaker,
             )  # fmt: skip
             yield payer, books
 
     def calls(workflow: str) -> int:
         return calls_per_minute(parts.orders.in_force(lane, clock.now()), workflow)
 
-    return Till(opened, calls)
+    return Till(opened, calls, tell=sign.shut)

@@ -9,6 +9,7 @@ from typing import NoReturn
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.parked_topic import KafkaParkedTopic
 from vigimesh.adapters.registry import RegistrySchemas
@@ -21,6 +22,7 @@ from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import Pauses
 
 #: The group of all resumers; with the instance behind it, the transactional id of one.
 RESUMER_ID = f"{PREFIX}{STAGE}"
@@ -32,16 +34,21 @@ def serve_resumer(settings: Settings) -> NoReturn:
     Raises `Misconfigured` when a setting is wrong, `OSError` when the health port is taken.
     """
     rest_collector()
-    resumer = resumer_of(settings)
+    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    # A codec of its own: it decodes in a thread of its own.
+    orders = OrderReader(base, Codec(RegistrySchemas(registry_options(settings))), SystemClock()).start()
+    resumer = resumer_of(settings, orders)
 
     def work(stop: threading.Event) -> None:
         asyncio.run(run(resumer, stop))
 
     loop = Loop(name=RESUMER_ID, work=work, health=resumer.health)
-    leave(serve_loops((loop,), resumer.telemetry, settings.worker))
+    status = serve_loops((loop,), resumer.telemetry, settings.worker)
+    orders.close()
+    leave(status)
 
 
-def resumer_of(settings: Settings) -> Resumer:
+def resumer_of(settings: Settings, pauses: Pauses) -> Resumer:
     """Return the resumer, joined to Kafka. Raises what the settings raise: `Misconfigured`."""
     clock = SystemClock()
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
@@ -55,4 +62,5 @@ def resumer_of(settings: Settings) -> Resumer:
         telemetry=OtelTelemetry(STAGE, instance=instance),
         health=Health(clock),
         clock=clock,
+        pauses=pauses,
     )

@@ -110,7 +110,8 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
 
     Raises what the settings, the registry and the cards raise: `Misconfigured`, `Transient`.
     """
-    built = _stage(stage, lane, parts)
+    health = Health(parts.clock)
+    built = _stage(stage, lane, parts, health)
     base = common(parts.settings.kafka.bootstrap, dict(parts.settings.kafka.options))
     group = topics.group_of(stage, lane)
     inputs = topics.inputs_of(stage, lane)
@@ -127,7 +128,7 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
             KafkaProducer(base, f"{group}.{instance}.b", client_id=group),
         ),
         codec=parts.codec, spill=parts.objects.put, telemetry=parts.telemetry,
-        health=Health(parts.clock), clock=parts.clock,
+        health=health, clock=parts.clock,
         table=Table(built.table_topic, parts.codec) if built.table_topic else None, orders=parts.orders,
     )  # fmt: skip
 
@@ -148,7 +149,7 @@ def _limits(parts: Parts) -> Mapping[str, Fetcher]:
     return {"limits": now.fetch}
 
 
-def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
+def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
     cards = parts.cards
     match stage, lane:
         case "router", None if cards:
@@ -171,7 +172,7 @@ def _stage(stage: str, lane: str | None, parts: Parts) -> Stage:
             from vigimesh.app.paying import opinions_of, till_of
 
             opinions = opinions_of(parts.settings, cards)
-            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane))
+            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane, health))
         case "supervisor", None if cards:
             from vigimesh.supervisor import worker as supervisor
 

@@ -96,7 +96,7 @@ TOPICS: tuple[Topic, ...] = (
          "records consumed and produced in each transaction"),
     _row("flow.totals", e.FlowTotalled, (("controller",), ("controller",)), ("workflow", "compacted"),
          "totals with the offsets they stand at"),
-    _row("throttle", e.ThrottleOrdered, (("controller", "operator"), (*STAGES, "controller")), ("lane and workflow", "archived"),
+    _row("throttle", e.ThrottleOrdered, (("controller", "operator"), (*STAGES, "resumer", "controller")), ("lane and workflow", "archived"),
          "orders in force"),
     _row("knowledge.changed", e.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
          "a document has a new version"),

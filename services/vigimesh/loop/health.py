@@ -14,7 +14,10 @@ STUCK_S = 60.0
 
 
 class Health:
-    """What the loop says of itself. One value per loop; written by its thread, read by the server's."""
+    """What the loop says of itself. One value per loop; written by its thread, read by the server's.
+
+    `trouble` keeps it from its work; `without` is what it does without while it works on.
+    """
 
     def __init__(self, clock: Clock) -> None:
         """Begin alive and not ready."""
@@ -22,6 +25,7 @@ class Health:
         self._beat_s = clock.monotonic_s()
         self.ready = False
         self.trouble = ""
+        self.without = ""
 
     def beat(self) -> None:
         """The loop has come round."""
@@ -65,7 +69,8 @@ def _handler(healths: list[Health], metrics: Callable[[], bytes]) -> type[BaseHT
             elif self.path == "/livez":
                 self._state(all(h.alive for h in healths), "alive", "stuck")
             elif self.path == "/readyz":
-                self._state(all(h.ready and h.alive for h in healths), "ready", "not ready")
+                without = "".join(f"; {why}" for why in dict.fromkeys(h.without for h in healths) if why)
+                self._state(all(h.ready and h.alive for h in healths), f"ready{without}", "not ready")
             else:
                 self._answer(404, b"known: /livez /readyz /metrics\n", "text/plain")
 

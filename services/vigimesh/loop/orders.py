@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 #: Neutral values: the highest tier, and more calls than a minute can hold.
 ANY_TIER, ANY_CALLS = "person", 2**31 - 1
+#: Highest term that is believed: a controller a second for sixty years. An order from beyond would shut out every controller.
+TERM_MAX = 2**31 - 1
 #: What each field of an order says when nothing is ordered.
 NEUTRAL: Mapping[str, int | str | bool] = {
     "share_percent": 100,
@@ -47,6 +49,15 @@ def lifts(order: Order) -> bool:
     return all(getattr(order, name) == neutral for name, neutral in NEUTRAL.items())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """An order by which records of a workflow wait in a lane, parked until `until`."""
+
+    lane: str
+    workflow: str
+    until: datetime
+
+
 class Orders(Protocol):
     """What is in force now, as far as this process knows; never blocks, never raises."""
 
@@ -55,10 +66,22 @@ class Orders(Protocol):
         ...
 
 
+class Pauses(Protocol):
+    """Which pauses hold nobody any more, as far as this process knows; never blocks, never raises."""
+
+    def lifted(self, now: datetime) -> Collection[Pause]:
+        """Return the pauses that were ordered, would not have ended yet, and whose workflow waits no longer."""
+        ...
+
+
 class NoOrders:
     """Nothing is ordered."""
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
+        """Return nothing."""
+        return ()
+
+    def lifted(self, now: datetime) -> Collection[Pause]:
         """Return nothing."""
         return ()
 

@@ -9,7 +9,9 @@ Each step can be the last one of a process, and each may be done again. What hol
 2. *Only who made a reservation gives it back while its lease runs*, by its own lease's end, after it began the call and found
    it not made. What lapses is left to the sweep (`background/books`), and nobody begins a call on a lapsed reservation.
 3. *A call that had begun before is made on a reservation of one's own*: the one found may be on its way back.
-4. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
+4. *An endpoint that fails is left alone* (`domain/cascade/breaker.py`): while its breaker is open nothing is reserved, and no case
+   waits for a call that hangs.
+5. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
    when its process ends; then the call is in doubt.
 
 Over ports only. Money is in micro-units of the workflow's currency, times in UTC.
@@ -18,6 +20,7 @@ Over ports only. Money is in micro-units of the workflow's currency, times in UT
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +42,7 @@ from vigimesh.domain.budget.lapse import GRACE_S, is_of, reserved_at
 from vigimesh.domain.budget.money import MICRO, is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
 from vigimesh.domain.budget.values import Denied, NotReserved, Shut
+from vigimesh.domain.cascade.breaker import CLOSED, Breaker, State, admitted, ended, returned
 from vigimesh.domain.cascade.question import (
     Answer,
     InDoubt,
@@ -49,7 +53,19 @@ from vigimesh.domain.cascade.question import (
 from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.errors import Refused, Transient, VigimeshError
 from vigimesh.ports import Agreement, Budget, Journal, Models, Objects
-from vigimesh.tool_executor.purchase import STORE_S, Paid, Purchase, Reason, Unpaid, ask_of, call_of, lease_s
+from vigimesh.tool_executor.purchase import (
+    STORE_S,
+    Paid,
+    Purchase,
+    Reason,
+    Unpaid,
+    ask_of,
+    call_of,
+    lease_s,
+    name_of,
+)
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -72,6 +88,11 @@ class Payer:
     prices: PriceBook
     agreement: Agreement
     clock: Clock
+    #: Told how the breaker stands whenever that changes.
+    tell: Callable[[State], None] = lambda state: None
+    _breaker: Breaker = CLOSED
+    #: The call that is to try the endpoint, until it is made or turns out not to be.
+    _trying: str = ""
     _aside: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
 
     async def pay(self, wanted: Purchase) -> Paid | Unpaid:
@@ -88,15 +109,15 @@ class Payer:
             return await self._looked_up(wanted, at, "unpriced", error.what)
         if not is_amount(most):
             return await self._looked_up(wanted, at, "unpriced", "its worst case is no amount")
-        for _ in range(TRIES):
-            epoch = await self.agreement.epoch()
-            if not epoch:
-                break
-            ended = await self._reserve(wanted, self.clock.now(), price, most, epoch)
-            if ended is not None:
-                return ended
-            self.agreement.doubt(epoch)
-        return await self._looked_up(wanted, at, "shut")
+        if not self._admitted(wanted):
+            again_s = max(0.0, self._breaker.until_s - self.clock.monotonic_s())
+            return await self._looked_up(wanted, at, "breaker_open", retry_at=at + timedelta(seconds=again_s))
+        try:
+            return await self._tried(wanted, at, price, most)
+        finally:
+            if self._trying == name_of(wanted):
+                self._trying = ""
+                self._set(returned(self._breaker, self.clock.monotonic_s()))
 
     async def close(self) -> None:
         """Let calls and what goes on with their replies come to an end within `CLOSE_S` seconds; then they are cut off."""
@@ -106,6 +127,36 @@ class Payer:
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
+
+    def _admitted(self, wanted: Purchase) -> bool:
+        """Return whether the endpoint may be asked now, or, where its breaker was open, tried."""
+        question = wanted.question
+        breaker, may = admitted(self._breaker, self.clock.monotonic_s(), lease_s(question))
+        if breaker is not self._breaker:
+            self._trying = name_of(wanted)
+            self._set(breaker)
+        return may
+
+    def _set(self, breaker: Breaker) -> None:
+        before, self._breaker = self._breaker.state, breaker
+        if breaker.state == before:
+            return
+        self.tell(breaker.state)
+        if before == "closed":
+            _log.warning("the large model failed %d times in a row: it is left alone", len(breaker.failed_s))
+        elif breaker.state == "closed":
+            _log.info("the large model answers again")
+
+    async def _tried(self, wanted: Purchase, at: datetime, price: Price, most: int) -> Paid | Unpaid:
+        for _ in range(TRIES):
+            epoch = await self.agreement.epoch()
+            if not epoch:
+                break
+            told = await self._reserve(wanted, self.clock.now(), price, most, epoch)
+            if told is not None:
+                return told
+            self.agreement.doubt(epoch)
+        return await self._looked_up(wanted, at, "shut")
 
     async def _reserve(
         self, wanted: Purchase, at: datetime, price: Price, most: int, epoch: str
@@ -149,12 +200,15 @@ class Payer:
 
     async def _made(self, wanted: Purchase, call: PaidCall, price: Price, held: _Held) -> Paid | Unpaid:
         """Make the call and write down how it ended; cut off by `close`, it is in doubt."""
+        if self._trying == call.call_id:
+            self._trying = ""  # now its end decides
         try:
             reply = await self.models.ask(wanted.question)
         except asyncio.CancelledError:
             with suppress(VigimeshError):
                 await self.journal.in_doubt(call.call_id, "cut off when its process ended")
             raise
+        self._set(ended(self._breaker, answered=isinstance(reply, Answer), now_s=self.clock.monotonic_s()))
         return await self._ended(call, reply, price, held)
 
     async def _ended(

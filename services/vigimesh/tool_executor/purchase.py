@@ -21,12 +21,15 @@ PATIENCE_S = 5.0
 MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
-Reason = Literal["unpriced", "denied", "shut", "away", "not_made", "in_doubt", "under_way", "lost"]
+Reason = Literal[
+    "unpriced", "denied", "shut", "away", "breaker_open", "not_made", "in_doubt", "under_way", "lost"
+]
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
     "denied": "the budget has no room for it",
     "shut": "the budget does not agree with the call journal now",
     "away": "the call journal does not answer",
+    "breaker_open": "the endpoint failed several times in a row and is left alone for a while",
     "not_made": "the endpoint did not take the call",
     "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
     "under_way": "another process makes this very call",

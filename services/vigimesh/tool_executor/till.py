@@ -39,11 +39,12 @@ Opening = Callable[[], AbstractAsyncContextManager[tuple[Payer, Keeper]]]
 class Till:
     """Pays for what one loop needs. `keep` goes on beside the loop; `pay` waits until it has opened.
 
-    `calls` says how many paid calls a minute the orders in force let a workflow make: its card's own cap holds besides.
+    `tell` is told why it cannot be opened. `calls` says how many paid calls a minute the orders in force let a workflow make: its card's own cap holds besides.
     """
 
     open: Opening
     calls: Callable[[str], int] = lambda workflow: ANY_CALLS
+    tell: Callable[[str], None] = lambda why: None
     _payer: Payer | None = None
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -65,6 +66,7 @@ class Till:
             except Exception as error:  # noqa: BLE001  see above
                 self._opened.set()  # nobody waits for it any more
                 _log.error("nothing can be paid for, tried again in %g s: %s", AGAIN_S, said(error))
+                self.tell(said(error))
             await asyncio.sleep(AGAIN_S)
 
     async def pay(self, need: Need) -> dict[str, Any]:

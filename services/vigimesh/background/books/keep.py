@@ -52,7 +52,7 @@ class Swept:
 class Books:
     """The agreement between one process's budget and journal; belongs to one event loop.
 
-    `trouble` says in words why there is none now, empty while there is one. `paid_at` says when the newest paid call that
+    `trouble` says in words why there is none now, empty while there is one; `tell` is told of it. `paid_at` says when the newest paid call that
     `usage` knows was reserved; asked once, since the journal's door remembers what it sees from then on.
     """
 
@@ -61,6 +61,7 @@ class Books:
     clock: Clock
     paid_at: Callable[[], Awaitable[datetime | None]] | None = None
     patience_s: float = PATIENCE_S
+    tell: Callable[[str], None] = lambda why: None
     trouble: str = ""
     _epoch: str = ""
     _lost: str = ""
@@ -141,7 +142,10 @@ class Books:
         try:
             while True:
                 try:
-                    await self.sweep()
+                    if not (await self.sweep()).shut:
+                        self._trouble(
+                            ""
+                        )  # both answer, also where what failed was a sweep under an epoch that still holds
                 except Exception as error:  # noqa: BLE001  whatever it is, paid calls are refused and work goes on
                     self._trouble(said(error))
                 await asyncio.sleep(SWEEP_S)
@@ -160,7 +164,7 @@ class Books:
         self._looked = True
         self._failed_s = None if self._epoch else self.clock.monotonic_s()
         if self._epoch:
-            self.trouble = ""
+            self._trouble("")
 
     async def _agreed(self) -> str:
         """Return an epoch that both hold; rebuild under a new one when nobody else does. Empty when there is none."""
@@ -194,6 +198,7 @@ class Books:
         return ""
 
     def _trouble(self, why: str) -> None:
-        if why != self.trouble:
+        if why and why != self.trouble:
             _log.warning("paid calls are refused: %s", why)
         self.trouble = why
+        self.tell(why)

@@ -26,6 +26,7 @@ from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Batch, Consumer, InDoubt, Part, Position, Producer, Write
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import TERM_MAX
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S
 
@@ -255,7 +256,7 @@ def _learn(controller: Controller, seat: Seat, part: Part, batch: Batch) -> None
             ordered: ThrottleOrdered = controller.codec.decode(THROTTLE, record.value)
         except Refused:
             continue
-        if ordered.term > seat.reign.term:
+        if seat.reign.term < ordered.term <= TERM_MAX:
             seat.reign = replace(seat.reign, term=ordered.term)
     if part in batch.ends:
         seat.next = max(seat.next, batch.ends[part])

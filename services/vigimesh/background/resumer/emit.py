@@ -56,10 +56,12 @@ def resumption(making: Making, record: Record, event: EventParked, body: bytes) 
     """Return an event as it was on its way back, its tombstone and its audit."""
     headers = [(header.name, header.value) for header in event.headers]
     original = from_headers(headers, event.event_id)
+    early = event.not_before > making.now
+    waited = "called back, since its pause was lifted, before" if early else "waited until"
     audit = AuditRecorded(
         case_id=event.key.decode("utf-8", "replace"), message_id=original.messageid, event_id=event.event_id,
         stage=STAGE, actor=making.instance, action="resumed",
-        why=f"waited until {event.not_before.isoformat()}: {event.reason}", input_digest=ids.digest(body),
+        why=f"{waited} {event.not_before.isoformat()}: {event.reason}", input_digest=ids.digest(body),
         outputs=(event.event_id,),
     )  # fmt: skip
     own = Envelope(

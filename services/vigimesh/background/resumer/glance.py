@@ -1,25 +1,49 @@
-"""Reads from a parked event's bytes only until when it waits: to index a million bodies need not be decoded.
+"""Reads of a parked event's bytes only until when it waits, and whose: to index a million bodies need not be decoded.
 
-Avro writes a record as its fields one behind the other, and `not_before` is the second of `EventParked`. That holds for bytes
-written with our own schema alone; what was written with another is decoded whole.
+Avro writes a record as its fields one behind the other, and `EventParked` begins with five that are short: event id, moment,
+topic, reason, workflow. That holds for bytes written with our own schema alone; what was written with another is decoded whole.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
 
-def due_us(value: bytes, head: bytes) -> int | None:
-    """Return `not_before` in microseconds since 1970, or `None` when it must be found by decoding.
+
+class Glimpse(NamedTuple):
+    """What is seen of a parked event: `not_before` in microseconds since 1970, and the UTF-8 of topic and workflow."""
+
+    due_us: int
+    resume_topic: bytes
+    workflow: bytes
+
+
+def glimpse(value: bytes, head: bytes) -> Glimpse | None:
+    """Return what is seen of a parked event's bytes, or `None` when it must be found by decoding.
 
     `head` is the wire prefix of our own schema of `parked`: `Codec.schema_id` in 4 bytes behind a zero byte.
     """
     if not value.startswith(head):
         return None
     try:
-        length, at = _whole_number(value, len(head))
-        due, at = _whole_number(value, at + length)
+        _, at = _text(value, len(head))
+        due, at = _whole_number(value, at)
+        topic, topic_end = _text(value, at)
+        _, at = _text(value, topic_end)
+        workflow, end = _text(value, at)
     except IndexError:
         return None
-    return max(0, due) if length >= 0 and at <= len(value) else None
+    return Glimpse(max(0, due), value[topic:topic_end], value[workflow:end])
+
+
+def _text(data: bytes, at: int) -> tuple[int, int]:
+    """Return where the text begins and ends whose length stands at `at`; raises `IndexError` when it is not whole."""
+    length, start = data[at] >> 1, at + 1
+    if data[at] & 129:  # longer than 63 bytes, or negative
+        length, start = _whole_number(data, at)
+    end = start + length
+    if length < 0 or end > len(data):
+        raise IndexError
+    return start, end
 
 
 def _whole_number(data: bytes, at: int) -> tuple[int, int]:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-#: Bits of an offset beside the moment in one whole number: a partition would take 280 billion records to use them up.
-_OFFSET_BITS = 48
+#: Bits of an offset in one whole number beside the moment and the label: a partition would take 280 billion records to
+#: use them up. The label comes last, so that its bits change no order and, with a moment of this century, take no memory.
+_OFFSET_BITS, _LABEL_BITS = 48, 16
 _OFFSET_MASK = (1 << _OFFSET_BITS) - 1
+_MOMENT_SHIFT = _OFFSET_BITS + _LABEL_BITS
+#: Labels that fit; 0 is that of events which no pause can be told of.
+LABELS_MAX = (1 << _LABEL_BITS) - 1
 #: Places in the heap that no longer count before it is made anew: keeps the heap below twice what waits.
 _STALE_MIN = 1_024
 
@@ -37,7 +41,7 @@ class Index:
 
     def __init__(self) -> None:
         """Begin empty."""
-        #: Digest of the key -> moment and offset in one number.
+        #: Digest of the key -> moment, offset and label in one number.
         self._live: dict[int, int] = {}
         self._heap: list[int] = []
         #: Numbers in the heap that do not count any more.
@@ -50,27 +54,30 @@ class Index:
         """Return how many events wait, in hand or not."""
         return len(self._live)
 
-    def learn(self, key: bytes, offset: int, due_us: int | None) -> None:
-        """Take in one record of the topic, in offset order; `due_us` is `None` for a tombstone."""
+    def learn(self, key: bytes, offset: int, due_us: int | None, label: int = 0) -> None:
+        """Take in one record of the topic, in offset order; `due_us` is `None` for a tombstone.
+
+        `label` is a number up to `LABELS_MAX` that its owner gives to events which one order may let wait together.
+        """
         name = _name(key)
         self._drop(name)
         if due_us is None:
             self._awaited.discard(name)
         elif name not in self._awaited:
-            number = due_us << _OFFSET_BITS | offset
+            number = due_us << _MOMENT_SHIFT | offset << _LABEL_BITS | label
             self._live[name] = number
             heapq.heappush(self._heap, number)
 
     def soonest_us(self) -> int | None:
         """Return the moment of the first event that is not in hand, or `None` when there is none."""
         self._clear_top()
-        return self._heap[0] >> _OFFSET_BITS if self._heap else None
+        return self._heap[0] >> _MOMENT_SHIFT if self._heap else None
 
     def take(self) -> int:
         """Take the soonest event in hand and return its offset; there must be one (`soonest_us`)."""
         self._clear_top()
         number = heapq.heappop(self._heap)
-        offset = number & _OFFSET_MASK
+        offset = _offset(number)
         self._hand[offset] = number
         return offset
 
@@ -80,7 +87,7 @@ class Index:
 
     def due(self, offset: int, now_us: int) -> bool:
         """Return whether what is in hand may be resumed at this moment: a clock may have been set back since it was taken."""
-        return offset in self._hand and self._hand[offset] >> _OFFSET_BITS <= now_us
+        return offset in self._hand and self._hand[offset] >> _MOMENT_SHIFT <= now_us
 
     def give_back(self, offsets: Iterable[int]) -> None:
         """Let events wait again that were taken and not resumed."""
@@ -97,9 +104,27 @@ class Index:
             self._stale.add(number)
         self._awaited.add(name)
 
+    def call_back(self, wanted: Mapping[int, Container[int]], now_us: int) -> int:
+        """Let events be due now that wait until one of some moments and have one of its labels; return how many.
+
+        Looks at every event: for a million it takes half a second, so it is for what happens rarely.
+        """
+        found = {
+            name: now_us << _MOMENT_SHIFT | number & ((1 << _MOMENT_SHIFT) - 1)
+            for name, number in self._live.items()
+            if (due_us := number >> _MOMENT_SHIFT) in wanted
+            and due_us > now_us
+            and number & LABELS_MAX in wanted[due_us]
+            and _offset(number) not in self._hand
+        }
+        if found:
+            self._live.update(found)
+            self._rebuild()
+        return len(found)
+
     def _drop(self, name: int) -> None:
         number = self._live.pop(name, None)
-        if number is not None and self._hand.pop(number & _OFFSET_MASK, None) is None:
+        if number is not None and self._hand.pop(_offset(number), None) is None:
             self._stale.add(number)
             if len(self._stale) > max(_STALE_MIN, len(self._live)):
                 self._rebuild()
@@ -113,6 +138,10 @@ class Index:
     def _clear_top(self) -> None:
         while self._heap and self._heap[0] in self._stale:
             self._stale.discard(heapq.heappop(self._heap))
+
+
+def _offset(number: int) -> int:
+    return number >> _LABEL_BITS & _OFFSET_MASK
 
 
 def _name(key: bytes) -> int:

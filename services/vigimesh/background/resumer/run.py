@@ -1,4 +1,4 @@
-"""The resumer's loop: poll → restore → take → gather → commit."""
+"""The resumer's loop: poll → restore → call back → take → gather → commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vigimesh.background.resumer.emit import (
     given_up,
     resumption,
 )
-from vigimesh.background.resumer.glance import due_us
+from vigimesh.background.resumer.glance import glimpse
 from vigimesh.background.resumer.index import micros
 from vigimesh.background.resumer.shelf import Fault, Shelf, Taken
 from vigimesh.clock import Clock, Deadline
@@ -27,6 +27,7 @@ from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
 from vigimesh.loop.broker import InDoubt, Producer, Record, TooLarge
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import NoOrders, Pauses
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S
 from vigimesh.ports import Objects, ParkedTopic, Spot
@@ -48,7 +49,10 @@ STALL_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumer:
-    """What a resumer is made of. `instance` is part of its transactional id and names the actor in audit."""
+    """What a resumer is made of. `instance` is part of its transactional id and names the actor in audit.
+
+    `pauses` says which orders hold nobody any more: what waits by one is called back.
+    """
 
     instance: str
     topic: ParkedTopic
@@ -58,6 +62,7 @@ class Resumer:
     telemetry: Telemetry
     health: Health
     clock: Clock
+    pauses: Pauses = field(default_factory=NoOrders)
     stall_s: float = STALL_S
 
     @property
@@ -93,6 +98,7 @@ async def run(resumer: Resumer, stop: threading.Event) -> None:
                 await resumer.producer.renew()
                 await poll(resumer, shelf)
                 await restore(resumer, shelf)
+                call_back(resumer, shelf)
                 taken = shelf.take(micros(resumer.clock.now()), resumer.clock.monotonic_s())
                 await commit(resumer, shelf, await gather(resumer, shelf, taken))
                 tell(resumer, shelf)
@@ -117,7 +123,7 @@ async def poll(resumer: Resumer, shelf: Shelf) -> None:
             resumer.telemetry.level(names.OWNED_PARTITIONS, len(shelf.places), resumer.labels)
     while shelf.unread:
         record = shelf.unread[0]
-        shelf.learn(record, _due_us(resumer, record))
+        shelf.learn(record, *_seen(resumer, shelf, record))
         shelf.unread.popleft()
     shelf.reach_ends()
 
@@ -128,6 +134,14 @@ async def restore(resumer: Resumer, shelf: Shelf) -> None:
     if endless:
         for part, end in (await resumer.topic.ends(endless)).items():
             shelf.places[part].end = end
+
+
+def call_back(resumer: Resumer, shelf: Shelf) -> None:
+    """Let what waits by a pause that was lifted be due, as if the pause had ended."""
+    now = resumer.clock.now()
+    lifted = resumer.pauses.lifted(now)
+    if lifted:
+        shelf.call_back(lifted, micros(now), resumer.clock.monotonic_s())
 
 
 async def gather(resumer: Resumer, shelf: Shelf, taken: Taken) -> Bundle:
@@ -223,19 +237,19 @@ def _keeps(shelf: Shelf, now_s: float) -> bool:
     return now_s - shelf.committed_s >= KEEP_S and shelf.moved()
 
 
-def _due_us(resumer: Resumer, record: Record) -> int | None:
-    """Return when a record's event is due; one that cannot be read is due at once, and becomes a dead letter then."""
+def _seen(resumer: Resumer, shelf: Shelf, record: Record) -> tuple[int | None, int]:
+    """Return when a record's event is due, and its label; one that cannot be read is due at once, a dead letter then."""
     if not record.value:
-        return None
+        return None, 0
     # Decoding every body would take ten times as long; what the glance does not understand is decoded.
-    seen = due_us(record.value, resumer.head)
+    seen = glimpse(record.value, resumer.head)
     if seen is not None:
-        return seen
+        return seen.due_us, shelf.label(seen.resume_topic, seen.workflow)
     try:
         event: EventParked = resumer.codec.decode(PARKED, record.value)
     except Refused:
-        return 0
-    return micros(event.not_before)
+        return 0, 0
+    return micros(event.not_before), shelf.label(event.resume_topic.encode(), event.workflow.encode())
 
 
 async def _make(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vigimesh.background.resumer.index import Index
+from vigimesh.background.resumer.index import LABELS_MAX, Index, micros
 from vigimesh.errors import Transient
+from vigimesh.events.topics import lane_of
 from vigimesh.loop.broker import Batch, Part, Position, Record
+from vigimesh.loop.orders import Pause
 from vigimesh.ports import Spot
 
 #: Events of one transaction: larger ones bring no more throughput (as in the loop).
@@ -22,6 +24,9 @@ BACKOFF_S, MAX_BACKOFF_S = 0.1, 5.0
 DEFER_S = 1.0
 #: Failures of one event alone, each while other transactions were committed, after which it is given up.
 MAX_TRIES = 5
+#: Seconds between the first two looks for events of a pause that was lifted, each time twice as long: a worker that has not
+#: heard of it yet still parks some, and one that never hears must not make the same events go round: in a day 14 times.
+CALL_BACK_S = 5.0
 
 
 @dataclass(slots=True)
@@ -80,6 +85,10 @@ class Shelf:
     known_topics: frozenset[str] = frozenset()
     committed_s: float = float("-inf")
     _turn: bool = False
+    #: Topic and workflow, in UTF-8 -> the number that stands for them in the index.
+    _labels: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+    #: When events of a lifted pause are looked for next (monotonic), and the pause after that.
+    _rounds: dict[Pause, tuple[float, float]] = field(default_factory=dict)
 
     # What polls tell.
 
@@ -89,6 +98,8 @@ class Shelf:
             self.places.pop(part, None)
         for part in batch.assigned:
             self.places[part] = Place(Index(), now_s)
+        if batch.assigned:
+            self._rounds.clear()  # they may hold what waits by a pause that was lifted before
         if batch.revoked:
             self.faults = {spot: why for spot, why in self.faults.items() if spot.part in self.places}
         for part in {record.part for record in batch.records} & self.places.keys():
@@ -97,11 +108,17 @@ class Shelf:
         self.unread.extend(batch.records)
         self.ends.update(batch.ends)
 
-    def learn(self, record: Record, due_us: int | None) -> None:
-        """Take in one record; `due_us` is `None` for a tombstone."""
+    def label(self, resume_topic: bytes, workflow: bytes) -> int:
+        """Return the number that stands for topic and workflow (UTF-8); 0 when there are too many of them."""
+        if len(self._labels) >= LABELS_MAX:
+            return self._labels.get((resume_topic, workflow), 0)
+        return self._labels.setdefault((resume_topic, workflow), len(self._labels) + 1)
+
+    def learn(self, record: Record, due_us: int | None, label: int = 0) -> None:
+        """Take in one record; `due_us` is `None` for a tombstone. `label` says of which topic and workflow it is."""
         place = self.places.get(record.part)
         if place is not None:
-            place.index.learn(record.key, record.offset, due_us)
+            place.index.learn(record.key, record.offset, due_us, label)
             place.next_offset = record.offset + 1
 
     def reach_ends(self) -> None:
@@ -143,6 +160,31 @@ class Shelf:
     def waiting(self) -> int:
         """Return how many events wait."""
         return sum(len(place.index) for place in self.places.values())
+
+    def call_back(self, lifted: Collection[Pause], now_us: int, now_s: float) -> int:
+        """Let events be due that wait by a pause which was lifted; return how many. In growing intervals for each pause.
+
+        They are found by lane, workflow and moment: what a pause holds up waits until its end, to the microsecond. Whatever
+        else waits for that very moment is looked at again by its stage, and waits on.
+        """
+        self._rounds = {pause: when for pause, when in self._rounds.items() if pause in lifted}
+        looked: list[Pause] = []
+        for pause in lifted:
+            again_s, wait_s = self._rounds.get(pause, (now_s, CALL_BACK_S))
+            if again_s <= now_s:
+                looked.append(pause)
+                self._rounds[pause] = (now_s + wait_s, 2 * wait_s)
+        if not looked:
+            return 0
+        wanted: dict[int, set[int]] = {}
+        for pause in looked:
+            own = wanted.setdefault(micros(pause.until), set())
+            own |= {
+                label
+                for (topic, workflow), label in self._labels.items()
+                if workflow == pause.workflow.encode() and lane_of(topic.decode("utf-8", "replace")) == pause.lane
+            }  # fmt: skip
+        return sum(place.index.call_back(wanted, now_us) for place in self.places.values())
 
     def take(self, now_us: int, now_s: float) -> Taken:
         """Return what the next transaction shall resume, soonest first: nothing, what is due, or a group that failed."""

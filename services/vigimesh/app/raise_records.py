@@ -1,0 +1,84 @@
+"""A raised cap on record: who let a workflow spend more, why, and up to when, in `audit` before any call can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from vigimesh.app.budget_cli import CapRaised, raised_in, shut
+from vigimesh.app.order_records import ACTION, STAGE
+from vigimesh.domain.budget.money import amount_text
+from vigimesh.domain.budget.values import Caps, Raise, Shut
+from vigimesh.domain.policy.cards import Card
+from vigimesh.errors import VigimeshError
+from vigimesh.events import ids
+from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import topic
+from vigimesh.loop.broker import Write
+from vigimesh.ports import Budget
+
+_AUDIT = topic("audit")
+
+
+class Desk(Protocol):
+    """Writes records for good."""
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Write them in one transaction; raises a `VigimeshError` when that is not certain."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raiser:
+    """Raises a cap on record. `by` is who orders it."""
+
+    budget: Budget
+    desk: Desk
+    codec: Codec
+    by: str
+
+    async def give(self, order: Raise, card: Card) -> CapRaised:
+        """Record the order, then raise the cap; one that then could not be raised has a second record, which says so.
+
+        In this order, since a cap that nobody knows of would let money be spent without a reason, while one that stands in the
+        audit and is not raised stops nothing that was not stopped before.
+
+        Raises `Transient` VM-1913 when the budget is shut, VM-1910 when its store is away, and what `desk` raises: with any
+        of them nothing is raised, except that with VM-1910 behind the record nobody knows.
+        """
+        standing = await self.budget.standing(card.name, Caps.of(card), order.at)
+        if isinstance(standing, Shut):
+            raise shut(order.workflow, standing.why)
+        before = next(row.cap_micro for row in standing.windows if row.window == order.window)
+        earlier = _cap(before, order, card)
+        new = f"{_cap(order.to_micro, order, card)} until {order.until.isoformat(timespec='seconds')}"
+        await self.desk.write([self._record(order, 0, earlier, new)])
+        try:
+            return await raised_in(self.budget, order, card, self.by)
+        except VigimeshError as error:
+            with suppress(VigimeshError):  # the first error says what happened
+                await self.desk.write([self._record(order, 1, new, f"not known to be raised: {error.what}")])
+            raise
+
+    def _record(self, order: Raise, index: int, earlier: str, new: str) -> Write:
+        named = f"{order.workflow}|{order.window}|{order.to_micro}|{order.at.isoformat()}|{self.by}"
+        order_id, audit_id = (ids.event_id(named, f"{STAGE}.budget", 1, at) for at in (0, -1 - index))
+        audit = AuditRecorded(
+            case_id="", message_id="", event_id=order_id, stage=STAGE, actor=self.by, action=ACTION, why=order.reason,
+            input_digest=ids.digest(named.encode()), earlier=earlier, new=new,
+        )  # fmt: skip
+        key = f"budget/{order.workflow}"
+        head = Envelope(
+            id=audit_id, source=f"/vigimesh/{STAGE}", type="vigimesh.AuditRecorded", time=order.at, subject=key,
+            dataschema=f"/schemas/ids/{self.codec.schema_id(_AUDIT)}", workflow=order.workflow,
+        )  # fmt: skip
+        value = self.codec.encode(_AUDIT, audit)
+        return Write(topic=_AUDIT, key=key.encode(), value=value, headers=to_headers(head))
+
+
+def _cap(micro: int, order: Raise, card: Card) -> str:
+    return f"{amount_text(micro, card.budget.currency)} a {order.window}"
