@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 python=.venv/bin/python
 failed=()
-names=(throughput latency parallel isolation mesh budget controllers)
+names=(throughput latency parallel isolation mesh budget controllers redaction)
 [ -d ../shared/data ] && names+=(tools)
 for name in "${names[@]}"; do
   echo "== $name $(date +%H:%M:%S)" >&2

@@ -39,7 +39,17 @@ from vigimesh.router.worker import stage as router
 from vigimesh.tool_executor.purchase import name_of
 
 BENCHMARKS = ROOT / "benchmarks"
-SCRIPTS = ("throughput", "latency", "parallel", "isolation", "mesh", "budget", "controllers", "tools")
+SCRIPTS = (
+    "throughput",
+    "latency",
+    "parallel",
+    "isolation",
+    "mesh",
+    "budget",
+    "controllers",
+    "tools",
+    "redaction",
+)
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 
 

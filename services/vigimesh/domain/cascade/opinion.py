@@ -36,6 +36,9 @@ _ORDER = ("no", "unknown", "yes")
 FATAL_OR_LIFE_THREATENING = 4
 #: Tokens of an answer: the three fields of the schema take some 20.
 MAX_ANSWER = 120
+#: Characters of an answer that is read: what `MAX_ANSWER` tokens can hold, at eight each. An endpoint that sends more did not
+#: keep to what was asked of it, whatever it says.
+MAX_ANSWER_CHARACTERS = 8 * MAX_ANSWER
 
 #: What a coded term looks like: a few words, no sentence, no address, no number that could be a date or a telephone's.
 _TERM = re.compile(r"[^\W\d_](?:[^\W_]|[ /()'-]){0,79}")
@@ -159,11 +162,13 @@ def _years(age: float | None) -> int | None:
 
 
 def read_opinion(text: str) -> Opinion | None:
-    """Return the opinion in an answer, or `None` when it does not match the schema.
+    """Return the opinion in an answer, or `None` when it does not match the schema or is too long.
 
     One that contradicts itself is read as the graver of the two: "yes" with a low grade has the lowest serious one, and "no"
     with a serious grade is not known.
     """
+    if len(text) > MAX_ANSWER_CHARACTERS:
+        return None
     try:
         found = msgspec.json.decode(text, type=Opinion)
     except (msgspec.DecodeError, UnicodeEncodeError):

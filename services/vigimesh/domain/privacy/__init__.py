@@ -1,0 +1,1 @@
+"""Personal data in texts: found, taken out, put back. Pure."""
