@@ -142,10 +142,9 @@ class Books:
         try:
             while True:
                 try:
+                    # Both answer: also where what failed was a sweep under an epoch that still holds.
                     if not (await self.sweep()).shut:
-                        self._trouble(
-                            ""
-                        )  # both answer, also where what failed was a sweep under an epoch that still holds
+                        self._trouble("")
                 except Exception as error:  # noqa: BLE001  whatever it is, paid calls are refused and work goes on
                     self._trouble(said(error))
                 await asyncio.sleep(SWEEP_S)
