@@ -174,7 +174,7 @@ def finish(
         print(text)
     else:
         for key, goal in report.goals.items():
-            if key in made:
+            if made.get(key) is not None:
                 verdict = "" if key not in made["met"] else "  met" if made["met"][key] else "  NOT met"
                 print(f"{key:32} {made[key]:>12g}  ({goal}){verdict}")
     return 0 if all(made["met"].values()) else 1

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vigimesh.domain.cascade import certify, features
 from vigimesh.domain.cascade.calibration import Curve
@@ -34,13 +33,10 @@ _SIZES = {"weights": features.BUCKETS, "idf": features.BUCKETS, "blocks": len(fe
 def write_tables(tables: Tables) -> bytes:
     """Return the npz: the same bytes for the same numbers, uncompressed, so that they do not depend on a version of zlib."""
     out = io.BytesIO()
-    given: dict[str, NDArray[Any]] = {
-        "weights": tables.weights,
-        "idf": tables.idf,
-        "blocks": tables.blocks,
-        "bias": np.array([tables.bias]),
-    }
-    np.savez(out, **{name: given[name].astype(kind) for name, kind in _KINDS.items()})
+    np.savez(
+        out, weights=tables.weights.astype("<f2"), idf=tables.idf.astype("<f2"), blocks=tables.blocks.astype("<f8"),
+        bias=np.array([tables.bias], dtype="<f8"), allow_pickle=False,
+    )  # fmt: skip
     return out.getvalue()
 
 

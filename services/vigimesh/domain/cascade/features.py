@@ -101,7 +101,7 @@ class Batch:
         """Return what an occurrence is: a word or two as the text has them, in lower case, or a fact."""
         word = int(self.grams.word[occurrence])
         if occurrence >= self.facts_at:
-            return self.facts[self.grams.doc[occurrence]][word]
+            return self.facts[int(self.grams.doc[occurrence])][word]
         last = word + (self.pairs <= occurrence < self.letters)
         found: bytes = self.data[int(self.starts[word]) : int(self.ends[last])]
         return found.decode("utf-8", errors="replace")
