@@ -49,6 +49,7 @@ SCRIPTS = (
     "controllers",
     "tools",
     "redaction",
+    "small_model",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 

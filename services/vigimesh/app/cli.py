@@ -240,6 +240,39 @@ def standin(
 
 
 @app.command()
+def train(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="Folder of the labelled data: VAERS tables, PsyTAR, PHEE.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the models and their cards are written.")
+    ] = Path("small-models"),
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="serious or adverse_event. [default: both]")
+    ] = "",
+    last_year: Annotated[
+        int | None,
+        typer.Option(
+            "--last-year", metavar="YEAR",
+            help="Reports before it train, its own calibrate, certify and are held out. [default: the last that is found]",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Make the small models anew from labelled data.
+
+    Needs scikit-learn. The same data makes the same files; each model comes with a card that says what it is worth.
+    """
+    from vigimesh.domain.cascade.shipped import NAMES
+
+    if model:
+        one_of(model, NAMES, "--model")
+    command = load("vigimesh.app.train.command:train_command")
+    models = (model,) if model else NAMES
+    raise typer.Exit(command(data=data, out=out, models=models, last_year=last_year, as_json=as_json))
+
+
+@app.command()
 def lag(
     data: Data = None,
     as_json: AsJson = False,

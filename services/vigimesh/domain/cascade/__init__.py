@@ -1,1 +1,1 @@
-"""What is put to a model and what comes back, as values; how much a question can cost at most."""
+"""What is put to a large model and what comes back, as values, and what it can cost; the small model, its scores and its certificates."""

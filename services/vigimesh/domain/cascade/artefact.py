@@ -1,0 +1,105 @@
+"""A small model as two files: numbers in an npz (no pickle), everything else in JSON; both checked before either is used.
+
+`NAME.npz` holds what makes a margin: `weights` and `idf` as float16, `blocks` and `bias` as float64. A certificate names its digest.
+`NAME.json` holds the table of probabilities, the certificates, the model card's facts, and the sha256 of the npz. The model's digest is the sha256
+of the JSON's bytes, so that it covers both. There is no text of any data in them: buckets have numbers, not names.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vigimesh.domain.cascade import certify, features
+from vigimesh.domain.cascade.calibration import Curve
+from vigimesh.domain.cascade.model import Model
+from vigimesh.domain.cascade.vectors import Tables
+from vigimesh.errors import Misconfigured
+from vigimesh.events.ids import digest
+
+#: What a reader of another layout must refuse: raised when features, blocks or files change.
+LAYOUT = 1
+#: Bytes of one file at most. All shipped ones together stay below 10 MB.
+MAX_BYTES = 10_000_000
+_KINDS = {"weights": "<f2", "idf": "<f2", "blocks": "<f8", "bias": "<f8"}
+_SIZES = {"weights": features.BUCKETS, "idf": features.BUCKETS, "blocks": len(features.BITS), "bias": 1}
+
+
+def write_tables(tables: Tables) -> bytes:
+    """Return the npz: the same bytes for the same numbers, uncompressed, so that they do not depend on a version of zlib."""
+    out = io.BytesIO()
+    np.savez(
+        out, weights=tables.weights.astype("<f2"), idf=tables.idf.astype("<f2"), blocks=tables.blocks.astype("<f8"),
+        bias=np.array([tables.bias], dtype="<f8"), allow_pickle=False,
+    )  # fmt: skip
+    return out.getvalue()
+
+
+def read_tables(data: bytes) -> Tables:
+    """Return the numbers that `write_tables` wrote. Raises `ValueError`, `KeyError` or `zipfile.BadZipFile` for other bytes."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as held:
+        found = {name: held[name] for name in _KINDS}
+    for name, kind in _KINDS.items():
+        if found[name].dtype != np.dtype(kind) or found[name].shape != (_SIZES[name],):
+            raise ValueError(f"{name} is {found[name].dtype} {found[name].shape}")
+    return Tables(
+        weights=found["weights"].astype(np.float32), idf=found["idf"].astype(np.float32),
+        blocks=found["blocks"], bias=float(found["bias"][0]),
+    )  # fmt: skip
+
+
+def write_header(name: str, tables: bytes, curve: Curve, more: Mapping[str, Any]) -> bytes:
+    """Return the JSON of a model: `more` holds `certificates` (as `certify.written`) and `card`, the facts of its model card."""
+    value = {
+        "name": name, "layout": LAYOUT, "features": list(features.BITS), "npz_sha256": digest(tables),
+        "curve": {"margins": curve.margins, "probabilities": curve.probabilities}, **more,
+    }  # fmt: skip
+    return (json.dumps(value, ensure_ascii=True, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
+    """Return the model of these two files; `wanted` is the digest that it must have, any when empty.
+
+    Raises `Misconfigured` VM-2201 when they are not what was written: altered, cut off, of another model or of another layout.
+    """
+    if wanted and digest(header) != wanted:
+        raise _refused("its JSON is not the one that was recorded")
+    if max(len(header), len(tables)) > MAX_BYTES:
+        raise _refused(f"a file is larger than {MAX_BYTES} bytes")
+    try:
+        value = json.loads(header)
+        if value["layout"] != LAYOUT or value["features"] != list(features.BITS):
+            raise _refused(f"its layout is {value['layout']}, this version reads {LAYOUT}")
+        if value["npz_sha256"] != digest(tables):
+            raise _refused("its npz is not the one that its JSON names")
+        curve = Curve(*(tuple(map(float, value["curve"][key])) for key in ("margins", "probabilities")))
+        certificates = tuple(map(certify.read, value["certificates"]))
+        return Model(
+            name=str(value["name"]), digest=digest(header), tables_digest=digest(tables), tables=read_tables(tables),
+            curve=curve, certificates=certificates,
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise _refused(f"it cannot be read: {type(error).__name__}") from error
+
+
+def card_of(header: bytes) -> Mapping[str, Any]:
+    """Return the facts of the model card that a model's JSON holds. Raises `Misconfigured` VM-2201 for other bytes."""
+    try:
+        card = json.loads(header)["card"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refused(f"it cannot be read: {type(error).__name__}") from error
+    if not isinstance(card, dict):
+        raise _refused("it has no card")
+    return card
+
+
+def _refused(why: str) -> Misconfigured:
+    return Misconfigured(
+        "VM-2201", what=f"the small model cannot be used: {why}", where="small model",
+        todo="install vigimesh again, or make the model anew with `vigimesh train`; until then the small tier is absent",
+    )  # fmt: skip

@@ -1,0 +1,126 @@
+"""The models that come with the package: whole, small, without a text, and sensible on sentences of our own."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from rules.house import ROOT
+from vigimesh.domain.cascade.artefact import card_of
+from vigimesh.domain.cascade.certify import Facts, opens
+from vigimesh.domain.cascade.model import score, score_many
+from vigimesh.domain.cascade.shipped import (
+    ADVERSE_EVENT,
+    NAMES,
+    SERIOUS,
+    SUMS,
+    listed,
+    model_of,
+    shipped_header,
+    shipped_model,
+    shipped_or_absent,
+)
+from vigimesh.errors import Misconfigured
+from vigimesh.events.ids import digest
+
+MODELS = ROOT / "services/vigimesh/domain/cascade/models"
+
+
+def test_every_file_is_listed_as_it_is() -> None:
+    files = {file.name: digest(file.read_bytes()) for file in MODELS.iterdir() if file.name != SUMS}
+    assert listed((MODELS / SUMS).read_bytes()) == files
+    assert set(files) == {f"{name}.{end}" for name in NAMES for end in ("json", "npz", "md")}
+
+
+def test_together_they_are_small() -> None:
+    assert sum(file.stat().st_size for file in MODELS.iterdir()) <= 10_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_are_numbers_and_the_texts_are_ours(name: str) -> None:
+    with np.load(MODELS / f"{name}.npz", allow_pickle=False) as held:
+        assert {key: held[key].dtype.kind for key in held.files} == dict.fromkeys(
+            ("weights", "idf", "blocks", "bias"), "f"
+        )
+    card = card_of(shipped_header(name))
+    assert set(json.loads(shipped_header(name))) == {
+        "name", "layout", "features", "npz_sha256", "curve", "certificates", "card",
+    }  # fmt: skip
+    assert card["limits"]
+    assert shipped_model(name).digest in (MODELS / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("file", [f"{SERIOUS}.json", f"{SERIOUS}.npz", SUMS])
+def test_one_altered_file_is_enough(file: str) -> None:
+    def altered(wanted: str) -> bytes:
+        data = (MODELS / wanted).read_bytes()
+        if wanted != file:
+            return data
+        at = data.index(b"serious.json") - 3 if file == SUMS else len(data) // 2
+        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+    with pytest.raises(Misconfigured) as caught:
+        model_of(SERIOUS, altered)
+    assert caught.value.code == "VM-2201"
+    assert "vigimesh train" in caught.value.todo
+
+
+def test_one_is_not_taken_for_the_other() -> None:
+    swapped = {f"{SERIOUS}.npz": f"{ADVERSE_EVENT}.npz"}
+    with pytest.raises(Misconfigured, match="VM-2201"):
+        model_of(SERIOUS, lambda file: (MODELS / swapped.get(file, file)).read_bytes())
+
+
+def test_a_serious_case_scores_higher_than_a_sore_arm_and_says_why() -> None:
+    model = shipped_or_absent(SERIOUS)
+    assert model is shipped_model(SERIOUS)
+    grave, slight = score_many(
+        shipped_model(SERIOUS),
+        [
+            "pt had a seizure 2 hrs after vax & was admitted to hospital",
+            "pt recvd vax & devel red swollen sore arm",
+        ],
+        [("age:infant",), ("age:adult",)],
+    )
+    assert grave.probability > 0.5 > 0.05 > slight.probability
+    assert any("admitted" in term.text or "hospital" in term.text for term in grave.terms[:4])
+    assert grave.terms[0].weight > 0
+    assert grave.whole
+    assert grave.model == shipped_model(SERIOUS).digest
+
+
+def test_a_side_effect_is_told_from_praise() -> None:
+    model = shipped_model(ADVERSE_EVENT)
+    told = score(model, "It gave me terrible nausea and I gained weight.").probability
+    assert told > 0.8 > 0.3 > score(model, "I asked my doctor for another prescription.").probability
+
+
+def test_certificates_name_these_weights_and_their_place() -> None:
+    model = shipped_model(SERIOUS)
+    assert [one.recall for one in model.certificates] == [
+        Fraction(99, 100),
+        Fraction(49, 50),
+        Fraction(19, 20),
+    ]
+    thresholds = [one.threshold for one in model.certificates]
+    assert thresholds == sorted(thresholds)
+    here = Facts(
+        product_class="vaccine",
+        source="vaers",
+        language="en",
+        received_on="1997-06-01",
+        model=model.tables_digest,
+    )
+    assert all(opens(one, here).open for one in model.certificates)
+    today = Facts(
+        product_class="vaccine",
+        source="vaers",
+        language="en",
+        received_on="2026-11-29",
+        model=model.tables_digest,
+    )
+    assert not any(opens(one, today).open for one in model.certificates)
+    assert shipped_model(ADVERSE_EVENT).certificates == ()
