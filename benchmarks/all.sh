@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 python=.venv/bin/python
 failed=()
-for name in throughput latency parallel isolation mesh budget controllers; do
+for name in throughput latency parallel isolation mesh budget controllers listedness; do
   echo "== $name $(date +%H:%M:%S)" >&2
   new=$(mktemp)
   "$python" "benchmarks/$name.py" --json "$@" > "$new" || failed+=("$name")

@@ -57,6 +57,12 @@ MEANINGS = {
         "false_refusals": "the same: refused while there was room",
         "hot_p99_s": "the same: hot p99, s (nobody, a spend cap and a gate on depth stand in the result)",
     },
+    "listedness": {
+        "recall": "101 annotated US labels: (label, term) pairs that are found listed",
+        "held_out_recall": "the same, of the half of the labels that no word was chosen by",
+        "false_listed": "terms of other labels found listed though nobody annotated them, worst of all, both halves",
+        "exact_recall": "the same pairs, by the term's own words as they stand",
+    },
 }  # fmt: skip
 
 

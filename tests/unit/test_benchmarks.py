@@ -39,7 +39,7 @@ from vigimesh.router.worker import stage as router
 from vigimesh.tool_executor.purchase import name_of
 
 BENCHMARKS = ROOT / "benchmarks"
-SCRIPTS = ("throughput", "latency", "parallel", "isolation", "mesh", "budget", "controllers")
+SCRIPTS = ("throughput", "latency", "parallel", "isolation", "mesh", "budget", "controllers", "listedness")
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 
 

@@ -222,6 +222,8 @@ def _listedness(found: Findings) -> Finding:
         if said.cited
         else "no list"
     )
+    for listing in said.listings:
+        detail += f"; {listing.place}"
     return Finding(step="listedness", result=said.result, detail=detail, quotes=said.cited[:MAX_QUOTES])
 
 
