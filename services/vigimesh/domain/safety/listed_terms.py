@@ -138,21 +138,22 @@ class Reference:
     def _found(self, wanted: tuple[str, ...], term: str) -> Iterator[Mention]:
         """Yield the places of all `wanted` words together, those that are word for word first."""
         rarest = min(wanted, key=lambda word: len(self._places.get(word, ())))
-        others = []
+        other: Mention | None = None
         for place in self._places.get(rarest, [])[:MAX_PLACES]:
             window = self._window(place, frozenset(wanted)) or self._shared(place, frozenset(wanted))
             if window is None or self._narrowed(*window):
                 continue
             start, end = self._tokens[window[0]].start, self._tokens[window[1]].end
-            if not self._tells(start, end):
-                continue
             how: How = "verbatim" if stems(self.low[start:end]) == stems(term) else "synonym"
+            if (how == "synonym" and other is not None) or not self._tells(start, end):
+                continue
             mention = Mention(how=how, start=start, end=end, quote=self._quote(start, end))
             if how == "verbatim":
                 yield mention
             else:
-                others.append(mention)
-        yield from others
+                other = mention
+        if other is not None:
+            yield other
 
     def _tells(self, start: int, end: int) -> bool:
         """Tell whether the place speaks of a reaction: not denied, no heading of a class, not whom the product is given to."""
