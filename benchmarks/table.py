@@ -86,6 +86,12 @@ MEANINGS = {
         "auc_gain_low": "lower end of the paired 95 % interval against TF-IDF + logistic regression on the narrative",
         "ap_gain_low": "the same for average precision",
     },
+    "listedness": {
+        "recall": "101 annotated US labels: (label, term) pairs that are found listed",
+        "held_out_recall": "the same, of the half of the labels that no word was chosen by",
+        "false_listed": "terms of other labels found listed though nobody annotated them, worst of all, both halves",
+        "exact_recall": "the same pairs, by the term's own words as they stand",
+    },
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ SCRIPTS = (
     "tools",
     "redaction",
     "small_model",
+    "listedness",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 

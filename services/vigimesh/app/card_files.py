@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vigimesh.app.foreign_tools import load_tools
 from vigimesh.app.settings import DEMO_CARDS, SHIPPED_CARDS, Settings
 from vigimesh.domain.policy.cards import Cards
-from vigimesh.domain.policy.reading import MAX_CARDS, MAX_FILE_BYTES
+from vigimesh.domain.policy.reading import MAX_CARDS, MAX_FILE_BYTES, STEPS
 from vigimesh.domain.policy.shipped import shipped_cards, with_overlay
 from vigimesh.errors import Misconfigured
 
@@ -16,11 +17,12 @@ def load_cards(folder: Path | None, *, signed_for_demo: bool = False) -> Cards:
 
     A folder's cards lie over the unsigned ones, so that only what is signed there is accepted by machine;
     `signed_for_demo` chooses the demo's signed cards and means something without a folder only.
-    Raises `Misconfigured` VM-1103 or VM-1104, naming the file.
+    Its cards may name tools that other distributions add. Raises `Misconfigured` VM-1103 or VM-1104, naming the file, and
+    VM-1107 for a tool.
     """
     if folder is None:
         return shipped_cards(signed_for_demo)
-    return with_overlay(_files(folder), f"shipped cards with those of {folder}")
+    return with_overlay(_files(folder), f"shipped cards with those of {folder}", (*STEPS, *load_tools()))
 
 
 def cards_of(settings: Settings) -> Cards:

@@ -165,14 +165,16 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
 
             return retriever.stage(parts.search(), lane)
         case "tool-executor", str():
+            from vigimesh.app.foreign_tools import load_tools
             from vigimesh.tool_executor import worker as tool_executor
 
+            tools = load_tools()
             if cards is None:
-                return tool_executor.stage(parts.objects, lane)
+                return tool_executor.stage(parts.objects, lane, tools=tools)
             from vigimesh.app.paying import opinions_of, till_of
 
             opinions = opinions_of(parts.settings, cards)
-            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane, health))
+            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane, health), tools)
         case "supervisor", None if cards:
             from vigimesh.supervisor import worker as supervisor
 

@@ -12,6 +12,7 @@ from vigimesh.domain.policy.floor import floor
 from vigimesh.domain.policy.limits import key_of, limits_of
 from vigimesh.domain.policy.verdict import Judgement, judge
 from vigimesh.domain.record.reason import Grounds, reason_of_record
+from vigimesh.domain.safety.foreign import FAILED
 from vigimesh.events.classes import (
     CaseDecided,
     CaseRouted,
@@ -153,6 +154,7 @@ def _by_policy(view: _View) -> Done:
     known = Known(
         case=event.case, clock=event.triage.clock, at=view.at, route=event.route, plan=event.plan,
         triage=event.triage, passages=len(event.passages), tiers=view.tiers, cost_micro=event.cost_micro,
+        failed_steps=tuple(finding.step for finding in event.findings if finding.result == FAILED),
     )  # fmt: skip
     judgement = judge(known, view.card, hold=view.hold)
     if judgement.then == "escalate":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vigimesh.domain.safety.foreign import ForeignTool
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
-from vigimesh.domain.safety.tools import run_steps
+from vigimesh.domain.safety.tools import NONE, run_steps
 from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExecuted, Triage, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
@@ -21,12 +22,14 @@ STAGE = "tool-executor"
 class Executor:
     """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`.
 
-    `opinions` asks the large model where a pass was planned for it; without it that tier is absent.
+    `opinions` asks the large model where a pass was planned for it; without it that tier is absent. `tools` are those
+    that other distributions add, by name.
     """
 
     price_micro: int = 0
     currency: str = "EUR"
     opinions: Opinions | None = None
+    tools: Mapping[str, ForeignTool] = field(default_factory=lambda: NONE)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
         """Return the narrative when the case refers to it by digest; then the opinion, when one is planned.
@@ -39,7 +42,7 @@ class Executor:
         if case.event.plan.tier != "large" or self.opinions is None or _told(answers) is not None:
             return ()
         try:
-            opinion = self.opinions.need(case.event, *_run(case.event, answers))
+            opinion = self.opinions.need(case.event, *self._run(case.event, answers))
         except Refused:
             return ()  # `decide` says it
         return () if opinion is None else (opinion,)
@@ -51,7 +54,7 @@ class Executor:
         """
         event: EvidenceRetrieved = case.event
         try:
-            findings, triage = _run(event, answers)
+            findings, triage = self._run(event, answers)
             found = self._advised(event, answers, triage)
         except Refused as failure:
             return Reject(code=failure.code, why=str(failure))
@@ -80,6 +83,14 @@ class Executor:
         # By its kind: which model was asked is not asked again, so that a replay needs no endpoint.
         return advised(event, triage, _told(answers))
 
+    def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
+        """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
+        need = _narrative_need(event)
+        text = event.case.narrative if need is None else _text(answers[need.name])
+        return run_steps(
+            event.plan.steps, event.case, text, event.passages, event.route.received_at, self.tools
+        )
+
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:
         return UsageRecorded(
             case_id=event.case.case_id,
@@ -102,13 +113,6 @@ class Executor:
 def _told(answers: Answers) -> Mapping[str, Any] | None:
     """Return what came of the one purchase of a pass; `None` when nothing was asked."""
     return next((told for name, told in answers.items() if name.startswith(f"{KIND}:")), None)
-
-
-def _run(event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
-    """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
-    need = _narrative_need(event)
-    text = event.case.narrative if need is None else _text(answers[need.name])
-    return run_steps(event.plan.steps, event.case, text, event.passages, event.route.received_at)
 
 
 def _emits(case: Input, executed: ToolsExecuted, used: list[UsageRecorded]) -> Iterator[Emit]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from vigimesh.domain.safety.foreign import ForeignTool
+from vigimesh.domain.safety.tools import NONE
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.ports import Objects
@@ -12,10 +14,19 @@ from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.till import Till
 
 
-def stage(objects: Objects, lane: str, opinions: Opinions | None = None, till: Till | None = None) -> Stage:
-    """Return the tool-executor of a lane as the loop runs it; `opinions` and `till` come together, or neither."""
+def stage(
+    objects: Objects,
+    lane: str,
+    opinions: Opinions | None = None,
+    till: Till | None = None,
+    tools: Mapping[str, ForeignTool] = NONE,
+) -> Stage:
+    """Return the tool-executor of a lane as the loop runs it; `opinions` and `till` come together, or neither.
+
+    `tools` are those that other distributions add, by name.
+    """
     return Stage(
-        name=STAGE, lane=lane, verb=Executor(opinions=opinions), fetchers={"object": text_fetcher(objects)},
+        name=STAGE, lane=lane, verb=Executor(opinions=opinions, tools=tools), fetchers={"object": text_fetcher(objects)},
         callers={} if till is None else {"model": till.pay}, beside=None if till is None else till.keep,
     )  # fmt: skip
 

@@ -115,6 +115,8 @@ class Card:
     auto_accept: AutoAccept | None
     digest: str
     body: bytes
+    #: Steps whose failure is for a person; only tools that others add can fail.
+    required_steps: tuple[str, ...] = ()
 
     def steps_of(self, pass_number: int) -> tuple[str, ...]:
         """Return the steps of a pass: those of the card, and those of the escalation from the second pass on."""

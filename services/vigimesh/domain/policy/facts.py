@@ -41,6 +41,7 @@ class Known:
     passages: int = 0
     tiers: tuple[str, ...] = ()
     cost_micro: int = 0
+    failed_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

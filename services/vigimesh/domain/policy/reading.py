@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -65,12 +65,14 @@ def parse_toml(data: bytes, file: str) -> dict[str, Any]:
         raise wrong(file, f"card is not TOML: {failure}", "correct the syntax") from failure
 
 
-def read_card(data: bytes, file: str, bases: Mapping[str, Raw] | None = None) -> c.Card:
-    """Return the card in `data`; `bases` are the raw tables of the cards that it may extend, by name.
+def read_card(
+    data: bytes, file: str, bases: Mapping[str, Raw] | None = None, steps: Sequence[str] = STEPS
+) -> c.Card:
+    """Return the card in `data`; `bases` are the raw tables of the cards that it may extend, `steps` what it may ask for.
 
     Raises `Misconfigured` VM-1103 for the card, VM-1104 for a rule in it.
     """
-    return card_of(extended(parse_toml(data, file), file, bases or {}), file)
+    return card_of(extended(parse_toml(data, file), file, bases or {}), file, steps)
 
 
 def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
@@ -90,10 +92,11 @@ def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
     return merged
 
 
-def card_of(raw: Raw, file: str) -> c.Card:
-    """Return the card that complete tables describe."""
-    top = Table(file, "", raw, _KEYS, ("auto_accept",))
+def card_of(raw: Raw, file: str, known: Sequence[str] = STEPS) -> c.Card:
+    """Return the card that complete tables describe; `known` are the tools there are, those that others add included."""
+    top = Table(file, "", raw, _KEYS, ("auto_accept", "required_steps"))
     body = _canonical(raw)
+    steps, escalation = top.choices("steps", known, least=1), _escalation(top, known)
     return c.Card(
         name=top.word("name"),
         owner=top.text("owner"),
@@ -101,9 +104,9 @@ def card_of(raw: Raw, file: str) -> c.Card:
         priority=top.whole("priority", 0, 1_000),
         match=compile_rule(top.text("match"), f"{file}: match", facts.samples(facts.MATCH), facts.RARE),
         lanes=_lanes(top),
-        steps=top.choices("steps", STEPS, least=1),
+        steps=steps,
         tiers=top.choices("tiers", TIERS, least=1),
-        escalation=_escalation(top),
+        escalation=escalation,
         latency_tolerance_s=top.whole("latency_tolerance_s", 1, MAX_WAIT_S),
         budget=_budget(top),
         calls_per_minute=top.whole("calls_per_minute", 0, 1_000_000),
@@ -117,6 +120,9 @@ def card_of(raw: Raw, file: str) -> c.Card:
         auto_accept=_auto_accept(top) if top.has("auto_accept") else None,
         digest=hashlib.sha256(body).hexdigest(),
         body=body,
+        required_steps=(
+            top.choices("required_steps", (*steps, *escalation.steps)) if top.has("required_steps") else ()
+        ),
     )
 
 
@@ -186,12 +192,12 @@ def _policy(top: Table) -> tuple[c.PolicyRule, ...]:
     return tuple(rules)
 
 
-def _escalation(top: Table) -> c.Escalation:
+def _escalation(top: Table, known: Sequence[str]) -> c.Escalation:
     table = top.table("escalation", ("when", "steps", "max_passes"))
     where = f"{top.file}: {table.name('when')}"
     return c.Escalation(
         when=compile_rule(table.text("when"), where, facts.samples(facts.POLICY), facts.RARE),
-        steps=table.choices("steps", STEPS),
+        steps=table.choices("steps", known),
         max_passes=table.whole("max_passes", 1, MAX_PASSES),
     )
 

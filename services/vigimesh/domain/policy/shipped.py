@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from vigimesh.domain.policy.cards import Cards
-from vigimesh.domain.policy.reading import card_of, extended, gather, parse_toml
+from vigimesh.domain.policy.reading import STEPS, card_of, extended, gather, parse_toml
 
 #: Folders of this package, by what stands in them.
 PLAIN, DEMO = "cards", "cards_demo"
@@ -41,14 +41,16 @@ def shipped_cards(signed_for_demo: bool) -> Cards:
     return with_overlay(shipped_files(DEMO), "shipped cards, signed for the demo and benchmarks only")
 
 
-def with_overlay(files: Mapping[str, bytes], origin: str) -> Cards:
+def with_overlay(files: Mapping[str, bytes], origin: str, steps: Sequence[str] = STEPS) -> Cards:
     """Return the shipped unsigned cards with those of `files` (name to bytes) added, or put in place of namesakes.
 
+    `steps` are the tools that a card may ask for.
     Raises `Misconfigured` VM-1103 or VM-1104, naming the file.
     """
     bases = shipped_raw()
     own = [
-        (card_of(extended(parse_toml(data, file), file, bases), file), file) for file, data in files.items()
+        (card_of(extended(parse_toml(data, file), file, bases), file, steps), file)
+        for file, data in files.items()
     ]
     replaced = {card.name for card, _ in own}
     kept = [

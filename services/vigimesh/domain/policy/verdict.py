@@ -31,9 +31,10 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
     """Return what is to happen to the case of `known`, whose tools have run.
 
     1. A case without its minimum criteria goes to a person, with what to ask for.
-    2. Escalation, if its rule holds and another pass would bring something new; else that is for a person.
-    3. The first policy rule that holds; a rule that fails on the case, or none that holds, is for a person.
-    4. An "accept" stands only above the floor.
+    2. A step that the card requires and that failed is for a person.
+    3. Escalation, if its rule holds and another pass would bring something new; else that is for a person.
+    4. The first policy rule that holds; a rule that fails on the case, or none that holds, is for a person.
+    5. An "accept" stands only above the floor.
     """
     case, triage, plan = known.case, known.triage, known.plan
     assert triage is not None
@@ -42,13 +43,20 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
     # 1.
     if not triage.valid and case.kind != "document":
         return _non_valid(breaches, triage.missing)
+    # 2.
+    failed = [step for step in card.required_steps if step in known.failed_steps]
+    if failed:
+        reason = f"a step that the card requires failed: {', '.join(failed)}"
+        return Judgement(
+            then="review", rule="required_step", reason=reason, question=_CONFIRM, floor=breaches
+        )
     read = Readings(known)
     try:
-        # 2.
+        # 3.
         if card.escalation.when.holds(read):
             reason = f"the escalation rule of the card holds ({card.escalation.when.source})"
             return _escalate(known, card, "escalation", reason, breaches)
-        # 3.
+        # 4.
         rule = next((rule for rule in card.policy if rule.when.holds(read)), None)
     except Refused as failure:
         return Judgement(
@@ -59,7 +67,7 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
         return Judgement(then="review", rule="no_rule", reason=reason, question=_CONFIRM, floor=breaches)
     if rule.then == "escalate":
         return _escalate(known, card, rule.name, rule.reason, breaches, rule.question)
-    # 4.
+    # 5.
     if rule.then == "accept" and breaches:
         return Judgement(
             then="review",

@@ -25,11 +25,11 @@ _CONTRAST = re.compile(
     r"|leading to|led to|because)\b"
     r"|(?:\band|&|,) ?(?:he |she |pt |patient |child |infant |baby |it |they )?"
     r"(?:was|were|is|had|has|did|then|later|developed|required|experienced|exp|suffered)\b"
-    r"|(?:\b(?:he|she|pt|patient|child|infant|baby)) (?:was|had|has|developed|experienced|exp|suffered)\b"
+    r"|(?<!that )(?<!that the )(?:\b(?:he|she|pt|patient|child|infant|baby)) (?:was|had|has|developed|experienced|exp|suffered)\b"
     r"|, ?(?:and|who|which|she|he|pt|patient|child|they)\b"
 )
 _NEGATION = re.compile(
-    r"\b(?:no|not|cannot|never|without|denies|denied|denying|nor|neither|negative for|neg for|absence of|free of"
+    r"\b(?:no|not|cannot|never|without|denies|denied|denying|nor|neither|none of|negative for|neg for|absence of|free of"
     r"|refused|declined)\b|\bw/o\b|n't\b"
 )
 #: A negation that denies something else than the word after it.
@@ -57,10 +57,10 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9'/-]{0,40}")
 _OR = re.compile(r"\b(?:or|nor)\b|/")
 _OR_FOLLOWS = re.compile(r"^[a-z' -]{0,30},?[a-z', -]{0,40}\b(?:or|nor) ")
 _NEGATED_AFTER = re.compile(
-    r"^\s{0,2}[:?=-]{1,2}\s{0,2}(?:no|n|none|nil|negative)(?=\s{0,2}(?:[.,;)]|$))"
+    r"^\s{0,2}(?:\(y(?:es)?/no?\)\s{0,2})?[:?=-]{1,2}\s{0,2}(?:no|n|none|nil|negative)(?=\s{0,2}(?:[.,;)]|$))"
     r"|^ (?:[a-z]{1,12} )?(?:was |were |is |are |has been |had been )?(?:not|never) (?:been )?"
     r"(?:required|needed|necessary|reported|observed|noted|seen|occur|occurred|present|suspected|indicated|an issue)\b"
-    r"|^ (?:was |were |is |are |has been |been )?(?:ruled out|denied|excluded|absent)\b"
+    r"|^ (?:was |were |is |are |has been |been )?(?:ruled out|denied|excluded|absent|declined|refused)\b"
     r"|^ (?:did|does|do) not (?:occur|happen|ensue|follow)\b"
     r"|^ (?:was|were|is) (?:felt |thought )?unlikely\b"
 )
@@ -68,14 +68,16 @@ _UNKNOWN = re.compile(
     r"\b(?:unknown|unsure|uncertain|unclear|not known|not sure|not clear|not stated|don't know|doesn't know|whether)\b"
 )
 _UNKNOWN_AFTER = re.compile(
-    r"^ ?\?|^\s{0,2}[:=-]{1,2}\s{0,2}(?:unknown|unk|\?)|^ ?-?(?:like)\b"
+    r"^ ?\?(?!\s{0,2}y(?:es)?\b)|^\s{0,2}[:=-]{1,2}\s{0,2}(?:unknown|unk|\?)|^ ?-?(?:like)\b"
     r"|^ (?:was |were |is |status )?(?:unknown|uncertain|questionable|not confirmed|unconfirmed|suspected(?! to)|not ruled out"
-    r"|could not be ruled out|cannot be ruled out)\b"
+    r"|(?:could not|cannot|can not|couldn't|can't) be (?:ruled out|excluded|confirmed))\b"
+    r"|^ (?:was |were |is |has been )(?:feared|advised|recommended|offered|suggested|proposed|planned|scheduled|considered(?= but|[.,;]|$))\b"
 )
 _IF_BEFORE = re.compile(
     r"\bif (?:a |an |the |any )?(?:he |she |pt |patient |it |they |child |there )?"
     r"(?:is |was |were |are |had |has |have |been |be |gets |becomes |ever |should |a |an |any |another |not ){0,4}$"
 )
+_GOING = re.compile(r"\bgoing to $")
 _IF = re.compile(r"\bif\b")
 _COULD = re.compile(r"\b(?:could|would|should|can|shall)(?: have|'ve| easily| well| also| even| eventually| be| been"
                     r"| lead to| led to| caused?| result in| resulted in| required?| need| needed| proved?| become| had| a| the){0,5} $")  # fmt: skip
@@ -89,7 +91,7 @@ _MAYBE = re.compile(
     r"(?:\b(?:possible|possibly|poss|probable|probably|suspected|suspect|suspicion|questionable|presumed|presumptive"
     r"|rule out|ruling out|ruled out|r/o|may|might|maybe|perhaps|concern|concerned|concerning|consider|considered"
     r"|thought to be|consistent with|c/w|resembling|resembled|looked like|appeared to|seemed|similar to|suggestive of"
-    r"|suggests|suggesting|doubtful|versus|vs|believed to be|will be|(?:is|was|are|were|going) to be|planned|scheduled|recommended|advised"
+    r"|suggests|suggesting|doubtful|versus|vs|works? in|working in|believed to be|will be|(?:is|was|are|were|going) to be|planned|scheduled|recommended|advised"
     r"|suggested|offered|differential)\b|\?)"
     r"[ .:]{0,2}(?:(?:of|for|a|an|the|have|had|been|be|having|that|he|she|pt|febrile|acute|viral|mild|severe|early|for"
     r"|by|with|about|to|like|bacterial|focal|new|onset)[ .]){0,5}(?:(?!and)[a-z]{2,12} )?$"
@@ -97,12 +99,12 @@ _MAYBE = re.compile(
 _FAMILY = (
     r"(?:grand(?:mother|father|parents?|ma|pa)|mother|father|mom|mum|dad|parents?|sisters?|brothers?|siblings?"
     r"|aunt|uncle|cousins?|nieces?|nephews?|relatives?|family members?|neighbou?rs?|friends?|roommate|classmates?"
-    r"|husband|wife|spouse|animals?|cat|dog|puppy|kitten|rac{1,2}oon|bat|another (?:patient|pt|child|infant|person|subject)|other (?:patients?|pts|children|infants"
+    r"|husband|wife|spouse|(?<=his )twin|(?<=her )twin|animals?|cat|dog|puppy|kitten|rac{1,2}oon|bat|another (?:patient|pt|child|infant|person|subject)|other (?:patients?|pts|children|infants"
     r"|subjects|people|family))"
 )
 _SUBJECT_BEFORE = re.compile(
     rf"(?P<lead>(?:[a-z'/]{{1,14}}[ ,]{{1,2}}){{0,2}})\b{_FAMILY}(?:'s)?"
-    r"(?: also| who| had| has| have| was| were| is| been| recently| later| suddenly| previously| both| a| an| the"
+    r"(?: of (?:the|this) (?:patient|pt|child|infant|baby))?(?: also| who| had| has| have| was| were| is| been| recently| later| suddenly| previously| both| a| an| the"
     r"| similar| experienced| developed| suffered| died of| died from| febrile| history of| hx of){0,6} $"
 )
 _FAMILY_HISTORY = re.compile(
@@ -112,6 +114,7 @@ _SUBJECT_AFTER = re.compile(
     rf"^ (?:of|in) (?:a |an |the |his |her |their |my |pt's |pts |patient's )?(?:own )?(?:older |younger |twin |elder )?{_FAMILY}\b"
     r"(?!'?s? (?:bed|arms?|room|house|home|car|lap|presence|care|office))"
 )
+_TOGETHER = re.compile(r"^ (?:together |along )?with (?:him|her|the (?:pt|patient|child|infant|baby))\b")
 _PATIENT = re.compile(
     r"\b(?:pt|pts|patient\w{0,3}|child\w{0,3}|infant\w{0,3}|baby\w{0,3}|toddler|boy|girl|he|she|his|her|subject|vaccinee|recipient)\b"
 )
@@ -128,11 +131,12 @@ _HISTORY = re.compile(
 )
 _PREVIOUS = re.compile(
     r"\b(?:previous|prior|past|known|pre-?existing|earlier|longstanding|previously|formerly)"
-    r"(?: (?!to\b|healthy\b|well\b)[a-z-]{1,16}){0,2} $"
+    r"(?: (?!to\b|healthy\b|well\b|reported\b|described\b|submitted\b|mentioned\b|noted\b|un)[a-z-]{1,16}){0,2} $"
 )
 _HISTORY_AFTER = re.compile(
     r"^[a-z0-9, -]{0,24}\b(?:years?|yrs?) (?:ago|before|earlier|prior)\b"
-    r"|^ (?:in (?:early )?childhood|as (?:a child|an infant|a baby)|at birth|in the past|disorder since)\b"
+    r"|^ (?:(?:once|twice|several times|often) )?(?:in (?:early )?childhood|as (?:a child|an infant|a baby)|(?:at|since) birth|disorder since"
+    r"|in the past(?! (?:[0-9]|few|two|three|several|24|couple|hours?|days?|weeks?|months?|years?)))\b"
 )
 
 
@@ -178,7 +182,12 @@ def _clause(sentence: str) -> str:
 
 
 def _feared(sentence: str, clause: str) -> Polarity | None:
-    if _IF_BEFORE.search(sentence) or _COULD.search(sentence) or _FEARED.search(sentence):
+    if (
+        _IF_BEFORE.search(sentence)
+        or _COULD.search(sentence)
+        or _FEARED.search(sentence)
+        or _GOING.search(sentence)
+    ):
         return "hypothetical"
     return "ambiguous" if _IF.search(clause) else None
 
@@ -192,6 +201,8 @@ def _denied(before: str, after: str, *, verb: bool) -> Polarity | None:
     cue = cues[-1]
     if _PSEUDO.match(before, cue.start()):
         return None
+    if len(cues) > 1 and _doubled(before[cues[-2].end() : cue.start()], cue.group()):
+        return "ambiguous"
     if len(cues) > 1 and before[cues[-2].end() : cue.start()].strip() in ("", "be", "been", "a"):
         return "ambiguous"
     gap = before[cue.end() :]
@@ -202,6 +213,11 @@ def _denied(before: str, after: str, *, verb: bool) -> Polarity | None:
     if cue.group() in _VERBAL:
         return "ambiguous" if len(unknown) <= NOUN_GAP and "," not in gap else None
     return _denied_in_list(gap, unknown, after, verb=verb)
+
+
+def _doubled(between: str, cue: str) -> bool:
+    """Tell whether two negations make a statement: "does not breathe without a ventilator"."""
+    return cue in ("without", "w/o") and "," not in between and len(between.split()) <= NOUN_GAP
 
 
 def _denied_in_list(gap: str, unknown: list[str], after: str, *, verb: bool) -> Polarity | None:
@@ -229,6 +245,8 @@ def _other_subject(before: str, after: str, window: str) -> Polarity | None:
     found = _SUBJECT_BEFORE.search(before)
     if found is None or _LEADS_OUT.search(found["lead"]):
         return None
+    if _TOGETHER.match(after):
+        return "ambiguous"
     apart = _PATIENT.search(window) is not None and re.search(r"\bmy\b", found["lead"]) is None
     return "other_subject" if apart else "ambiguous"
 

@@ -1,7 +1,8 @@
-"""Listedness: whether each reaction stands, word for word, in the list of the product's reference document.
+"""Listedness: whether the product's reference document lists each reaction, and where.
 
-ICH E2C(R2) *listed*, EMA GVP annex I. A machine compares words only: it does not judge that a listed term was more
-specific or more severe than usual, so that its "yes" lowers a grade of a non-serious case at most.
+ICH E2C(R2) *listed*, EMA GVP annex I; for US labels the whole labelling counts, warnings included (21 CFR 314.80(a)).
+A machine compares words only: it does not judge that a listed term was more specific or more severe than usual, so that
+its "yes" lowers a grade of a non-serious case at most.
 """
 
 from __future__ import annotations
@@ -13,38 +14,59 @@ from functools import lru_cache
 from typing import Literal
 
 from vigimesh.domain.safety.criteria import SUSPECT_ROLES
+from vigimesh.domain.safety.listed_terms import HOW, How, Mention, read_reference
 from vigimesh.events.case import Case, Product
 from vigimesh.events.classes import Passage
 
 #: A heading under which a document lists reactions; a passage of another section lists nothing.
 _LISTING = re.compile(
-    r"\b(?:listed|adverse (?:drug )?(?:reactions?|events?|effects?)|undesirable|side effects?)\b",
+    r"\b(?:listed|adverse (?:drug )?(?:reactions?|events?|effects?)|undesirable|side effects?|boxed warnings?)\b"
+    r"|(?<!special )\bwarnings\b",
     re.IGNORECASE,
-)
-#: Separators of a list in prose.
-_ITEM_END = re.compile(r"[,;:.()\n\u2022]|\band\b|\bor\b")
-_SPELLING = (
-    ("haem", "hem"),
-    ("oedema", "edema"),
-    ("oea", "ea"),
-    ("aemia", "emia"),
-    ("oes", "es"),
-    ("ise", "ize"),
 )
 _SPACE = re.compile(r"[\s_-]+")
 #: Reactions and products compared; beyond it nobody has read the case either, and it stays unchecked.
 MAX_PAIRS = 2_000
+#: Listings kept: what a reviewer reads at a glance.
+MAX_LISTINGS = 12
 #: Distinct terms and names remembered: a year of VAERS has fewer than 3,000.
 _MEMORY = 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Where a reaction is listed for a product: how, and the place in the document's text, in characters."""
+
+    term: str
+    product: str
+    how: How
+    document_id: str
+    version: str
+    section: str
+    start: int
+    end: int
+    quote: str
+
+    @property
+    def place(self) -> str:
+        """The listing in one line, for a reader."""
+        said = " ".join(self.quote.split())
+        return (
+            f"{self.term}: {self.how} at {self.document_id}@{self.version}#{self.start}-{self.end} '{said}'"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listedness:
-    """`result` is yes (every reaction, for every suspect), no, or not_checked; `cited` are the passages it rests on."""
+    """`result` is yes (every reaction, for every suspect), no, or not_checked.
+
+    `cited` are the passages it rests on, `listings` one place per product and listed reaction.
+    """
 
     result: Literal["yes", "no", "not_checked"]
     unlisted: int
     cited: tuple[str, ...]
+    listings: tuple[Listing, ...] = ()
 
 
 def listedness(case: Case, passages: Sequence[Passage]) -> Listedness:
@@ -54,22 +76,48 @@ def listedness(case: Case, passages: Sequence[Passage]) -> Listedness:
     lacks a reaction: that is enough for "no".
     """
     suspects = [product for product in case.products if product.role in SUSPECT_ROLES]
-    reactions = [name for name in (_normal(r.term or r.text) for r in case.reactions) if name]
+    reactions = list(
+        dict.fromkeys(name for name in ((r.term or r.text).strip() for r in case.reactions) if name)
+    )
     if not suspects or not reactions or len(suspects) * len(reactions) > MAX_PAIRS:
         return Listedness(result="not_checked", unlisted=0, cited=())
     lists = _lists_by_product(suspects, passages)
     cited: dict[str, None] = {}
+    listings: list[Listing] = []
     unlisted: set[str] = set()
     unchecked = False
-    for place in range(len(suspects)):
-        items: set[str] = set()
-        for passage in lists.get(place, ()):
-            items.update(_items(passage.text))
+    for place, product in enumerate(suspects):
+        found = lists.get(place, [])
+        unchecked = unchecked or not found
+        for passage in found:
             cited[f"{passage.document_id}@{passage.version}#{passage.start}-{passage.end}"] = None
-        unchecked = unchecked or place not in lists
-        unlisted.update(name for name in reactions if place in lists and name not in items)
+        for name in reactions if found else ():
+            listing = listed_in(name, product.name, found)
+            if listing is None:
+                unlisted.add(name)
+            else:
+                listings.append(listing)
     result: Literal["yes", "no", "not_checked"] = "no" if unlisted else "not_checked" if unchecked else "yes"
-    return Listedness(result=result, unlisted=len(unlisted), cited=tuple(cited))
+    return Listedness(
+        result=result, unlisted=len(unlisted), cited=tuple(cited), listings=tuple(listings[:MAX_LISTINGS])
+    )
+
+
+def listed_in(term: str, product: str, passages: Sequence[Passage]) -> Listing | None:
+    """Return the best place among `passages` that lists `term`: verbatim, else synonym, else fuzzy; `None` if none does."""
+    best: tuple[int, Passage, Mention] | None = None
+    for passage in passages:
+        mention = read_reference(passage.text).find(term)
+        if mention is not None and (best is None or HOW.index(mention.how) < best[0]):
+            best = HOW.index(mention.how), passage, mention
+    if best is None:
+        return None
+    _, passage, mention = best
+    return Listing(
+        term=term, product=product, how=mention.how, document_id=passage.document_id, version=passage.version,
+        section=passage.section, start=passage.start + mention.start, end=passage.start + mention.end,
+        quote=mention.quote,
+    )  # fmt: skip
 
 
 def _lists_by_product(suspects: Sequence[Product], passages: Sequence[Passage]) -> dict[int, list[Passage]]:
@@ -92,14 +140,7 @@ def _lists_by_product(suspects: Sequence[Product], passages: Sequence[Passage]) 
     return lists
 
 
-def _items(text: str) -> set[str]:
-    return {item for item in (_normal(part) for part in _ITEM_END.split(text)) if item}
-
-
 @lru_cache(maxsize=_MEMORY)
 def _normal(text: str) -> str:
-    """Return the form under which two spellings of a term are one: case, blanks, British and American."""
-    plain = _SPACE.sub(" ", text.casefold()).strip(" *.")
-    for british, american in _SPELLING:
-        plain = plain.replace(british, american)
-    return plain
+    """Return the form under which two spellings of a product's name are one: case and blanks do not count."""
+    return _SPACE.sub(" ", text.casefold()).strip(" *.")

@@ -49,7 +49,7 @@ def _compiled(line: str) -> re.Pattern[str]:
 #: What follows "expired" when it is a product and not a person that did.
 _OLD_STOCK = (
     r"(?! (?:vaccines?|vax|vacc|vials?|lots?|product|dose|doses|medications?|drugs?|dates?|stock|batch|serum|mmr|dtp|dtap"
-    r"|opv|ipv|hib|hep|flu|td|tetanus|air|volume|wheez))"
+    r"|opv|ipv|hib|hep|flu|td|tetanus|air|volume|wheez|material|tablets?|capsules?|pens?|syringes?|pack))"
 )
 _ER = r"(?! (?:er|e\.r|ed|emergency|a&e|clinic|outpatient|lab|nurse|pharmacy|employee|worker|personnel|staff|visitor|setting|policy|chart|records?))"
 
@@ -86,8 +86,11 @@ TERMS: tuple[Term, ...] = (
         life support
         (?:mechanical )?ventilator
         mechanical(?:ly)? ventilat(?:ion|ed)
-        (?:p|n)?icu
-        intensive care(?: unit)?
+        (?:p|n)?icu(?! (?:nurse|staff|employee|worker|physician|rn))
+        intensive care(?: unit)?(?! (?:nurse|staff|employee|worker|physician))
+        full (?:cardiac |resp(?:iratory)? )?arrest
+        c-?r arrest
+        (?:went|gone|going) into (?:full )?arrest
         code blue
         ventricular (?:fibrillation|tachycardia)
         v-?fib
@@ -97,7 +100,9 @@ TERMS: tuple[Term, ...] = (
         resuscitation
         cpr"""),
     *_rows("life_threatening", r"""
-        life[ -]threatening
+        (?:considered|deemed|judged|rated) (?:to be |as )?(?:life[ -]threat|lifethreat)[a-z]{1,9}
+        life[ -]threat[a-z]{1,9}
+        lifethreat[a-z]{1,9}
         threatened (?:his|her|the patient's) life
         critical condition
         critically ill
@@ -112,7 +117,8 @@ TERMS: tuple[Term, ...] = (
         not breathing
         quit breathing
         intubation
-        turned blue and limp""", verb=True, unsure=True),
+        turned blue and limp
+        arrested (?:at|@|on|in|en)""", verb=True, unsure=True),
     *_rows("death", r"""
         (?:died|die|dies|dying)(?! (?:down|off|away|out))
         passed away
@@ -120,7 +126,9 @@ TERMS: tuple[Term, ...] = (
         succumbed
         found dead
         pronounced (?:dead|(?:at|@) [0-9]{1,2}[a-z]{0,6})
-        dead (?:on arrival|in (?:bed|crib|cot|his|her|the)|at (?:home|scene))
+        dead (?:on arrival|in (?:bed|crib|cot|his|her|the)|at (?:home|scene)|@|on (?:the |a )?floor)
+        (?:pt|patient|baby|infant|child|toddler) (?:apparently |already )?dead
+        (?:pt|patient|baby|infant|child|he|she) (?:later |then )?expires?
         (?:is|was|were) dead
         brain[ -]dead
         (?:did not|didn't) (?:eventually )?survive
@@ -137,43 +145,53 @@ TERMS: tuple[Term, ...] = (
         iufd
         demise""", ),
     *_rows("death", r"""
+        (?:found|find) (?:the |her |his |their )?(?:pt|patient|baby|infant|child|son|daughter|him|her|boy|girl) (?:[a-z]{1,8} )?dead
         autops(?:y|ied)
         post-?mortem
         coroner'?s?
         medical examiner
         doa""", inert=True),
     *_rows("hospitalisation", r"""
-        hospitali[sz]ed
-        re-?hospitali[sz]ed
+        (?:re-?)?hosp[a-z]{1,8}[sz]ed
         hosp(?:'d|d|ed)
-        admitted(?! (?:that|having|taking|to (?:the |an? )?(?:(?:hosp|hospital) )?(?:er|e\.r|ed|emergency|feeling|having|taking|using|being|drinking|study|school)(?![a-z])))
+        (?:re-?)?admitt?ed(?! (?:that|having|taking|to (?:the |an? )?(?:(?:hosp|hospital) )?(?:er|e\.r|ed|emergency|feeling|having|taking|using|being|drinking|study|school)(?![a-z])))(?: to(?: the| a| our)? hosp(?:ital)?)?
+        hosp\.?(?:x ?[0-9]{1,2}[a-z]{0,6}|on [0-9])
         hosp\.? (?:x ?[0-9]{1,2}[a-z]{0,6}|for|with|w/|[0-9]{1,2}[a-z]{0,6}|due|over ?night|stay|adm|from|on [0-9]|since)
         (?:is|was|been|still|remains|remained|stayed|kept|currently|placed|put|days|spent) in(?: the)? hosp(?:ital)?"""
         + _ER + r"""
+        adm (?:over ?n(?:ight|oc|ite)|o/n|x ?[0-9]{1,2}[a-z]{0,6}|d/t|dx|as (?:an? )?in-?p(?:atien)?t)
+        adm for (?:(?:over ?n(?:ight|oc) )?obs(?:erv[a-z]{0,6})?|further|eval[a-z]{0,6}|hydration|dehydration|treatment|tx|iv|r/o|[0-9]{1,2}[a-z]{0,6})
+        stay(?:ed)? (?:over ?n(?:ight|oc) )?in(?: the)? hosp(?:ital)?"""
+        + _ER + r"""
         in(?: the)? hosp(?:ital)? (?:for [0-9]{1,2}|for [a-z]{1,8}|x ?[0-9]{1,2}[a-z]{0,6}|[0-9]{1,2}[a-z]{0,6}|over ?night|several days|two|three)
-        discharged from(?: the)? hosp(?:ital)?"""
+        (?:discharged|d/c|d/c'd|dc'd) from(?: the)? hosp(?:ital)?"""
         + _ER + r"""
         adm(?:it)?\.? (?:to|into)(?! (?:the |an? )?(?:er|ed|emergency)(?![a-z]))
         (?:pt|patient|child|infant|baby|was|were|been|is) hosp(?!ital)\.?"""
         + _ER, verb=True),
     *_rows("hospitalisation", r"""
-        hospitali[sz]ations?
-        re-?hospitali[sz]ations?
+        (?:re-?)?hosp[a-z]{1,8}[sz]ations?
         hospital (?:admission|stay|confinement)s?
         hosp\.? (?:admission|stay)
         in-?patient
-        (?:prolonged|extended) (?:hospital )?stay
-        admission(?! to (?:study|school|the study|trial))"""),
+        (?:prolonged|extended) (?:hosp(?:ital)? )?stay
+        stay (?:in (?:the )?hospital )?(?:was |had to be )?(?:prolonged|extended)
+        (?:required|requiring|prolonged|further) (?:prolonged )?hosp
+        in-?pt
+        (?:re-?)?admission(?! to (?:study|school|the study|trial))"""),
     *_rows("hospitalisation", r"""
-        (?:taken|rushed|transported|transferred|sent|brought|went|go|gone|airlifted|life-?flighted|transport|returned) (?:by ambulance )?(?:back )?to(?: the| a| local| our){0,2} hosp(?:ital)?"""
+        (?:taken|rushed|transported|transferred|sent|brought|went|go|gone|airlifted|life[ -]flighted|flown|referred|transport|returned) (?:by ambulance )?(?:back )?to(?: the| a| local| our| another){0,2} hosp(?:ital)?"""
         + _ER + r"""
         (?:pt|patient|child|infant|baby) to(?: the)? hosp(?:ital)?"""
         + _ER + r"""
+        to(?: another)? hosp(?:ital)?"""
+        + _ER + r"""
+        hosp\.?(?= ?[;,&])
         (?:pt|patient|child|infant|baby|was) adm
-        adm [0-9]{1,2}[a-z]{0,6}
-        kept (?:for observation|over ?night)
-        observed over ?night
-        over ?night (?:stay|observation)
+        adm (?:for|w/[a-z]{0,20}|[0-9]{1,2}[a-z]{0,6})
+        kept (?:for observation|over ?n(?:ight|oc))
+        observed over ?n(?:ight|oc)
+        over ?n(?:ight|oc) (?:stay|observation)
         in(?: the)? hosp(?:ital)?"""
         + _ER, verb=True, unsure=True),
     *_rows("disability", r"""
@@ -191,7 +209,8 @@ TERMS: tuple[Term, ...] = (
         (?:went|became|is|was|now) (?:legally )?(?:blind|deaf)
         deafness
         vegetative state
-        wheel-?chair(?:[ -]bound)?"""),
+        wheel-?chair(?:[ -]bound)?
+        handicap[a-z]{0,4}"""),
     *_rows("disability", r"""
         unable to (?:walk|work)
         can(?:not|'t| not) (?:walk|work)
@@ -199,9 +218,10 @@ TERMS: tuple[Term, ...] = (
         vision loss
         hearing loss
         sequelae
+        (?:mental |mentally |psychomotor )?retard(?:ation|ed)?
         develop(?:ment|mental)(?:al)? (?:delay|regression)""", unsure=True),
     *_rows("congenital_anomaly", r"""
-        congenital(?:ly)?
+        congenital(?:ly)?(?: (?:anomal(?:y|ies)|malformations?|defects?|abnormalit(?:y|ies)))?
         birth defects?
         malformations?
         malformed
@@ -211,7 +231,7 @@ TERMS: tuple[Term, ...] = (
         microcephal(?:y|ic)
         teratogen[a-z]{0,8}"""),
     *_rows("other_medically_important", r"""
-        anaphyla[a-z]{1,8}
+        anaphyl[a-z]{0,9}(?! (?:kit|tray|cart|precautions?)(?![a-z]))
         angio-?(?:o)?edema
         febrile (?:seizures?|convulsions?|fits?)
         seizures?
@@ -219,6 +239,8 @@ TERMS: tuple[Term, ...] = (
         sz'?s?
         epilep(?:sy|tic)
         infantile spasms?
+        grand mal
+        tonic[ -]clonic
         encephalopath(?:y|ies|ic)
         encephalomyelitis
         guillain[ -]?barr?e?(?: syndrome)?
@@ -307,7 +329,7 @@ VACCINE_FOLLOWS = re.compile(
 )
 #: What stands before "expired" when it is a product that did.
 STOCK_BEFORE = re.compile(
-    r"\b(?:vaccines?|vax|vacc|vials?|lots?|product|doses?|medications?|drug|batch|stock|serum|date)"
+    r"\b(?:vaccines?|vax|vacc|vials?|lots?|product|doses?|medications?|drug|batch|stock|serum|date|tablets?|capsules?|syringes?)"
     r"(?: (?:had|has|was|were|that|which|is|already|been|given|#?[0-9a-z-]{2,12})){0,4} $"
 )
 

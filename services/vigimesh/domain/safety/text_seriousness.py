@@ -5,6 +5,7 @@ A form's tick comes first; this reads what the form left out. It can raise a gra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ _STOCK_WINDOW = 60
 #: Distinct reaction terms remembered: a year of VAERS has fewer than 3,000.
 _TERM_MEMORY = 8_192
 
+_WORD_START = re.compile(r"(?<![a-z])[a-z]")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -68,6 +70,8 @@ def read_text(text: str) -> tuple[Hit, ...]:
         term, end = _term_at(low, start)
         if term is None or _is_product(low, start, end, term):
             continue
+        if term.unsure:
+            term, start, end = _surer(low, start, end, term)
         judged += 1
         if judged > MAX_JUDGED:
             hits.append(_hit(text, (term.criterion, "ambiguous"), start, end))
@@ -103,6 +107,15 @@ def _term_at(low: str, start: int) -> tuple[Term | None, int]:
         if found is not None:
             return term, found.end()
     return None, start
+
+
+def _surer(low: str, start: int, end: int, unsure: Term) -> tuple[Term, int, int]:
+    """Return the sure way of telling that begins inside an unsure one ("pt adm to hosp x 3 days"), else the unsure one."""
+    for word in _WORD_START.finditer(low, start + 1, end):
+        term, after = _term_at(low, word.start())
+        if term is not None and not term.unsure and term.criterion == unsure.criterion:
+            return term, word.start(), after
+    return unsure, start, end
 
 
 def _is_product(low: str, start: int, end: int, term: Term) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.criteria import Criteria, minimum_criteria
 from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
+from vigimesh.domain.safety.foreign import ForeignTool, flags_of, run_foreign
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
 from vigimesh.domain.safety.listedness import Listedness, listedness
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
@@ -26,8 +28,8 @@ from vigimesh.events.classes import Clock, Finding, Passage, Triage
 MANDATORY = ("minimum_criteria", "seriousness_flags", "clock")
 #: Quotes in one finding: what a reviewer reads at a glance, and keeps the event small.
 MAX_QUOTES = 12
-#: Steps in one plan: every tool twice.
-MAX_STEPS = 26
+#: No tool of others.
+NONE: Mapping[str, ForeignTool] = MappingProxyType({})
 
 
 class Findings:
@@ -113,23 +115,40 @@ class ToolRun:
 
 
 def run_steps(
-    steps: Sequence[str], case: Case, text: str, passages: Sequence[Passage], at: datetime
+    steps: Sequence[str],
+    case: Case,
+    text: str,
+    passages: Sequence[Passage],
+    at: datetime,
+    added: Mapping[str, ForeignTool] = NONE,
 ) -> tuple[tuple[Finding, ...], Triage]:
     """Run `steps` over `case`, in their order, and the mandatory ones besides.
 
-    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC). Raises
-    `Refused` VM-1103 for a step that does not exist, naming the nearest.
+    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC), `added` the
+    tools of others by name: they say findings and can raise a flag, no more. Raises `Refused` VM-1103 for a step that
+    does not exist, naming the nearest.
     """
     for step in steps:
-        if step not in TOOLS:
-            near = difflib.get_close_matches(step, TOOLS, 1, 0.0)[0]
+        if step not in TOOLS and step not in added:
+            known = (*TOOLS, *added)
+            near = difflib.get_close_matches(step, known, 1, 0.0)[0]
             raise Refused(
                 "VM-1103", what=f"unknown step '{step[:60]}'", where="steps of the plan",
-                todo=f"did you mean '{near}'? known: {', '.join(TOOLS)}",
+                todo=f"did you mean '{near}'? known: {', '.join(known)}",
             )  # fmt: skip
-    ordered = tuple(dict.fromkeys((*steps, *MANDATORY)))[:MAX_STEPS]
+    ordered = tuple(dict.fromkeys((*steps, *MANDATORY)))
     found = Findings(case, text, passages, at, frozenset(ordered))
-    return tuple(TOOLS[step](found) for step in ordered), _triage(found)
+    foreign: list[Finding] = []
+    findings: list[Finding] = []
+    for step in ordered:
+        if step in TOOLS:
+            findings.append(TOOLS[step](found))
+        else:
+            said = run_foreign(step, added[step], case, text)
+            findings += said
+            foreign += said
+    triage = _triage(found)
+    return tuple(findings), replace(triage, flags=tuple(dict.fromkeys((*triage.flags, *flags_of(foreign)))))
 
 
 def _triage(found: Findings) -> Triage:
@@ -223,6 +242,8 @@ def _listedness(found: Findings) -> Finding:
         if said.cited
         else "no list"
     )
+    for listing in said.listings:
+        detail += f"; {listing.place}"
     return Finding(step="listedness", result=said.result, detail=detail, quotes=said.cited[:MAX_QUOTES])
 
 
