@@ -20,7 +20,9 @@ from pathlib import Path
 import pytest
 
 from simulation.faults import KINDS
-from simulation.world import OUTSIDE, Plant, Result, simulate
+from simulation.parts import Result
+from simulation.plant import OUTSIDE, Plant
+from simulation.world import simulate
 from vigimesh.loop import commit as loop_commit
 
 #: Seeds at least, and seconds that are used for more of them.

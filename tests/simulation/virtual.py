@@ -215,10 +215,11 @@ class VirtualClock:
 
     loop: VirtualLoop
     process: Process | None = None
+    start: datetime = EPOCH
 
     def now(self) -> datetime:
         skew_s = self.process.skew_s if self.process else 0.0
-        return EPOCH + timedelta(seconds=self.loop.time() + skew_s)
+        return self.start + timedelta(seconds=self.loop.time() + skew_s)
 
     def monotonic_s(self) -> float:
         return self.loop.time()
