@@ -87,14 +87,23 @@ def places(ends: Counter[str], read: Mapping[str, Sequence[Record]], sent: Seque
 
 
 def torn(
-    read: Mapping[str, Sequence[Record]], outputs: Sequence[str], gone: Collection[str] = ()
+    read: Mapping[str, Sequence[Record]],
+    outputs: Sequence[str],
+    gone: Collection[str] = (),
+    given: Collection[str] = (),
+    again: Collection[str] = (),
 ) -> Iterator[str]:
-    """Look whether outputs, audit and flow came together; `gone` are outputs that nobody has to find any more."""
+    """Look whether outputs, audit and flow came together.
+
+    `gone` are outputs that nobody has to find any more, `given` are those that came from outside, and what is in `again` may
+    be done to an event more than once.
+    """
     audits: list[AuditRecorded] = [codec.decode(AUDIT, r.value) for r in read[AUDIT]]
-    works = Counter((a.stage, a.event_id, a.action) for a in audits)
+    works = Counter((a.stage, a.event_id, a.action) for a in audits if a.action not in again)
     yield from (f"duplicated: {work} worked {n} times" for work, n in works.items() if n > 1)
     named = Counter(output for audit in audits for output in audit.outputs if output not in gone)
     there = Counter(id_of(r) for name in outputs for r in read[name] if r.value)
+    there.subtract(given)
     if named != there:
         yield f"torn: {sum((named - there).values())} outputs only in audit, {sum((there - named).values())} only on topics"
     flows: list[FlowCounted] = [codec.decode(FLOW, r.value) for r in read[FLOW]]

@@ -25,7 +25,9 @@ class Result:
     seconds: float
     #: How often each thing was asked of a source that answers one by one.
     calls: Mapping[str, int]
-    long_call: str
+    long_call: str = ""
+    #: What came up how often, for a test to see that it did.
+    figures: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         faults = "\n".join(f"  {f.at_s:8.3f} {f.process:16} {f.point} {f.kind}" for f in self.injected)

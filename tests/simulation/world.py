@@ -52,6 +52,7 @@ class World:
     compacted: tuple[str, ...] = (HEAD,)
     faults_s = FAULTS_S
     begins: datetime = EPOCH
+    goes_wrong: type[Faults] = Faults
     #: What is replaced in any such run: dotted name -> by what.
     patches: Mapping[str, Any] = MappingProxyType({})
 
@@ -67,7 +68,7 @@ class World:
         self.late: dict[str, EndTxn] = {}
         self.broker.fate = self._fate
         chance = Random(f"{seed} faults")
-        self.faults = Faults(
+        self.faults = self.goes_wrong(
             chance,
             self.plant.rate or chance.choice((0.01, 0.03, 0.08)),
             self.loop.time,
@@ -86,6 +87,8 @@ class World:
         self.ends: dict[Process, asyncio.Future[None]] = {}
         self.stops: dict[Process, threading.Event] = {}
         self.outside: Context = copy_context()
+        #: What came up how often.
+        self.figures: Counter[str] = Counter()
 
     def load(self, rng: Random) -> Sequence[Load]:
         """Return the messages of the run."""
@@ -216,10 +219,15 @@ class World:
             await asyncio.wait((task, self.ends[slot.process]), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 error = None if task.cancelled() else task.exception()
-                if error is not None and not isinstance(error, Crash | Fenced):
+                self.figures[f"fenced {slot.link.name}"] += isinstance(error, Fenced)
+                if error is not None and not self.expected(error):
                     self.wrong.append(f"{slot.process.name} ended at {self.loop.time():g} s: {error!r}")
             if slot.wanted:
                 await later(self.rng.choice((0.05, 0.5, 3.0)))
+
+    def expected(self, error: BaseException) -> bool:
+        """Return whether a process may end so, to be started again."""
+        return isinstance(error, Crash | Fenced)
 
     # What happens from outside, at random moments.
 
@@ -304,9 +312,11 @@ class World:
             slot.wanted = False
         for stop in self.stops.values():
             stop.set()
-        keepers = [slot.keeper for slot in self.slots if slot.keeper is not None]
+        keepers = {slot.keeper: slot for slot in self.slots if slot.keeper is not None}
         _, late = await asyncio.wait(keepers, timeout=60)
-        self.wrong.extend(f"{task.get_coro()} does not stop" for task in late)
+        self.wrong.extend(
+            f"{keepers[task].link.name}.{keepers[task].instance} does not stop" for task in late
+        )
 
     def unsettled(self) -> list[str]:
         """Return what is not done yet: seen on the topics, in the groups and in the hands of the workers."""
@@ -329,6 +339,10 @@ class World:
         ends: Counter[str] = ended(self.broker)
         missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
         return [*missing, *(f"{name} still waits" for name in parked(self.broker))]
+
+    def contents(self) -> str:
+        """Return a digest of all that is on the topics."""
+        return contents(self.broker, self.topics)
 
     def judged(self) -> list[str]:
         """Return what is wrong after the run."""
@@ -369,7 +383,7 @@ def played(world: World) -> Result:
             world.loop.bury()
     wrong = [*world.wrong, *world.judged()]
     return Result(
-        world.seed, len(world.sent), wrong, world.faults.injected, contents(world.broker, world.topics),
+        world.seed, len(world.sent), wrong, world.faults.injected, world.contents(),
         world.loop.time(),
-        dict(world.sources.calls), world.sources.long,
+        dict(world.sources.calls), world.sources.long, dict(world.figures),
     )  # fmt: skip
