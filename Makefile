@@ -52,8 +52,8 @@ test: venv ## every test, chaos last; T="tests/unit -x" is one run of a path, T=
 test-fast: venv ## the tests that need no broker
 	@$(PY) -m pytest -m "not real" $(FAST_TESTS) $(T)
 
-simulate: venv ## 10,000 seeds of the simulation, on every core (SEEDS=n for another number)
-	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation/test_simulation.py -k whatever_fails
+simulate: venv ## 10,000 seeds of each simulation, on every core (SEEDS=n for another number)
+	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation -k whatever_fails
 
 soak: venv ## calls of 15 minutes and 500 rebalances; MINUTES=15
 	@SOAK_MINUTES=$(or $(MINUTES),15) SOAK_REBALANCES=500 $(PY) -m pytest tests/parity/test_long_calls.py $(T)

@@ -311,6 +311,18 @@ async def check_lapsed(place: Place) -> None:
         ended = await task
         assert isinstance(ended, Unpaid)
         assert (ended.reason, made.world.calls(question())) == ("not_made", 0)
+        # Stood still before it began: it does not begin at all, so that dying now leaves nothing in the journal.
+        still = Gate("reserve.after")
+        frozen = place.process(made, still)
+        task = asyncio.ensure_future(frozen.payer.pay(purchase("still")))
+        await still.reached.wait()
+        made.let_pass(LEASES_S)
+        await made.swept()
+        still.opened.set()
+        ended = await task
+        assert isinstance(ended, Unpaid)
+        assert ended.reason == "not_made"
+        assert "begin_in_turn.before" not in frozen.steps
         # Another's that was not made, and which its owner is about to give back.
         made.headers = {"x-standin-fault": "429"}
         owner = Gate("release.before")

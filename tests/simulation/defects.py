@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from simulation.faults import KINDS, SimProducer
+from simulation.plant import OUTSIDE, Plant
 from simulation.virtual import Process
-from simulation.world import OUTSIDE, Plant, World
+from simulation.world import World
 from vigimesh.adapters.memory_broker import MemoryProducer
 from vigimesh.loop import commit as loop_commit
 from vigimesh.loop.broker import Part, Position

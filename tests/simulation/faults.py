@@ -68,6 +68,7 @@ class Faults:
     kinds: Mapping[str, tuple[str, ...]]
     overlapping: Callable[[Process], bool]
     on: bool = True
+    weights: Mapping[str, float] = field(default_factory=lambda: WEIGHTS)
     injected: list[Injected] = field(default_factory=list)
 
     def note(self, process: str, point: str, kind: str) -> None:
@@ -77,7 +78,7 @@ class Faults:
         """Return what goes wrong here, or nothing. Raises `Crash` for a process that is dead."""
         if process.dead:
             raise Crash
-        rate = self.rate * WEIGHTS.get(point, 1.0)
+        rate = self.rate * self.weights.get(point, 1.0)
         if not self.on or not self.kinds.get(point) or self.rng.random() >= rate:
             return ""
         kind = self.rng.choice(self.kinds[point])
@@ -92,8 +93,11 @@ class Faults:
         """Let a call go wrong, and take its time; return what the caller has to see to itself."""
         kind = self.choose(process, point)
         self._act(process, kind)
-        await later(self.slow_s() if kind == "slow" else self.rng.choice((0.0, 0.0, 0.001, 0.004)))
+        await self._pause(point, kind)
         return kind
+
+    async def _pause(self, point: str, kind: str) -> None:
+        await later(self.slow_s() if kind == "slow" else self.rng.choice((0.0, 0.0, 0.001, 0.004)))
 
     def slow_s(self) -> float:
         return self.rng.choice(SLOW_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from simulation.chain import (
@@ -30,12 +30,18 @@ from vigimesh.loop.broker import Record
 def judge(broker: MemoryBroker, sent: Sequence[Load]) -> list[str]:
     """Return what is wrong, in words; nothing when all is well."""
     read = {name: broker.committed_records(name) for name in TOPICS}
-    return [*_places(broker, read, sent), *_torn(read), *_order(read, sent), *_state(read)]
+    # The state that the last stage keeps is compacted: what is missing there is no sign of anything.
+    audits: list[AuditRecorded] = [codec.decode(AUDIT, r.value) for r in read[AUDIT]]
+    gone = {a.outputs[1] for a in audits if len(a.outputs) > 1} - {id_of(r) for r in read[HEAD]}
+    outputs = (FIRST, SECOND, LAST, HEAD, DEAD, PARKED)
+    return [
+        *places(ended(broker), read, sent), *torn(read, outputs, gone), *_order(read, sent), *_state(read)
+    ]  # fmt: skip
 
 
-def ended(broker: MemoryBroker) -> Counter[str]:
+def ended(broker: MemoryBroker, last: Sequence[str] = (LAST,)) -> Counter[str]:
     """Return how many ends each message has: handed on by the last stage, given up, or waiting."""
-    ends = Counter(_message(record) for record in broker.committed_records(LAST))
+    ends = Counter(message_of(record) for name in last for record in broker.committed_records(name))
     for record in broker.committed_records(DEAD):
         letter: EventDeadLettered = codec.decode(DEAD, record.value)
         ends[letter.message_id] += 1
@@ -50,10 +56,10 @@ def parked(broker: MemoryBroker) -> list[str]:
     return [{h.name: h.value for h in event.headers}["ce_messageid"].decode() for event in events]
 
 
-def contents(broker: MemoryBroker) -> str:
+def contents(broker: MemoryBroker, topics: Sequence[str] = TOPICS) -> str:
     """Return a digest of all that a reader of committed records sees, offsets and times included."""
     found = hashlib.sha256()
-    for name in TOPICS:
+    for name in topics:
         for record in broker.committed_records(name):
             found.update(
                 repr(
@@ -63,8 +69,8 @@ def contents(broker: MemoryBroker) -> str:
     return found.hexdigest()
 
 
-def _places(broker: MemoryBroker, read: dict[str, list[Record]], sent: Sequence[Load]) -> Iterator[str]:
-    ends = ended(broker)
+def places(ends: Counter[str], read: Mapping[str, Sequence[Record]], sent: Sequence[Load]) -> Iterator[str]:
+    """Look whether each message came to one end, and nothing was given up but what is no event."""
     for load in sent:
         if ends[load.message_id] == 0:
             yield f"lost: {load.message_id} {load.todo}"
@@ -80,17 +86,24 @@ def _places(broker: MemoryBroker, read: dict[str, list[Record]], sent: Sequence[
             yield f"given up though sound: {letter.message_id} {letter.code} {letter.cause}"
 
 
-def _torn(read: dict[str, list[Record]]) -> Iterator[str]:
-    """Look whether outputs, audit and flow came together."""
+def torn(
+    read: Mapping[str, Sequence[Record]],
+    outputs: Sequence[str],
+    gone: Collection[str] = (),
+    given: Collection[str] = (),
+    again: Collection[str] = (),
+) -> Iterator[str]:
+    """Look whether outputs, audit and flow came together.
+
+    `gone` are outputs that nobody has to find any more, `given` are those that came from outside, and what is in `again` may
+    be done to an event more than once.
+    """
     audits: list[AuditRecorded] = [codec.decode(AUDIT, r.value) for r in read[AUDIT]]
-    works = Counter((a.stage, a.event_id, a.action) for a in audits)
+    works = Counter((a.stage, a.event_id, a.action) for a in audits if a.action not in again)
     yield from (f"duplicated: {work} worked {n} times" for work, n in works.items() if n > 1)
-    # The state that the last stage keeps is compacted: what is missing there is no sign of anything.
-    kept = {a.outputs[1] for a in audits if len(a.outputs) > 1} - {_id(r) for r in read[HEAD]}
-    named = Counter(output for audit in audits for output in audit.outputs if output not in kept)
-    there = Counter(
-        _id(r) for name in (FIRST, SECOND, LAST, HEAD, DEAD, PARKED) for r in read[name] if r.value
-    )
+    named = Counter(output for audit in audits for output in audit.outputs if output not in gone)
+    there = Counter(id_of(r) for name in outputs for r in read[name] if r.value)
+    there.subtract(given)
     if named != there:
         yield f"torn: {sum((named - there).values())} outputs only in audit, {sum((there - named).values())} only on topics"
     flows: list[FlowCounted] = [codec.decode(FLOW, r.value) for r in read[FLOW]]
@@ -108,7 +121,7 @@ def _order(read: dict[str, list[Record]], sent: Sequence[Load]) -> Iterator[str]
     for name in (FIRST, SECOND, LAST):
         numbers: defaultdict[bytes, list[int]] = defaultdict(list)
         for record in read[name]:
-            if _message(record) not in parked:
+            if message_of(record) not in parked:
                 numbers[record.key].append(number_of(codec.decode(name, record.value)))
         yield from (
             f"out of order: {key!r} on {name}: {found}"
@@ -132,9 +145,9 @@ def _state(read: dict[str, list[Record]]) -> Iterator[str]:
         yield f"state lost or torn: {newest}, messages {dict(messages)}"
 
 
-def _message(record: Record) -> str:
+def message_of(record: Record) -> str:
     return from_headers(record.headers, "").messageid
 
 
-def _id(record: Record) -> str:
+def id_of(record: Record) -> str:
     return from_headers(record.headers, "").id

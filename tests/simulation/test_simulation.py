@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import subprocess
@@ -13,14 +12,16 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from simulation.faults import KINDS
-from simulation.world import OUTSIDE, Plant, Result, simulate
+from simulation.parts import Result
+from simulation.plant import OUTSIDE, Plant
+from simulation.pool import everywhere
+from simulation.world import simulate
 from vigimesh.loop import commit as loop_commit
 
 #: Seeds at least, and seconds that are used for more of them.
@@ -51,15 +52,7 @@ def results() -> Iterator[Result]:
     if "SEED" in os.environ:
         yield from map(simulate, seeds())
         return
-    cores = os.cpu_count() or 1
-    running: set[Future[Result]] = set()
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for seed in seeds():
-            running.add(pool.submit(simulate, seed))
-            if len(running) >= 2 * cores:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        yield from (future.result() for future in running)
+    yield from everywhere(simulate, seeds())
 
 
 @pytest.mark.timeout(0)  # it keeps its own time; `make simulate` takes an hour

@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
+from types import MappingProxyType
 from typing import Any
 from unittest.mock import patch
 
-from simulation.chain import LINKS, PARKED, RESUMER, TOPICS, Link, Load, Sources, codec, loads, write_of
-from simulation.faults import KINDS, Crash, Faults, Injected, SimConsumer, SimParked, SimProducer
+from simulation.chain import HEAD, LINKS, PARKED, RESUMER, TOPICS, Link, Load, Sources, codec, loads, write_of
+from simulation.faults import Crash, Faults, SimConsumer, SimParked
 from simulation.judge import contents, ended, judge, parked
-from simulation.virtual import CURRENT, Process, Stalled, VirtualClock, VirtualLoop, later
-from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
+from simulation.parts import Result, SimBroker, Slot
+from simulation.plant import Plant
+from simulation.virtual import CURRENT, EPOCH, Process, Stalled, VirtualClock, VirtualLoop, later
+from vigimesh.adapters.memory_broker import Fate
 from vigimesh.adapters.memory_log import EndTxn
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
@@ -28,89 +31,44 @@ from vigimesh.errors import Fenced
 from vigimesh.events import ids
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import NoOrders, Orders
 from vigimesh.loop.run import run
+from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.worker import Worker
 
-#: Seconds in which messages come, in which faults happen, and in which all must be done after the last fault.
-LOAD_S, FAULTS_S, SETTLE_S = 12.0, 25.0, 90.0
+#: Seconds in which messages come, and in which faults happen.
+LOAD_S, FAULTS_S = 12.0, 25.0
 MESSAGES = 200
-OUTSIDE = (
-    "kill at an await",
-    "freeze at an await",
-    "leave at an await",
-    "join",
-    "twin",
-    "clock jump",
-    "compaction",
-)
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of a run. `wrong` is empty when all is well."""
-
-    seed: int
-    messages: int
-    wrong: list[str]
-    injected: list[Injected]
-    contents: str
-    seconds: float
-    #: How often each thing was asked of a source that answers one by one.
-    calls: Mapping[str, int]
-    long_call: str
-
-    def __str__(self) -> str:
-        faults = "\n".join(f"  {f.at_s:8.3f} {f.process:16} {f.point} {f.kind}" for f in self.injected)
-        return f"replay it with SEED={self.seed}\n" + "\n".join(self.wrong[:20]) + f"\nfaults:\n{faults}"
-
-
-class SimBroker(MemoryBroker):
-    """A broker that watches what is committed: records never without positions, and those never back nor past the end."""
-
-    wrong: list[str]
-
-    def _end(self, transactional_id: str, *, commit: bool) -> None:
-        before, transaction = dict(self._committed), self._open[transactional_id]
-        if commit and transaction.parts and not transaction.positions:
-            self.wrong.append(f"torn: half a transaction of {transactional_id} was committed")
-        super()._end(transactional_id, commit=commit)
-        for place, (_, position) in self._committed.items():
-            if position.offset < before.get(place, (0, position))[1].offset:
-                self.wrong.append(f"committed position of {place} moved back to {position.offset}")
-            if position.offset > self.end_offset(place[1]):
-                self.wrong.append(f"committed position of {place} is past the end: {position.offset}")
-
-
-@dataclass(eq=False)
-class Slot:
-    """A place for one worker process: who dies there is started again."""
-
-    link: Link
-    instance: str
-    wanted: bool = True
-    stop: threading.Event = field(default_factory=threading.Event)
-    process: Process | None = None
-    lives: int = 0
-    keeper: asyncio.Task[None] | None = None
 
 
 class World:
-    """Everything of one run."""
+    """Everything of one run. Another kind of run says in a class of its own what is different in it."""
+
+    #: Where work goes, by which topics; how long faults happen; when it begins.
+    links: tuple[Link, ...] = LINKS
+    resumes: Link = RESUMER
+    topics: tuple[str, ...] = TOPICS
+    compacted: tuple[str, ...] = (HEAD,)
+    faults_s = FAULTS_S
+    begins: datetime = EPOCH
+    goes_wrong: type[Faults] = Faults
+    #: What is replaced in any such run: dotted name -> by what.
+    patches: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, seed: int, plant: Plant | None = None) -> None:
         self.seed = seed
         self.plant = plant or Plant()
         self.loop = VirtualLoop()
-        self.clock = VirtualClock(self.loop)
+        self.clock = self.clock_of(None)
         self.rng = Random(f"{seed} world")
-        self.broker = SimBroker(TOPICS, self.clock, partitions=self.rng.choice((1, 2, 4)))
+        self.broker = SimBroker(self.topics, self.clock, partitions=self.rng.choice((1, 2, 4)))
         self.wrong = self.broker.wrong = []
         self.fates: dict[str, Fate] = {}
         self.late: dict[str, EndTxn] = {}
         self.broker.fate = self._fate
         chance = Random(f"{seed} faults")
-        self.faults = Faults(
+        self.faults = self.goes_wrong(
             chance,
             self.plant.rate or chance.choice((0.01, 0.03, 0.08)),
             self.loop.time,
@@ -123,12 +81,26 @@ class World:
         self.sources = Sources(
             Random(f"{seed} sources"), self.loop.time, self.plant.call_s, self.broker.partition_of
         )
-        self.sent = loads(Random(f"{seed} load"), MESSAGES, LOAD_S)
+        self.sent = self.load(Random(f"{seed} load"))
         self.slots: list[Slot] = []
         self.hands: dict[Process, Any] = {}
         self.ends: dict[Process, asyncio.Future[None]] = {}
         self.stops: dict[Process, threading.Event] = {}
         self.outside: Context = copy_context()
+        #: What came up how often.
+        self.figures: Counter[str] = Counter()
+
+    def load(self, rng: Random) -> Sequence[Load]:
+        """Return the messages of the run."""
+        return loads(rng, MESSAGES, LOAD_S)
+
+    def clock_of(self, process: Process | None) -> VirtualClock:
+        """Return the clock of a process; without one, that of the servers."""
+        return VirtualClock(self.loop, process, self.begins)
+
+    def broker_of(self, transactional_id: str) -> SimBroker:
+        """Return the broker that a producer writes to."""
+        return self.broker
 
     def overlapping(self, process: Process) -> bool:
         """Return whether a worker has two transactions open."""
@@ -174,13 +146,14 @@ class World:
                     request  # in the midst of the next transaction of the id
                 )
             else:
-                self.loop.call_later(delay_s, self.broker.deliver, request, context=self.outside)
+                broker = self.broker_of(request.transactional_id)
+                self.loop.call_later(delay_s, broker.deliver, request, context=self.outside)
         return fate
 
     def arrive(self, transactional_id: str) -> None:
         """Let a request arrive that was kept for the next transaction of an id."""
         if request := self.late.pop(transactional_id, None):
-            self.broker.deliver(request)
+            self.broker_of(transactional_id).deliver(request)
 
     def start(self, slot: Slot) -> tuple[Process, asyncio.Task[None]]:
         """Start a process in a slot."""
@@ -190,37 +163,48 @@ class World:
         self.ends[process] = self.loop.create_future()
         context = copy_context()
         context.run(CURRENT.set, process)
-        if slot.link is RESUMER:
-            process.skew_s = -abs(process.skew_s)  # early, it would let cases go that park again at once
-            made = resume(context.run(self.resumer, slot, process), slot.stop)
-        else:
-            made = run(context.run(self.worker, slot, process), slot.stop)
+        made = context.run(self.made, slot, process)
         task = self.loop.create_task(made, context=context)
         self.stops[process] = slot.stop
         task.add_done_callback(lambda _: self.kill(process), context=self.outside)
         return process, task
 
-    def worker(self, slot: Slot, process: Process) -> Worker:
-        link, clock = slot.link, VirtualClock(self.loop, process)
-        consumer = self.plant.consumer(self, process, link)
+    def made(self, slot: Slot, process: Process) -> Coroutine[Any, Any, None]:
+        """Return what runs in a slot."""
+        if slot.link is self.resumes:
+            process.skew_s = -abs(process.skew_s)  # early, it would let cases go that park again at once
+            return resume(self.resumer(slot, process), slot.stop)
+        return run(self.worker(slot, process), slot.stop)
+
+    def stage(self, link: Link, process: Process) -> Stage:
+        """Return the stage of a worker."""
 
         async def passes(point: str) -> None:
             await self.faults.at(process, point)
 
+        return link.stage(self.sources, passes)
+
+    def orders(self) -> Orders:
+        """Return the orders as a new process follows them."""
+        return NoOrders()
+
+    def worker(self, slot: Slot, process: Process) -> Worker:
+        link, clock = slot.link, self.clock_of(process)
+        consumer = self.plant.consumer(self, process, link)
         first, second = (
             self.plant.producer(self, process, f"{link.group}.{slot.instance}.{x}") for x in "ab"
         )
         return Worker(
-            stage=link.stage(self.sources, passes), group=link.group, topics=(link.reads,), instance=slot.instance,
+            stage=self.stage(link, process), group=link.group, topics=(link.reads,), instance=slot.instance,
             consumer=SimConsumer(consumer, process, self.faults), producers=(first, second), codec=codec,
             spill=ids.digest, telemetry=NoTelemetry(), health=Health(clock), clock=clock,
-            table=Table(link.table, codec) if link.table else None,
+            table=Table(link.table, codec) if link.table else None, orders=self.orders(),
         )  # fmt: skip
 
     def resumer(self, slot: Slot, process: Process) -> Resumer:
         topic = MemoryParkedTopic(self.broker, slot.link.group, PARKED)
         self.plant.consumers[process] = topic._member
-        clock = VirtualClock(self.loop, process)
+        clock = self.clock_of(process)
         return Resumer(
             instance=slot.instance, topic=SimParked(topic, process, self.faults),
             producer=self.plant.producer(self, process, f"{slot.link.group}.{slot.instance}"), codec=codec,
@@ -235,10 +219,15 @@ class World:
             await asyncio.wait((task, self.ends[slot.process]), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 error = None if task.cancelled() else task.exception()
-                if error is not None and not isinstance(error, Crash | Fenced):
+                self.figures[f"fenced {slot.link.name}"] += isinstance(error, Fenced)
+                if error is not None and not self.expected(error):
                     self.wrong.append(f"{slot.process.name} ended at {self.loop.time():g} s: {error!r}")
             if slot.wanted:
                 await later(self.rng.choice((0.05, 0.5, 3.0)))
+
+    def expected(self, error: BaseException) -> bool:
+        """Return whether a process may end so, to be started again."""
+        return isinstance(error, Crash | Fenced)
 
     # What happens from outside, at random moments.
 
@@ -250,7 +239,7 @@ class World:
     def events(self) -> Iterator[tuple[float, str]]:
         """Yield what happens when: at least five, whatever the chance at each call brings."""
         for _ in range(self.rng.randrange(6, 14)):
-            yield self.rng.random() * FAULTS_S, self.rng.choice(self.plant.outside)
+            yield self.rng.random() * self.faults_s, self.rng.choice(self.plant.outside)
 
     def happen(self, kind: str) -> None:
         """Let one thing happen to a worker chosen by chance."""
@@ -260,7 +249,7 @@ class World:
         self.faults.note(where, "outside", kind)
         match kind:
             case "compaction":
-                for part in self.broker.parts(TOPICS[4:5]):
+                for part in self.broker.parts(self.compacted):
                     self.broker.compact(part)
             case "join":
                 if sum(s.link is slot.link for s in self.slots) < 4:
@@ -268,8 +257,7 @@ class World:
             case "leave at an await" if process:
                 process.at_turn[process.turns + self.rng.randrange(1, 60)] = slot.stop.set
             case "clock jump" if process:
-                far = (-12.0, 0.0) if slot.link is RESUMER else (-3600.0, -5.0, 5.0, 3600.0)
-                process.skew_s = self.rng.choice(far)
+                process.skew_s = self.rng.choice(self.jumps(slot.link))
             case "kill at an await" if process:
                 process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self.kill(process)
             case "freeze at an await" if process:
@@ -284,18 +272,26 @@ class World:
             case _:
                 pass
 
+    def jumps(self, link: Link) -> tuple[float, ...]:
+        """Return by how many seconds the clock of a process may be off after a jump."""
+        return (-12.0, 0.0) if link is self.resumes else (-3600.0, -5.0, 5.0, 3600.0)
+
     # The run.
 
-    async def main(self) -> None:
-        for link in (*LINKS, RESUMER):
+    def begin(self) -> None:
+        """Start the first processes."""
+        for link in (*self.links, self.resumes):
             self.broker.init_group(link.group, (link.reads,))
             for _ in range(self.rng.randrange(1, 4)):
                 self.open(link)
+
+    async def main(self) -> None:
+        self.begin()
         for load in self.sent:
             self.loop.call_at(load.at_s, self._send, load, context=self.outside)
         for at_s, kind in self.events():
             self.loop.call_at(at_s, self.happen, kind, context=self.outside)
-        await later(FAULTS_S)
+        await later(self.faults_s)
         self.faults.on = False
         until_s = self.loop.time() + self.plant.settle_s
         while (missing := self.unsettled()) and self.loop.time() < until_s:
@@ -316,14 +312,16 @@ class World:
             slot.wanted = False
         for stop in self.stops.values():
             stop.set()
-        keepers = [slot.keeper for slot in self.slots if slot.keeper is not None]
+        keepers = {slot.keeper: slot for slot in self.slots if slot.keeper is not None}
         _, late = await asyncio.wait(keepers, timeout=60)
-        self.wrong.extend(f"{task.get_coro()} does not stop" for task in late)
+        self.wrong.extend(
+            f"{keepers[task].link.name}.{keepers[task].instance} does not stop" for task in late
+        )
 
     def unsettled(self) -> list[str]:
         """Return what is not done yet: seen on the topics, in the groups and in the hands of the workers."""
         missing = [f"open transaction {name}" for name in self.broker.open_transactions()]
-        for link in LINKS:
+        for link in self.links:
             for part, position in sorted(self.broker.offsets(link.group).items()):
                 records, _ = self.broker.read(part, position.offset, 1)
                 if records or position.metadata:
@@ -334,41 +332,30 @@ class World:
             count = sum(place.open_count for place in hand.places.values())
             if not process.dead and (count or hand.transactions or hand.held):
                 missing.append(f"{process.name} has {count} in hand, holds {sorted(hand.held)}")
-        if not missing:
-            ends: Counter[str] = ended(self.broker)
-            missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
-            missing.extend(f"{name} still waits" for name in parked(self.broker))
-        return missing
+        return missing or self.unended()
 
+    def unended(self) -> list[str]:
+        """Return what has no end yet, or waits, on the topics."""
+        ends: Counter[str] = ended(self.broker)
+        missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
+        return [*missing, *(f"{name} still waits" for name in parked(self.broker))]
 
-@dataclass
-class Plant:
-    """Makes the adapters of a process; a planted defect overrides one of these, or patches the loop."""
+    def contents(self) -> str:
+        """Return a digest of all that is on the topics."""
+        return contents(self.broker, self.topics)
 
-    consumers: dict[Process, MemoryConsumer] = field(default_factory=dict)
-    #: What is replaced in the loop while the run goes: dotted name -> by what.
-    patches: Mapping[str, Any] = field(default_factory=dict)
-    #: The chance of a fault at each call; 0 lets the seed choose.
-    rate: float = 0.0
-    #: Seconds that one of the calls takes, and in which all must be done after the last fault.
-    call_s: float = 0.0
-    settle_s: float = SETTLE_S
-    #: What happens from outside.
-    outside: tuple[str, ...] = OUTSIDE
-    #: The faults of a run, narrower than all: the sooner a defect shows.
-    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: KINDS)
-
-    def consumer(self, world: World, process: Process, link: Link) -> MemoryConsumer:
-        made = self.consumers[process] = MemoryConsumer(world.broker, link.group, (link.reads,))
-        return made
-
-    def producer(self, world: World, process: Process, name: str) -> SimProducer:
-        return SimProducer(MemoryProducer(world.broker, name), name, process, world)
+    def judged(self) -> list[str]:
+        """Return what is wrong after the run."""
+        return judge(self.broker, self.sent)
 
 
 def simulate(seed: int, plant: Plant | None = None) -> Result:
     """Run one seed and judge it."""
-    world = World(seed, plant)
+    return played(World(seed, plant))
+
+
+def played(world: World) -> Result:
+    """Let a world run, and judge it."""
 
     def hand(*args: Any, **more: Any) -> Any:
         made = Hand(*args, **more)
@@ -380,6 +367,7 @@ def simulate(seed: int, plant: Plant | None = None) -> Result:
     planted = {
         "vigimesh.loop.run.Hand": hand,
         "vigimesh.loop.run.MAX_OPEN": world.max_open,
+        **world.patches,
         **world.plant.patches,
     }
     with ExitStack() as patched:
@@ -393,8 +381,9 @@ def simulate(seed: int, plant: Plant | None = None) -> Result:
             for process in world.ends:
                 process.dead = True
             world.loop.bury()
-    wrong = [*world.wrong, *judge(world.broker, world.sent)]
+    wrong = [*world.wrong, *world.judged()]
     return Result(
-        seed, len(world.sent), wrong, world.faults.injected, contents(world.broker), world.loop.time(),
-        dict(world.sources.calls), world.sources.long,
+        world.seed, len(world.sent), wrong, world.faults.injected, world.contents(),
+        world.loop.time(),
+        dict(world.sources.calls), world.sources.long, dict(world.figures),
     )  # fmt: skip

@@ -170,8 +170,9 @@ class Payer:
             return await self._looked_up(wanted, at, "denied", _room(told), retry_at=told.opens_at)
         until = told.until
         held = _Held(until=until, mine=until == ask.until)
-        if until <= at:
-            # Lapsed: what became of it only the journal knows, and only the sweep may give it back.
+        if until <= self.clock.now():
+            # Lapsed, perhaps while this process stood still: what became of it only the journal knows, and only the sweep may
+            # give it back. Begun all the same and not given back, it would count where the budget does not hold it any more.
             detail = "an earlier try of it is being given back"
             again_at = until + timedelta(seconds=2 * GRACE_S)
             return await self._looked_up(wanted, at, "not_made", detail, retry_at=again_at, held=held)
