@@ -24,6 +24,8 @@ HOW: tuple[How, ...] = ("verbatim", "synonym", "fuzzy")
 
 #: Passages and terms remembered: a few hundred products at 20 passages each; a year of VAERS has fewer than 3,000 terms.
 _PASSAGES, _TERMS = 4_096, 8_192
+#: Answers remembered: a mesh asks the same passages for the same terms again and again.
+_ANSWERS = 65_536
 #: Words without meaning of their own between two words of a term: "increases in the serum levels of creatinine" is five.
 MAX_GAP = 5
 #: Words of other items between two words of a term that a list shares.
@@ -276,6 +278,12 @@ class Reference:
 
     def _quote(self, start: int, end: int) -> str:
         return self.text[max(0, start - _MARGIN) : end + _MARGIN][:QUOTE_CHARACTERS]
+
+
+@lru_cache(maxsize=_ANSWERS)
+def mention_of(term: str, text: str) -> Mention | None:
+    """Return `Reference.find` of a term in a passage; the same is looked for once."""
+    return read_reference(text).find(term)
 
 
 @lru_cache(maxsize=_PASSAGES)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Literal
 
 from vigimesh.domain.safety.criteria import SUSPECT_ROLES
-from vigimesh.domain.safety.listed_terms import HOW, How, Mention, read_reference
+from vigimesh.domain.safety.listed_terms import HOW, How, Mention, mention_of
 from vigimesh.events.case import Case, Product
 from vigimesh.events.classes import Passage
 
@@ -107,7 +107,7 @@ def listed_in(term: str, product: str, passages: Sequence[Passage]) -> Listing |
     """Return the best place among `passages` that lists `term`: verbatim, else synonym, else fuzzy; `None` if none does."""
     best: tuple[int, Passage, Mention] | None = None
     for passage in passages:
-        mention = read_reference(passage.text).find(term)
+        mention = mention_of(term, passage.text)
         if mention is not None and (best is None or HOW.index(mention.how) < best[0]):
             best = HOW.index(mention.how), passage, mention
     if best is None:
