@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from growth import growth
 from listedness import Label, labels_of, others, share
 from unit.safety_making import case, findings, passage, triage
 from vigimesh.domain.safety.listed_terms import HOW, QUOTE_CHARACTERS, Reference, one_slip
@@ -190,16 +191,19 @@ def test_an_item_of_its_own_is_listed_whatever_stands_before(text: str) -> None:
     ["mild fever and rash. ", "pain ", "liver failure of the ", " \n", "a", "fever, ", "increased ", "("],
 )
 def test_a_long_text_takes_linear_time(unit: str) -> None:
-    def seconds(size: int) -> float:
-        text = unit * (size // len(unit))
-        begin = time.thread_time()
-        reference = Reference(text)
-        for term in ("Pain", "Hepatic failure", "Alanine aminotransferase increased", "Pyrexia"):
-            reference.find(term)
-        return time.thread_time() - begin
+    """Eight times as much takes about eight times as long; a square would take 64 times."""
 
-    # A passage has a few thousand characters; a hundred times that within 2 s of CPU, whatever stands in it.
-    assert seconds(1 << 18) < 2.0
+    def prepare(size: int) -> Callable[[], object]:
+        text = unit * (size // len(unit))
+
+        def read() -> None:
+            reference = Reference(text)
+            for term in ("Pain", "Hepatic failure", "Alanine aminotransferase increased", "Pyrexia"):
+                reference.find(term)
+
+        return read
+
+    assert growth(prepare, 1 << 13) < 20
 
 
 def test_a_passage_is_cited_where_nothing_is_listed() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
+from growth import growth
 from vigimesh.loop import progress as room
 from vigimesh.loop.broker import Part, Position
 from vigimesh.loop.progress import Progress, holds, write
@@ -162,19 +162,17 @@ def test_what_is_open_is_counted_from_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("spread", ["every tenth", "at random"])
-def test_a_map_of_2000_open_among_20000_takes_two_milliseconds_at_most(spread: str) -> None:
-    """The fastest of many, in the time of this thread alone, so that a busy machine does not decide it."""
-    progress = begun()
-    for offset in range(20_000):
-        progress.take(offset)
-    chance = random.Random(7)
-    slow = set(range(0, 20_000, 10)) if spread == "every tenth" else set(chance.sample(range(20_000), 2_000))
-    progress.finish(offset for offset in range(20_000) if offset not in slow)
-    spent: list[float] = []
-    position = progress.position()
-    for _ in range(40):
-        began = time.thread_time()
-        position = progress.position()
-        spent.append(time.thread_time() - began)
-    assert position.metadata
-    assert min(spent) < 0.002
+def test_the_time_of_a_map_grows_with_what_is_open_and_not_faster(spread: str) -> None:
+    """Up to 2,000 open among 20,000, which is 2 ms where it was measured (decision 0018): a square would be 64 times 250."""
+
+    def prepare(count: int) -> Callable[[], object]:
+        progress, size = begun(), 10 * count
+        for offset in range(size):
+            progress.take(offset)
+        chance = random.Random(7)
+        slow = set(range(0, size, 10)) if spread == "every tenth" else set(chance.sample(range(size), count))
+        progress.finish(offset for offset in range(size) if offset not in slow)
+        assert progress.position().metadata
+        return progress.position
+
+    assert growth(prepare, 250) < 20

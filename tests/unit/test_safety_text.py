@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from growth import growth
 from vigimesh.domain.safety.text_seriousness import (
     MAX_JUDGED,
     QUOTE_CHARACTERS,
@@ -301,14 +302,13 @@ LONG = 1 << 20
     ],
 )
 def test_a_long_text_takes_linear_time(unit: str) -> None:
-    def seconds(size: int) -> float:
-        text = unit * (size // len(unit))
-        begin = time.thread_time()
-        read_text(text)
-        return time.thread_time() - begin
+    """Eight times as much takes about eight times as long; a square would take 64 times."""
 
-    # 1 MiB within 2 s of CPU, whatever stands in it: the 8 MiB that intake lets in stay in seconds.
-    assert seconds(LONG) < 2.0
+    def prepare(size: int) -> Callable[[], object]:
+        text = unit * (size // len(unit))
+        return lambda: read_text(text)
+
+    assert growth(prepare, LONG // 64) < 20
 
 
 def test_what_is_beyond_the_bound_is_unclear_and_not_lost() -> None:
