@@ -11,11 +11,10 @@ import pytest
 from budgets import memory_rig
 from journals import MemoryBench
 from parity.test_paying import CHECKS
+from planted import ForgetsTheEpoch, SettlesTwice
 from spending import Place, shop
-from vigimesh.background.books.keep import Books
-from vigimesh.domain.budget.calls import Answered, PaidCall
+from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.prices import Price
-from vigimesh.domain.budget.values import Shut
 from vigimesh.domain.cascade.question import Answer
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import Paid, Unpaid
@@ -28,14 +27,6 @@ class SkipsARelease(Payer):
 
     async def _release(self, call: PaidCall, held: Any) -> None:
         del call, held
-
-
-class SettlesTwice(Payer):
-    """Settles whatever it reserved for an answered call, also one that was counted long before."""
-
-    async def _counted(self, call: PaidCall, found: Answered, held: Any) -> None:
-        del held
-        await self.budget.settle(call.call_id, call.workflow, found.cost_micro)
 
 
 class UsesBeforeItStores(Payer):
@@ -51,19 +42,6 @@ class CallsOnWhatItFinds(Payer):
 
     async def _begin(self, wanted: Any, call: PaidCall, price: Price, held: Any) -> Paid | Unpaid | None:
         return await super()._begin(wanted, call, price, replace(held, mine=True))
-
-
-class ForgetsTheEpoch(Books):
-    """Rebuilds under the epoch that was there, and so does not stop calls that were reserved in what was lost."""
-
-    async def _agreed(self) -> str:
-        epoch = await self.journal.epoch()
-        if not epoch:
-            return await super()._agreed()
-        self.budget.adopt(epoch)
-        if isinstance(await self.budget.expired(self.clock.now()), Shut):
-            await self.budget.rebuild(epoch, await self.journal.booked())
-        return epoch
 
 
 #: What is planted, and the check that must see it.

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from planted import ForgetsTheEpoch, SettlesTwice
 from simulation.faults import SimProducer
 from simulation.money_control import CONTROLLER
 from simulation.money_world import MoneyPlant
@@ -16,7 +17,7 @@ from simulation.world import World
 from vigimesh.adapters.memory_broker import MemoryProducer
 from vigimesh.adapters.memory_journal import MemoryJournal
 from vigimesh.background.books.keep import Books
-from vigimesh.domain.budget.calls import Answered, Begun, PaidCall
+from vigimesh.domain.budget.calls import Begun, PaidCall
 from vigimesh.domain.budget.lapse import Release
 from vigimesh.domain.budget.prices import Price
 from vigimesh.domain.budget.rule import Sums
@@ -33,27 +34,6 @@ class SkipsARelease(Books):
 
     async def _close(self, lapsed: Lapsed, what: object) -> str:
         return "kept" if isinstance(what, Release) else await super()._close(lapsed, what)
-
-
-class SettlesTwice(Payer):
-    """Settles whatever it reserved for an answered call, also one that was counted long before."""
-
-    async def _counted(self, call: PaidCall, found: Answered, held: Any) -> None:
-        del held
-        await self.budget.settle(call.call_id, call.workflow, found.cost_micro)
-
-
-class ForgetsTheEpoch(Books):
-    """Rebuilds under the epoch that was there, and so does not stop calls that were reserved in what was lost."""
-
-    async def _agreed(self) -> str:
-        epoch = await self.journal.epoch()
-        if not epoch:
-            return await super()._agreed()
-        self.budget.adopt(epoch)
-        if isinstance(await self.budget.expired(self.clock.now()), Shut):
-            await self.budget.rebuild(epoch, await self.journal.booked())
-        return epoch
 
 
 class CallsBeforeItBegins(Payer):

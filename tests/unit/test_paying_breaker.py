@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -51,6 +51,22 @@ async def failing(made: Shop, process: Process, fault: str) -> None:
         assert told.reason in {"not_made", "in_doubt"}
 
 
+async def due(made: Shop, process: Process, clock: Ahead) -> None:
+    """Open the breaker and let its pause pass: the endpoint answers again, and the next call is the one that tries it."""
+    await failing(made, process, "429")
+    answering(made, process)
+    clock.ahead_s += PAUSE_S
+
+
+async def begun(process: Process, text: str, at: str) -> tuple[Gate, asyncio.Future[Any]]:
+    """Pay for a question and return when it has come to a step, where its gate holds it."""
+    gate = Gate(at)
+    process.hook = gate
+    paying = asyncio.ensure_future(process.pay(purchase(text)))
+    await gate.reached.wait()
+    return gate, paying
+
+
 def answering(made: Shop, process: Process, fault: str = "") -> None:
     """Let the endpoint answer the process so from now on."""
     cast(Door, process.payer.models).inner = made.world.models({FAULT: fault} if fault else {})
@@ -83,13 +99,8 @@ def test_after_failures_in_a_row_nothing_is_asked_or_held_and_what_was_paid_is_g
 
 def test_after_a_pause_one_call_tries_it_and_an_answer_lets_all_through() -> None:
     async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
-        await failing(made, process, "429")
-        answering(made, process)
-        gate = Gate("ask.before")
-        process.hook = gate
-        clock.ahead_s += PAUSE_S
-        trying = asyncio.ensure_future(process.pay(purchase("tries")))
-        await gate.reached.wait()
+        await due(made, process, clock)
+        gate, trying = await begun(process, "tries", "ask.before")
         assert await reason(process, "meanwhile") == "breaker_open"
         assert states[-1] == "half_open"
         gate.opened.set()
@@ -117,9 +128,7 @@ def test_one_that_tries_in_vain_opens_it_for_twice_as_long() -> None:
 
 def test_one_that_was_to_try_it_and_has_no_money_leaves_it_to_the_next() -> None:
     async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
-        await failing(made, process, "429")
-        answering(made, process)
-        clock.ahead_s += PAUSE_S
+        await due(made, process, clock)
         assert await reason(process, "poor", caps=Caps("EUR", 0, 0, 0, 10)) == "denied"
         assert await reason(process, "rich") == "paid"
 
@@ -128,13 +137,8 @@ def test_one_that_was_to_try_it_and_has_no_money_leaves_it_to_the_next() -> None
 
 def test_one_that_is_cancelled_before_it_asks_leaves_it_to_the_next() -> None:
     async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
-        await failing(made, process, "429")
-        answering(made, process)
-        clock.ahead_s += PAUSE_S
-        gate = Gate("reserve.before")
-        process.hook = gate
-        trying = asyncio.ensure_future(process.pay(purchase("gone")))
-        await gate.reached.wait()
+        await due(made, process, clock)
+        gate, trying = await begun(process, "gone", "reserve.before")
         trying.cancel()
         await asyncio.gather(trying, return_exceptions=True)
         gate.opened.set()
@@ -145,13 +149,8 @@ def test_one_that_is_cancelled_before_it_asks_leaves_it_to_the_next() -> None:
 
 def test_one_that_is_cancelled_while_it_asks_still_decides() -> None:
     async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
-        await failing(made, process, "429")
-        answering(made, process)
-        clock.ahead_s += PAUSE_S
-        gate = Gate("ask.before")
-        process.hook = gate
-        trying = asyncio.ensure_future(process.pay(purchase("goes on")))
-        await gate.reached.wait()
+        await due(made, process, clock)
+        gate, trying = await begun(process, "goes on", "ask.before")
         trying.cancel()
         await asyncio.gather(trying, return_exceptions=True)
         assert await reason(process, "meanwhile") == "breaker_open"
@@ -164,13 +163,8 @@ def test_one_that_is_cancelled_while_it_asks_still_decides() -> None:
 
 def test_one_that_never_says_how_it_ended_stands_in_nobodys_way() -> None:
     async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
-        await failing(made, process, "429")
-        answering(made, process)
-        clock.ahead_s += PAUSE_S
-        gate = Gate("ask.before")
-        process.hook = gate
-        trying = asyncio.ensure_future(process.pay(purchase("stuck")))
-        await gate.reached.wait()
+        await due(made, process, clock)
+        gate, trying = await begun(process, "stuck", "ask.before")
         clock.ahead_s += lease_s(question())
         gate.at = ""
         assert await reason(process, "next") == "paid"
