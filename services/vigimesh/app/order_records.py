@@ -33,27 +33,29 @@ def event_of(order: Order) -> ThrottleOrdered:
     )  # fmt: skip
 
 
+def operator_write(
+    codec: Codec, named: tuple[str, str], value: bytes, key: str, place: tuple[str, str], at: datetime
+) -> Write:
+    """Return the record of what an operator did: `named` are topic and event id, `place` lane ("" for none) and workflow."""
+    (name, event_id), (lane, workflow) = named, place
+    head = Envelope(
+        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
+        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}", workflow=workflow, lane=lane,
+    )  # fmt: skip
+    return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))
+
+
 def _records(codec: Codec, order: Order, standing: Standing, given: Given) -> Iterator[Write]:
-    place = f"{order.lane}/{order.workflow}"
-    named = f"{place}|{given.at.isoformat()}|{given.by}"
+    place = order.lane, order.workflow
+    key = "/".join(place)
+    named = f"{key}|{given.at.isoformat()}|{given.by}"
     order_id = ids.event_id(named, STAGE, 1, 0)
     value = codec.encode(_THROTTLE, event_of(order))
-    yield _write(codec, (_THROTTLE, order_id, value), order, given.at)
+    yield operator_write(codec, (_THROTTLE, order_id), value, key, place, given.at)
     audit = AuditRecorded(
         case_id="", message_id="", event_id=order_id, stage=STAGE, actor=given.by, action=ACTION, why=given.reason,
-        input_digest=ids.digest(value), outputs=(order_id,),
-        earlier=words(standing.get((order.lane, order.workflow))),
+        input_digest=ids.digest(value), outputs=(order_id,), earlier=words(standing.get(place)),
         new="lifted" if lifts(order) else words(order),
     )  # fmt: skip
     audit_id = ids.event_id(named, STAGE, 1, -1)
-    yield _write(codec, (_AUDIT, audit_id, codec.encode(_AUDIT, audit)), order, given.at)
-
-
-def _write(codec: Codec, what: tuple[str, str, bytes], order: Order, at: datetime) -> Write:
-    name, event_id, value = what
-    key = f"{order.lane}/{order.workflow}"
-    head = Envelope(
-        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
-        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}", workflow=order.workflow, lane=order.lane,
-    )  # fmt: skip
-    return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))
+    yield operator_write(codec, (_AUDIT, audit_id), codec.encode(_AUDIT, audit), key, place, given.at)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vigimesh.app.budget_cli import CapRaised, raised_in, shut
-from vigimesh.app.order_records import ACTION, STAGE
+from vigimesh.app.order_records import ACTION, STAGE, operator_write
 from vigimesh.domain.budget.money import amount_text
 from vigimesh.domain.budget.values import Caps, Raise, Shut
 from vigimesh.domain.policy.cards import Card
@@ -16,7 +16,6 @@ from vigimesh.errors import VigimeshError
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Write
 from vigimesh.ports import Budget
@@ -71,13 +70,9 @@ class Raiser:
             case_id="", message_id="", event_id=order_id, stage=STAGE, actor=self.by, action=ACTION, why=order.reason,
             input_digest=ids.digest(named.encode()), earlier=earlier, new=new,
         )  # fmt: skip
-        key = f"budget/{order.workflow}"
-        head = Envelope(
-            id=audit_id, source=f"/vigimesh/{STAGE}", type="vigimesh.AuditRecorded", time=order.at, subject=key,
-            dataschema=f"/schemas/ids/{self.codec.schema_id(_AUDIT)}", workflow=order.workflow,
-        )  # fmt: skip
         value = self.codec.encode(_AUDIT, audit)
-        return Write(topic=_AUDIT, key=key.encode(), value=value, headers=to_headers(head))
+        key, place = f"budget/{order.workflow}", ("", order.workflow)
+        return operator_write(self.codec, (_AUDIT, audit_id), value, key, place, order.at)
 
 
 def _cap(micro: int, order: Raise, card: Card) -> str:
