@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigimesh.domain.cascade.model import Absent, Model
-from vigimesh.domain.cascade.settled import silent
+from vigimesh.domain.cascade.resolved import SMALL_STEP
+from vigimesh.domain.cascade.settled import open_to_models
 from vigimesh.domain.cascade.small import Asked, Standings, said, tell, triaged, unlabelled
 from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
@@ -16,8 +17,6 @@ from vigimesh.loop.stage import Fetcher
 
 #: The kind of need that is answered by the small model, and what is asked of it.
 KIND, SERIOUS = "score", "serious"
-#: The step under which its findings are told.
-STEP = "small_model"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +38,11 @@ class Scoring:
         """Return what the score makes of a triage result, with a finding that explains it; `None` where none was planned."""
         if event.plan.tier != "small":
             return None
-        if not silent(event.case, triage):
-            return Finding(step=STEP, result="not_asked", detail="the tools decided"), triage
+        if not open_to_models(event.case, triage):
+            return Finding(step=SMALL_STEP, result="not_asked", detail="the tools decided"), triage
         told: Mapping[str, Any] = answers[f"{KIND}:{SERIOUS}"]
         found = said(told, self._rule(event))
-        finding = Finding(step=STEP, result=found.verdict, detail=found.reason, quotes=found.terms)
+        finding = Finding(step=SMALL_STEP, result=found.verdict, detail=found.reason, quotes=found.terms)
         return finding, triaged(event.case, triage, found, event.route.received_at)
 
     def _rule(self, event: EvidenceRetrieved) -> Cascade:

@@ -11,9 +11,14 @@ from vigimesh.events.case import Case
 from vigimesh.events.classes import Triage
 
 
+def open_to_models(case: Case, triage: Triage) -> bool:
+    """Return whether no field and no text says for certain that the case is serious or not, so that a model may say it is."""
+    return case.kind == "icsr" and triage.serious == "unknown"
+
+
 def silent(case: Case, triage: Triage) -> bool:
     """Return whether nothing says that the case is serious or not: neither a field, nor its text, clearly or unclearly."""
-    return case.kind == "icsr" and triage.serious == "unknown" and AMBIGUOUS not in triage.flags
+    return open_to_models(case, triage) and AMBIGUOUS not in triage.flags
 
 
 def settled(case: Case, triage: Triage, why: str, at: datetime) -> Triage:

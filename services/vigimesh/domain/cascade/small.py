@@ -1,6 +1,6 @@
 """What the small tier says of a case: not serious, serious, or handed on, and why. It can never unsay what a field or a text says.
 
-It is asked about a case of which neither says anything (`settled.silent`). What it hands on goes to the large tier or a person (DESIGN part 7). What
+It is asked about a case of which neither says for certain whether it is serious (`settled.open_to_models`). What it hands on goes to the large tier or a person (DESIGN part 7). What
 it was told stands in `Told` whole, so that a decision replays without the model.
 """
 
@@ -16,11 +16,10 @@ import msgspec
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
-from vigimesh.domain.cascade.settled import settled, silent
+from vigimesh.domain.cascade.settled import open_to_models, settled
 from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.policy.facts import suspects
 from vigimesh.domain.privacy.plain_text import is_english
-from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Triage
@@ -143,15 +142,16 @@ def said(told: Mapping[str, Any], rule: Cascade) -> Said:
 
 
 def triaged(case: Case, triage: Triage, heard: Said, at: datetime) -> Triage:
-    """Return the triage result after the small tier: a silent case settled either way, any other as it was. `at` is when it arrived."""
+    """Return the triage result after the small tier: what nobody knew may become serious, and what is silent besides not serious.
+
+    Any other result is as it was. What is not known has the clock of the serious already. `at` is when the case arrived.
+    """
     why = f"small model: {heard.reason}"
     if heard.verdict == "not_serious":
         return settled(case, triage, why, at)
-    if heard.verdict == "serious" and silent(case, triage):
-        found = clock(case, "yes", triage.valid, triage.listed, at, fatal=False)
-        return replace(
-            triage, serious="yes", grade=max(triage.grade, SERIOUS_GRADE), grade_reasons=(why,), clock=found
-        )
+    if heard.verdict == "serious" and open_to_models(case, triage):
+        grade = max(triage.grade, SERIOUS_GRADE)
+        return replace(triage, serious="yes", grade=grade, grade_reasons=(why, *triage.grade_reasons))
     return triage
 
 
