@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal
 
 import msgspec
@@ -21,8 +22,10 @@ from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.policy.facts import suspects
 from vigimesh.domain.privacy.plain_text import is_english
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
+from vigimesh.domain.safety.reading_version import reading_version
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Triage
+from vigimesh.events.ids import digest
 
 Verdict = Literal["not_serious", "serious", "handed_on"]
 #: The language that narratives are read in; what is not English is of no known one.
@@ -104,7 +107,7 @@ def _with(one: Asked) -> Case:
 
 def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
     certificate = certified(model, one.rule)
-    place = place_of(one.case, one.text, model.tables_digest)
+    place = place_of(one.case, one.text, basis_of(model.tables_digest))
     standing = standings(place, certificate) if certificate else Standing()
     gate = opens(certificate, replace(place, seen=standing.seen))
     return Told(
@@ -161,6 +164,12 @@ def certified(model: Model, rule: Cascade) -> Certificate | None:
         one for one in model.certificates if one.recall >= rule.recall and 1 - one.delta >= rule.confidence
     ]
     return min(fitting, key=lambda one: one.recall, default=None)
+
+
+@cache
+def basis_of(tables_digest: str) -> str:
+    """Return the name of what a certificate rests on: the weights of a model and the tools that read the text before it, 64 hexadecimal digits."""
+    return digest(f"{tables_digest}|{reading_version()}".encode())
 
 
 def place_of(case: Case, text: str, model: str) -> Facts:
