@@ -19,12 +19,13 @@ from vigimesh.app.train import examples
 from vigimesh.app.train.assess import Ranking, at_threshold, gain, interval, threshold_at_recall, weights
 from vigimesh.app.train.card import card_text
 from vigimesh.app.train.command import train_command
-from vigimesh.app.train.examples import Example, by_year, group_of, read_sentences, read_vaers, share_of
+from vigimesh.app.train.examples import Example, by_year, read_sentences, read_vaers, share_of
 from vigimesh.app.train.fit import needed
 from vigimesh.app.train.make import Made, make
 from vigimesh.app.train.subjects import serious
 from vigimesh.domain.cascade.artefact import card_of, read_model
 from vigimesh.domain.cascade.model import score
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.domain.cascade.shipped import listed
 from vigimesh.domain.cascade.small import basis_of
 from vigimesh.errors import Misconfigured

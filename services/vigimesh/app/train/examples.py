@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from vigimesh.domain.cascade.facts import facts_of
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.domain.safety.text_seriousness import read_term, read_text
 from vigimesh.errors import Misconfigured
 from vigimesh.events.case import Case
@@ -56,13 +56,6 @@ class Example:
     def year(self) -> int:
         """The year of `day`."""
         return int(self.day[:4])
-
-
-def group_of(text: str) -> str:
-    """Return a name (32 hexadecimal digits) for a text and its repeats: the same words in the same order, whatever case and spacing."""
-    return hashlib.sha256(" ".join(text.casefold().split()).encode("utf-8", errors="replace")).hexdigest()[
-        :32
-    ]
 
 
 def read_vaers(folder: Path) -> list[Example]:

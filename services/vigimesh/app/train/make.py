@@ -15,6 +15,7 @@ import numpy as np
 from vigimesh.app.train.assess import Figure, Ranking, at_threshold, interval, threshold_at_recall, weights
 from vigimesh.app.train.examples import Example, Part, texts_of
 from vigimesh.app.train.fit import Recipe, fit
+from vigimesh.domain.cascade import drift
 from vigimesh.domain.cascade.artefact import read_model, read_tables, write_header, write_tables
 from vigimesh.domain.cascade.calibration import expected_calibration_error, isotonic
 from vigimesh.domain.cascade.certify import Domain, certify, recall_bound, written
@@ -86,7 +87,9 @@ def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
             certificates += [written(found)] if found else []
     tuned = np.array([one.label for one in parts["tune"]])
     carried = threshold_at_recall(margins["tune"], tuned, CARRIED)
-    more = {"certificates": certificates}
+    more: dict[str, Any] = {"certificates": certificates}
+    if certificates:
+        more["reference"] = drift.written(drift.reference_of(margins["certify"].tolist()))
     draft = read_model(write_header(subject.name, data, curve, {**more, "card": {}}), data)
     card = {
         **_about(subject, parts),

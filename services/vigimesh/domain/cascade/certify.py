@@ -199,6 +199,11 @@ def opens(certificate: Certificate | None, facts: Facts) -> Gate:
     return Gate(open=bound >= certificate.recall, reason=told)
 
 
+def in_domain(certificate: Certificate, facts: Facts) -> bool:
+    """Return whether a certificate speaks of such a case: every part of its domain fits."""
+    return certificate.model == facts.model and not [*_outside(certificate.domain, facts)]
+
+
 def _outside(domain: Domain, facts: Facts) -> Iterable[str]:
     pairs: Sequence[tuple[str, str, str]] = (
         ("product class", facts.product_class, domain.product_class),

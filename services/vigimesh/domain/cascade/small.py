@@ -17,6 +17,7 @@ import msgspec
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
+from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.settled import open_to_models, settled
 from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.policy.facts import suspects
@@ -26,6 +27,7 @@ from vigimesh.domain.safety.reading_version import reading_version
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Triage
 from vigimesh.events.ids import digest
+from vigimesh.events.sampling import CasePlace
 
 Verdict = Literal["not_serious", "serious", "handed_on"]
 #: The language that narratives are read in; what is not English is of no known one.
@@ -57,7 +59,7 @@ class Asked:
 class Told:
     """All that is told of one case. `why` says why there is no score; then nothing else is given.
 
-    `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `gate` is why it may be relied on here, or why not. `terms` are words with what they
+    `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
     add to the margin.
     """
 
@@ -71,6 +73,7 @@ class Told:
     threshold: float | None = None
     open: bool = False
     gate: str = ""
+    place: CasePlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +118,7 @@ def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
         terms=tuple((term.text, round(term.weight, 4)) for term in score.terms),
         recall=str(certificate.recall) if certificate else "", threshold=certificate.threshold if certificate else None,
         open=gate.open and not standing.closed, gate=standing.closed or gate.reason,
+        place=place_in(place, certificate) if certificate else None,
     )  # fmt: skip
 
 
