@@ -13,7 +13,7 @@ from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.criteria import Criteria, minimum_criteria
 from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
-from vigimesh.domain.safety.foreign import ForeignTool, flags_of, run_foreign
+from vigimesh.domain.safety.foreign import flags_of
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
 from vigimesh.domain.safety.listedness import Listedness, listedness
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
@@ -28,8 +28,8 @@ from vigimesh.events.classes import Clock, Finding, Passage, Triage
 MANDATORY = ("minimum_criteria", "seriousness_flags", "clock")
 #: Quotes in one finding: what a reviewer reads at a glance, and keeps the event small.
 MAX_QUOTES = 12
-#: No tool of others.
-NONE: Mapping[str, ForeignTool] = MappingProxyType({})
+#: Nothing said by tools of others.
+NONE: Mapping[str, tuple[Finding, ...]] = MappingProxyType({})
 
 
 class Findings:
@@ -120,12 +120,12 @@ def run_steps(
     text: str,
     passages: Sequence[Passage],
     at: datetime,
-    added: Mapping[str, ForeignTool] = NONE,
+    added: Mapping[str, tuple[Finding, ...]] = NONE,
 ) -> tuple[tuple[Finding, ...], Triage]:
     """Run `steps` over `case`, in their order, and the mandatory ones besides.
 
-    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC), `added` the
-    tools of others by name: they say findings and can raise a flag, no more. Raises `Refused` VM-1103 for a step that
+    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC), `added` what
+    the tools of others said, by their name: they say findings and can raise a flag, no more. Raises `Refused` VM-1103 for a step that
     does not exist, naming the nearest.
     """
     for step in steps:
@@ -144,9 +144,8 @@ def run_steps(
         if step in TOOLS:
             findings.append(TOOLS[step](found))
         else:
-            said = run_foreign(step, added[step], case, text)
-            findings += said
-            foreign += said
+            findings += added[step]
+            foreign += added[step]
     triage = _triage(found)
     return tuple(findings), replace(triage, flags=tuple(dict.fromkeys((*triage.flags, *flags_of(foreign)))))
 
