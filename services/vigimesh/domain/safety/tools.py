@@ -20,6 +20,7 @@ from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
 from vigimesh.domain.safety.situations import Situations, special_situations
 from vigimesh.domain.safety.text_seriousness import Hit, read_term, read_text
+from vigimesh.domain.safety.told_when import told_of
 from vigimesh.errors import Refused
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Clock, Finding, Passage, Triage
@@ -257,7 +258,7 @@ def _clock(found: Findings) -> Finding:
 
 
 def _narrative(step: str) -> Callable[[Findings], Finding]:
-    return lambda found: narrative_finding(step, found.text)
+    return lambda found: narrative_finding(step, found.text, told_of(found.case))
 
 
 #: Step name -> the tool that says its finding. The names are those a workflow card may list.
