@@ -15,6 +15,7 @@ from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
 from vigimesh.domain.safety.foreign import flags_of
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
+from vigimesh.domain.safety.legible import legible
 from vigimesh.domain.safety.listedness import Listedness, listedness
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
@@ -81,15 +82,21 @@ class Findings:
         return listedness(self.case, self.passages if "listedness" in self.steps else ())
 
     @cached_property
+    def legible(self) -> bool:
+        """Whether the tools can read all of the narrative's words."""
+        return legible(self.text)
+
+    @cached_property
     def graded(self) -> Graded:
         """Grade and seriousness."""
         if self.case.kind == "document":
-            return tells_of_event(self.text, self.text_hits)
+            return tells_of_event(self.text, self.text_hits, legible=self.legible)
         return grade_case(
             Evidence(
                 flags=self.seriousness,
                 criteria_form=self.case.criteria_form,
                 text_read="seriousness_text" in self.steps,
+                text_legible=self.legible,
                 text_characters=len(self.text.strip()),
                 text_hits=self.text_hits,
                 term_hits=self.term_hits,
