@@ -90,6 +90,7 @@ MEANINGS = {
         "recall": "101 annotated US labels: (label, term) pairs that are found listed",
         "held_out_recall": "the same, of the half of the labels that no word was chosen by",
         "false_listed": "terms of other labels found listed though nobody annotated them, worst of all, both halves",
+        "shown_recall": "the same pairs, with places that have a slip of the pen: shown to a reader, not counted as listed",
         "exact_recall": "the same pairs, by the term's own words as they stand",
     },
 }  # fmt: skip

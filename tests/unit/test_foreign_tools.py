@@ -29,6 +29,7 @@ from vigimesh.domain.safety.foreign import (
     MAX_QUOTES,
     QUOTE_CHARACTERS,
     ForeignTool,
+    run_foreign,
 )
 from vigimesh.domain.safety.tools import MANDATORY, run_steps
 from vigimesh.errors import Misconfigured
@@ -81,7 +82,10 @@ def install(site: Path, tools: Mapping[str, str], name: str = "lotwatch", source
 
 
 def run(tools: Mapping[str, ForeignTool], *steps: str, of: Case | None = None, text: str = "") -> Any:
-    return run_steps(steps, case() if of is None else of, text, (), AT, tools)
+    """Run the steps with what the tools say, each run as its own process runs it."""
+    about = case() if of is None else of
+    said = {name: run_foreign(name, tool, about, text) for name, tool in tools.items()}
+    return run_steps(steps, about, text, (), AT, said)
 
 
 def test_nothing_is_added_where_nothing_is_installed() -> None:

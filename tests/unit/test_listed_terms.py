@@ -154,6 +154,14 @@ def test_warnings_of_a_label_list_and_precautions_for_use_do_not() -> None:
     assert listed("Torvexil > 4.4 Special warnings and precautions for use") == "not_checked"
 
 
+def test_a_slip_of_the_pen_is_shown_and_does_not_lower_a_grade() -> None:
+    of, near = case(reactions=(Reaction(term="Hyperhidrosis"),)), (passage("Hyperhydrosis"),)
+    found = listedness(of, near)
+    assert [listing.how for listing in found.listings] == ["fuzzy"]
+    assert (found.result, found.unlisted, triage(of, near).grade) == ("no", 1, 2)
+    assert triage(of, (passage("Hyperhidrosis"),)).grade == 1
+
+
 def test_the_surest_passage_is_shown() -> None:
     of = case(reactions=(Reaction(term="Pyrexia"),))
     found = listedness(of, (passage("fever", question="Torvexil"), passage("pyrexia", question="Torvexil")))
@@ -210,6 +218,13 @@ def test_a_passage_is_cited_where_nothing_is_listed() -> None:
     found = listedness(case(), (passage("Rash"),))
     assert (found.result, found.unlisted, found.listings) == ("no", 1, ())
     assert found.cited == ("product/torvexil@1.0#10-14",)
+
+
+def test_the_benchmark_counts_what_a_case_counts() -> None:
+    (label,) = labels_of(
+        [{"label_id": "A", "section_text": "pruritis", "adverse_events": [["pruritis", "Pruritus"]]}]
+    )
+    assert (label.lists("Pruritus"), label.shows("Pruritus")) == (False, True)
 
 
 def test_the_benchmark_counts_pairs_and_asks_only_for_what_nobody_found() -> None:

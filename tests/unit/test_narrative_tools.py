@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tools
 from measuring import Report
 from unit.safety_making import AT, case
+from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.domain.safety import spans
 from vigimesh.domain.safety.narrative_tools import MAX_QUOTES, READERS, narrative_finding
 from vigimesh.domain.safety.tools import run_steps
+from vigimesh.events.case import Reporter
 
 NARRATIVE = (
     "A 35 yo woman took 500 mg amoxicillin twice daily from 03/04/97 for 5 days; temp 101F, ALT 120 U/L (ref 10-40). "
@@ -39,6 +42,42 @@ def test_a_step_says_what_it_found_and_where(step: str, result: str, words: tupl
         place, _, text = quote.partition(":")
         start, end = map(int, place.split("-"))
         assert NARRATIVE[start:end] == text
+
+
+def dates_of(**changes: Any) -> str:
+    of = case(narrative="Rash on 03/04/97, seen two days ago.", **changes)
+    (found, *_), _ = run_steps(("text_dates",), of, of.narrative, (), AT)
+    return found.detail
+
+
+DAY = "1997-04-10"
+
+
+@pytest.mark.parametrize(
+    ("changes", "figures", "ago"),
+    [
+        ({"country": "US", "reporters": (Reporter(country="US"),)}, "1997-03-04", "1997-04-08"),
+        ({"country": "", "reporters": (Reporter(country="GB"),)}, "1997-04-03", "1997-04-08"),
+        ({"country": "US", "reporters": (Reporter(country="DE"),)}, "1997-03-04 or 1997-04-03", "1997-04-08"),
+        ({"country": "CA", "reporters": ()}, "1997-03-04 or 1997-04-03", "1997-04-08"),
+        ({"country": "", "reporters": ()}, "1997-03-04 or 1997-04-03", "1997-04-08"),
+        ({"most_recent_on": "1997-05-01"}, "1997-04-03", "needs_reference"),
+        ({"first_received_on": "1997-04", "most_recent_on": "1997-04"}, "1997-04-03", "needs_reference"),
+        ({"first_received_on": "UNK", "most_recent_on": ""}, "1997-04-03", "needs_reference"),
+    ],
+)
+def test_dates_are_read_by_what_the_case_tells_and_stay_open_where_it_does_not(
+    changes: dict[str, Any], figures: str, ago: str
+) -> None:
+    said = dates_of(**{"first_received_on": DAY, "most_recent_on": DAY, **changes})
+    assert f"'03/04/97' {figures}" in said
+    assert ("or" in said.partition("'03/04/97'")[2][:30]) is ("or" in figures)
+    assert f"'two days ago' {ago}" in said
+
+
+def test_every_reader_stands_in_a_shipped_card() -> None:
+    named = {step for card in shipped_cards(False).cards for step in card.steps}
+    assert set(READERS) <= named
 
 
 def test_findings_change_no_triage() -> None:

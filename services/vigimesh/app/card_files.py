@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from vigimesh.app.foreign_tools import load_tools
 from vigimesh.app.settings import DEMO_CARDS, SHIPPED_CARDS, Settings
+from vigimesh.app.tool_servers import Server, added_names, servers_of
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.reading import MAX_CARDS, MAX_FILE_BYTES, STEPS
 from vigimesh.domain.policy.shipped import shipped_cards, with_overlay
 from vigimesh.errors import Misconfigured
 
 
-def load_cards(folder: Path | None, *, signed_for_demo: bool = False) -> Cards:
+def load_cards(
+    folder: Path | None, *, signed_for_demo: bool = False, servers: Sequence[Server] = ()
+) -> Cards:
     """Return the shipped cards, with those of `folder` added or put in place of namesakes.
 
     A folder's cards lie over the unsigned ones, so that only what is signed there is accepted by machine;
     `signed_for_demo` chooses the demo's signed cards and means something without a folder only.
-    Its cards may name tools that other distributions add. Raises `Misconfigured` VM-1103 or VM-1104, naming the file, and
+    Its cards may name tools that other distributions add, and those of `servers`. Raises `Misconfigured` VM-1103 or VM-1104, naming the file, and
     VM-1107 for a tool.
     """
     if folder is None:
         return shipped_cards(signed_for_demo)
-    return with_overlay(_files(folder), f"shipped cards with those of {folder}", (*STEPS, *load_tools()))
+    known = (*STEPS, *added_names(load_tools(), servers))
+    return with_overlay(_files(folder), f"shipped cards with those of {folder}", known)
 
 
 def cards_of(settings: Settings) -> Cards:
@@ -30,7 +35,7 @@ def cards_of(settings: Settings) -> Cards:
     named = settings.mesh.cards
     if named in (SHIPPED_CARDS, DEMO_CARDS):
         return load_cards(None, signed_for_demo=named == DEMO_CARDS)
-    return load_cards(Path(named))
+    return load_cards(Path(named), servers=servers_of(settings.tools))
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,9 +59,12 @@ def show(name: str, cards: _CardsOption = None, demo: _Demo = False, as_json: _J
 
 def _load(folder: Path | None, demo: bool, *, as_json: bool = False) -> Cards:
     from vigimesh.app.card_files import load_cards
+    from vigimesh.app.settings import read_settings
+    from vigimesh.app.tool_servers import servers_of
 
     try:
-        return load_cards(folder, signed_for_demo=demo)
+        servers = servers_of(read_settings(os.environ).tools)
+        return load_cards(folder, signed_for_demo=demo, servers=servers)
     except VigimeshError as failure:
         tell(failure, as_json=as_json)
         raise typer.Exit(WRONG) from failure

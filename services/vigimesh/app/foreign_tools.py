@@ -16,7 +16,7 @@ GROUP = "vigimesh.tools"
 #: Tools that may be added; each runs for every case whose card names it.
 MAX_TOOLS = 16
 #: A name as a card writes it: the same shape as our own.
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 def load_tools(found: Iterable[EntryPoint] | None = None) -> Mapping[str, ForeignTool]:
@@ -37,8 +37,14 @@ def load_tools(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Foreig
     return MappingProxyType(tools)
 
 
+def owners(found: Iterable[EntryPoint] | None = None) -> Mapping[str, str]:
+    """Return by tool the distribution that adds it, with its version; nothing is imported."""
+    points = entry_points(group=GROUP) if found is None else found
+    return {point.name: _of(point) for point in points}
+
+
 def _check_name(point: EntryPoint, owners: Mapping[str, str]) -> None:
-    if _NAME.fullmatch(point.name) is None:
+    if STEP_NAME.fullmatch(point.name) is None:
         todo = "name the entry point in small letters, digits and underscores, a letter first, at most 40"
         raise _wrong(point, "its name is not one that a card can write", todo)
     if point.name in STEPS:

@@ -151,6 +151,25 @@ class LargeModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsSettings:
+    """Tools that others add."""
+
+    servers: str = declare(
+        "VIGIMESH_TOOLS__SERVERS",
+        "",
+        TEXT,
+        "File that names MCP servers and which of their tools a workflow card may name as steps (docs/tools.md); empty "
+        "knows of none.",
+    )
+    deadline_s: int = declare(
+        "VIGIMESH_TOOLS__DEADLINE_S",
+        10,
+        number(1, 60),
+        "Seconds that all added tools of one pass have together; one that takes longer has failed.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
     """One worker process."""
 
@@ -232,6 +251,7 @@ class Settings:
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     large_model: LargeModelSettings = LargeModelSettings()
+    tools: ToolsSettings = ToolsSettings()
     worker: WorkerSettings = WorkerSettings()
     mesh: MeshSettings = MeshSettings()
 

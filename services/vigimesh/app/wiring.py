@@ -171,7 +171,7 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
 
 
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
-    from vigimesh.app.foreign_tools import load_tools
+    from vigimesh.app.tool_servers import added_tools
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
     from vigimesh.tool_executor.execute import Executor
     from vigimesh.tool_executor.scoring import Scoring, score_fetcher
@@ -182,5 +182,6 @@ def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Sta
         from vigimesh.app.paying import opinions_of, till_of
 
         opinions, till = opinions_of(parts.settings, cards), till_of(parts, lane, health)
-    verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=load_tools())
-    return stage(parts.objects, lane, verb, score_fetcher(lambda: shipped_or_absent(SERIOUS)), till)
+    tools, calls = added_tools(parts.settings, cards, parts.clock)
+    verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=tools)
+    return stage(parts.objects, lane, verb, score_fetcher(lambda: shipped_or_absent(SERIOUS)), till, calls)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vigimesh.domain.safety.foreign import ForeignTool
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
-from vigimesh.domain.safety.tools import NONE, run_steps
+from vigimesh.domain.safety.tools import run_steps
 from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExecuted, Triage, UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
+from vigimesh.tool_executor.added import AddedTools, said
 from vigimesh.tool_executor.opinions import KIND, Advised, Opinions, advised, usage_of
 from vigimesh.tool_executor.scoring import Scoring
 
@@ -24,23 +24,30 @@ class Executor:
     """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`.
 
     `opinions` asks the large model where a pass was planned for it, `scoring` the small one; without it that tier is absent. `tools` are those
-    that other distributions add, by name.
+    that others add.
     """
 
     price_micro: int = 0
     currency: str = "EUR"
     opinions: Opinions | None = None
     scoring: Scoring | None = None
-    tools: Mapping[str, ForeignTool] = field(default_factory=lambda: NONE)
+    tools: AddedTools = field(default_factory=AddedTools)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Return the narrative when the case refers to it by digest; then the score or the opinion, when one is planned.
+        """Return the narrative when the case refers to it by digest; what added tools say; the score or the opinion, when one is planned.
 
-        The first is answered with the text, or its bytes in UTF-8; the others with what `small.tell` and `purchase.plain` write.
+        The first is answered with the text, or its bytes in UTF-8; the others with what `foreign.told` reads by tool, and what
+        `small.tell` and `purchase.plain` write.
         """
         narrative = _narrative_need(case.event)
         if narrative is not None and narrative.name not in answers:
             return (narrative,)
+        try:
+            added = self.tools.need(case.event, _narrative(case.event, answers), answers)
+        except Refused:
+            return ()  # `decide` says it
+        if added is not None:
+            return (added,)
         if self.scoring is not None:
             score = self.scoring.need(case.event, _narrative(case.event, answers))
             if score is not None and score.name not in answers:
@@ -96,7 +103,7 @@ class Executor:
         """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
         text = _narrative(event, answers)
         return run_steps(
-            event.plan.steps, event.case, text, event.passages, event.route.received_at, self.tools
+            event.plan.steps, event.case, text, event.passages, event.route.received_at, said(answers)
         )
 
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:

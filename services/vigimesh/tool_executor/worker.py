@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from vigimesh.loop.outcome import Need
-from vigimesh.loop.stage import Fetcher, Stage
-from vigimesh.ports import Objects
+from vigimesh.loop.stage import Caller, Fetcher, Stage
+from vigimesh.ports import AddedToolCalls, Objects
+from vigimesh.tool_executor.added import KIND as TOOL
 from vigimesh.tool_executor.execute import STAGE, Executor
 from vigimesh.tool_executor.scoring import KIND
 from vigimesh.tool_executor.till import Till
+
+Keep = Callable[[], Coroutine[Any, Any, None]]
 
 
 def stage(
@@ -18,12 +23,37 @@ def stage(
     verb: Executor,
     scores: Fetcher,
     till: Till | None = None,
+    tools: AddedToolCalls | None = None,
 ) -> Stage:
-    """Return the tool-executor of a lane as the loop runs it; `scores` answers for the small tier, `till` where opinions are asked."""
+    """Return the tool-executor of a lane as the loop runs it.
+
+    `scores` answers for the small tier, `till` where opinions are asked, `tools` where tools of others are.
+    """
+    callers: dict[str, Caller] = {}
+    keeps: list[Keep] = []
+    if till is not None:
+        callers["model"] = till.pay
+        keeps.append(till.keep)
+    if tools is not None:
+        callers[TOOL] = tools.call
+        keeps.append(tools.keep)
     return Stage(
-        name=STAGE, lane=lane, verb=verb, fetchers={"object": text_fetcher(objects), KIND: scores},
-        callers={} if till is None else {"model": till.pay}, beside=None if till is None else till.keep,
+        name=STAGE, lane=lane, verb=verb, fetchers={"object": text_fetcher(objects), KIND: scores}, callers=callers,
+        beside=_together(keeps),
     )  # fmt: skip
+
+
+def _together(keeps: Sequence[Keep]) -> Keep | None:
+    """Return what goes on beside the loop: all of them, ended together."""
+    if len(keeps) < 2:
+        return keeps[0] if keeps else None
+
+    async def keep() -> None:
+        async with asyncio.TaskGroup() as group:
+            for one in keeps:
+                group.create_task(one())
+
+    return keep
 
 
 def text_fetcher(objects: Objects) -> Fetcher:

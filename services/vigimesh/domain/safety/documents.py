@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vigimesh.domain.safety.context import polarity
-from vigimesh.domain.safety.grade import UNKNOWN_GRADE, Graded
+from vigimesh.domain.safety.grade import AMBIGUOUS, ILLEGIBLE, UNKNOWN_GRADE, Graded
 from vigimesh.domain.safety.text_seriousness import Hit, lowered
 
 #: Words judged in one document; more of them say nothing new.
@@ -23,17 +23,20 @@ _EVENT = re.compile(
 )
 
 
-def tells_of_event(text: str, hits: Sequence[Hit]) -> Graded:
+def tells_of_event(text: str, hits: Sequence[Hit], *, legible: bool = True) -> Graded:
     """Return grade 0 for a document that tells of no event, else *unknown* (3) with the flag `event_in_document`.
 
     A word of a seriousness criterion that is stated or unclear is enough, and so are words that tell what happened to
-    somebody: GVP VI.C.2.2.3 (literature) and VI.B.1 want such cases found. It errs towards a person.
+    somebody: GVP VI.C.2.2.3 (literature) and VI.B.1 want such cases found. It errs towards a person. Of a text that is not
+    `legible` nothing is said.
     """
     told = sorted({hit.criterion for hit in hits if hit.polarity in ("stated", "ambiguous")})
     if told:
         reason = "the document tells of " + ", ".join(told) + " (text)"
     elif _event(lowered(text)):
         reason = "the document tells what happened to somebody (text)"
+    elif not legible:
+        return Graded(serious="unknown", grade=UNKNOWN_GRADE, reasons=(ILLEGIBLE,), flags=(AMBIGUOUS,))
     else:
         return Graded(serious="no", grade=0, reasons=("the document tells of no event (text)",))
     return Graded(serious="unknown", grade=UNKNOWN_GRADE, reasons=(reason,), flags=("event_in_document",))

@@ -30,17 +30,23 @@ GRADE_OF: Mapping[str, int] = MappingProxyType(
 )
 #: Characters of a text from which "says nothing serious" means something: a shorter one is a title or "see attached".
 TELLING_CHARACTERS = 20
-#: The flag of a text that tells of a criterion, but not clearly.
+#: The flag of a text that tells of a criterion, but not clearly, or may tell of one in words that no tool reads.
 AMBIGUOUS = "ambiguous_text"
+#: Why a text that cannot be read does not make a case not serious.
+ILLEGIBLE = "the text has words in letters that no tool reads (unknown)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All that the grade rests on. `text_read` is false when no tool has read the narrative, or there is none."""
+    """All that the grade rests on.
+
+    `text_read` is false when no tool has read the narrative, or there is none; `text_legible` when it has words that none can.
+    """
 
     flags: Flags
     criteria_form: str = "none"
     text_read: bool = False
+    text_legible: bool = True
     text_characters: int = 0
     text_hits: tuple[Hit, ...] = ()
     term_hits: tuple[Hit, ...] = ()
@@ -67,6 +73,8 @@ def grade_case(found: Evidence) -> Graded:
         return Graded(serious="yes", grade=top, reasons=(*reasons, *unclear), flags=flags)
     if unclear:
         return Graded(serious="unknown", grade=UNKNOWN_GRADE, reasons=tuple(unclear), flags=flags)
+    if not found.text_legible:
+        return Graded(serious="unknown", grade=UNKNOWN_GRADE, reasons=(ILLEGIBLE,), flags=flags)
     why_not = _not_serious(found)
     if not why_not:
         reason = "no field and no text says serious or not serious (unknown)"
@@ -115,7 +123,7 @@ def _flags(found: Evidence) -> tuple[str, ...]:
         flags.append("conflict_highlight")
     if _text_negates(found):
         flags.append("conflict_flag_text")
-    if _unclear(found):
+    if _unclear(found) or not found.text_legible:
         flags.append(AMBIGUOUS)
     told = {*stated(found.text_hits), *stated(found.term_hits)}
     if "other_medically_important" in told:

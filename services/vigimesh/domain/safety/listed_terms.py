@@ -21,6 +21,8 @@ from vigimesh.domain.safety.word_forms import WORD, concepts, stem, stems
 How = Literal["verbatim", "synonym", "fuzzy"]
 #: The ways to be listed, the surest first.
 HOW: tuple[How, ...] = ("verbatim", "synonym", "fuzzy")
+#: Those that count: a slip of the pen is a guess that a reader may follow, not one that lowers a grade.
+SURE: tuple[How, ...] = ("verbatim", "synonym")
 
 #: Passages and terms remembered: a few hundred products at 20 passages each; a year of VAERS has fewer than 3,000 terms.
 _PASSAGES, _TERMS = 4_096, 8_192

@@ -2,7 +2,8 @@
 
 ICH E2C(R2) *listed*, EMA GVP annex I; for US labels the whole labelling counts, warnings included (21 CFR 314.80(a)).
 A machine compares words only: it does not judge that a listed term was more specific or more severe than usual, so that
-its "yes" lowers a grade of a non-serious case at most.
+its "yes" lowers a grade of a non-serious case at most. A place with a slip of the pen is shown to the reader and does not
+count: whether it is the same word is a guess, and unlisted is the side on which nothing is missed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 from typing import Literal
 
 from vigimesh.domain.safety.criteria import SUSPECT_ROLES
-from vigimesh.domain.safety.listed_terms import HOW, How, Mention, mention_of
+from vigimesh.domain.safety.listed_terms import HOW, SURE, How, Mention, mention_of
 from vigimesh.events.case import Case, Product
 from vigimesh.events.classes import Passage
 
@@ -60,7 +61,7 @@ class Listing:
 class Listedness:
     """`result` is yes (every reaction, for every suspect), no, or not_checked.
 
-    `cited` are the passages it rests on, `listings` one place per product and listed reaction.
+    `cited` are the passages it rests on, `listings` one place per product and reaction that is listed, or perhaps is (`fuzzy`).
     """
 
     result: Literal["yes", "no", "not_checked"]
@@ -93,9 +94,9 @@ def listedness(case: Case, passages: Sequence[Passage]) -> Listedness:
             cited[f"{passage.document_id}@{passage.version}#{passage.start}-{passage.end}"] = None
         for name in reactions if found else ():
             listing = listed_in(name, product.name, found)
-            if listing is None:
+            if listing is None or listing.how not in SURE:
                 unlisted.add(name)
-            else:
+            if listing is not None:
                 listings.append(listing)
     result: Literal["yes", "no", "not_checked"] = "no" if unlisted else "not_checked" if unchecked else "yes"
     return Listedness(

@@ -1,7 +1,7 @@
 """What the readers of dates, durations, ages, doses, dimensions and laboratory values say of a narrative, as findings.
 
-They add findings and change no grade. Nothing here knows the day a narrative was told on or the source's order of
-figures, so "yesterday" stays open and `03/04/97` has both readings.
+They add findings and change no grade. The day a narrative was told on and the source's order of figures are the case's
+(`told_when`); where it does not tell them "yesterday" stays open and `03/04/97` has both readings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from vigimesh.domain.safety import spans
 from vigimesh.domain.safety.ages import Age, ages
-from vigimesh.domain.safety.date_values import TextDate
+from vigimesh.domain.safety.date_values import TextDate, Told
 from vigimesh.domain.safety.doses import Dose, doses
 from vigimesh.domain.safety.durations import Duration, durations
 from vigimesh.domain.safety.lab_values import LabValue, lab_values
@@ -23,24 +23,26 @@ from vigimesh.events.classes import Finding
 #: Places and values in one finding, as in `tools`: what a reviewer reads at a glance.
 MAX_QUOTES = 12
 
-#: Step name -> its reader.
-READERS: dict[str, Callable[[str], Sequence[Span]]] = {
+#: Step name -> its reader, of a text and of what the case tells of its dates.
+READERS: dict[str, Callable[[str, Told], Sequence[Span]]] = {
     "text_dates": text_dates,
-    "durations": durations,
-    "ages": ages,
-    "doses": doses,
-    "dimensions": dimensions,
-    "lab_values": lab_values,
+    "durations": lambda text, _told: durations(text),
+    "ages": lambda text, _told: ages(text),
+    "doses": lambda text, _told: doses(text),
+    "dimensions": lambda text, _told: dimensions(text),
+    "lab_values": lambda text, _told: lab_values(text),
 }
+#: What is known of the dates of a text that no case tells of.
+UNTOLD = Told()
 
 
-def narrative_finding(step: str, text: str) -> Finding:
-    """Return what the reader of `step` says of `text`.
+def narrative_finding(step: str, text: str, told: Told = UNTOLD) -> Finding:
+    """Return what the reader of `step` says of `text`; `told` is what the case tells of its dates.
 
     The result is `nothing`, `read` when each place has one value, else `unclear`. The detail counts the outcomes and
     gives the values, those that need a look first.
     """
-    found = READERS[step](text)
+    found = READERS[step](text, told)
     rest = spans.unread(text, found)
     outcomes = Counter(one.outcome for one in found)
     if rest is not None:

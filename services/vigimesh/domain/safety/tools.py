@@ -13,13 +13,15 @@ from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.criteria import Criteria, minimum_criteria
 from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
-from vigimesh.domain.safety.foreign import ForeignTool, flags_of, run_foreign
+from vigimesh.domain.safety.foreign import flags_of
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
+from vigimesh.domain.safety.legible import legible
 from vigimesh.domain.safety.listedness import Listedness, listedness
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
 from vigimesh.domain.safety.situations import Situations, special_situations
 from vigimesh.domain.safety.text_seriousness import Hit, read_term, read_text
+from vigimesh.domain.safety.told_when import told_of
 from vigimesh.errors import Refused
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Clock, Finding, Passage, Triage
@@ -28,8 +30,8 @@ from vigimesh.events.classes import Clock, Finding, Passage, Triage
 MANDATORY = ("minimum_criteria", "seriousness_flags", "clock")
 #: Quotes in one finding: what a reviewer reads at a glance, and keeps the event small.
 MAX_QUOTES = 12
-#: No tool of others.
-NONE: Mapping[str, ForeignTool] = MappingProxyType({})
+#: Nothing said by tools of others.
+NONE: Mapping[str, tuple[Finding, ...]] = MappingProxyType({})
 
 
 class Findings:
@@ -80,15 +82,21 @@ class Findings:
         return listedness(self.case, self.passages if "listedness" in self.steps else ())
 
     @cached_property
+    def legible(self) -> bool:
+        """Whether the tools can read all of the narrative's words."""
+        return legible(self.text)
+
+    @cached_property
     def graded(self) -> Graded:
         """Grade and seriousness."""
         if self.case.kind == "document":
-            return tells_of_event(self.text, self.text_hits)
+            return tells_of_event(self.text, self.text_hits, legible=self.legible)
         return grade_case(
             Evidence(
                 flags=self.seriousness,
                 criteria_form=self.case.criteria_form,
                 text_read="seriousness_text" in self.steps,
+                text_legible=self.legible,
                 text_characters=len(self.text.strip()),
                 text_hits=self.text_hits,
                 term_hits=self.term_hits,
@@ -120,12 +128,12 @@ def run_steps(
     text: str,
     passages: Sequence[Passage],
     at: datetime,
-    added: Mapping[str, ForeignTool] = NONE,
+    added: Mapping[str, tuple[Finding, ...]] = NONE,
 ) -> tuple[tuple[Finding, ...], Triage]:
     """Run `steps` over `case`, in their order, and the mandatory ones besides.
 
-    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC), `added` the
-    tools of others by name: they say findings and can raise a flag, no more. Raises `Refused` VM-1103 for a step that
+    `text` is the narrative (also when the case refers to it by digest), `at` when the case arrived (UTC), `added` what
+    the tools of others said, by their name: they say findings and can raise a flag, no more. Raises `Refused` VM-1103 for a step that
     does not exist, naming the nearest.
     """
     for step in steps:
@@ -144,9 +152,8 @@ def run_steps(
         if step in TOOLS:
             findings.append(TOOLS[step](found))
         else:
-            said = run_foreign(step, added[step], case, text)
-            findings += said
-            foreign += said
+            findings += added[step]
+            foreign += added[step]
     triage = _triage(found)
     return tuple(findings), replace(triage, flags=tuple(dict.fromkeys((*triage.flags, *flags_of(foreign)))))
 
@@ -258,7 +265,7 @@ def _clock(found: Findings) -> Finding:
 
 
 def _narrative(step: str) -> Callable[[Findings], Finding]:
-    return lambda found: narrative_finding(step, found.text)
+    return lambda found: narrative_finding(step, found.text, told_of(found.case))
 
 
 #: Step name -> the tool that says its finding. The names are those a workflow card may list.
