@@ -31,6 +31,7 @@ from vigimesh.loop.worker import Worker
 from vigimesh.ports import Objects, Search
 
 if TYPE_CHECKING:
+    from vigimesh.domain.cascade.small import Standings
     from vigimesh.domain.policy.cards import Cards
 
 #: Stages whose verb reads the workflow cards.
@@ -39,7 +40,10 @@ _READ_CARDS = ("router", "planner", "tool-executor", "supervisor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What the workers of one process share. `search` is connected by whoever asks first; `cards` only where they are read."""
+    """What the workers of one process share.
+
+    `search` is connected by whoever asks first, `cards` are there only where they are read. `standings` say where the small tier may be relied on.
+    """
 
     settings: Settings
     cards: Cards | None
@@ -49,6 +53,7 @@ class Parts:
     telemetry: Telemetry
     clock: Clock
     orders: Orders = field(default_factory=NoOrders)
+    standings: Standings | None = None
     close: Callable[[], None] = lambda: None
 
 
@@ -69,7 +74,18 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
         return parts  # no order concerns it: it need not read any
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
     reader = OrderReader(base, codec, clock).start()
-    return replace(parts, orders=reader, close=reader.close)
+    if stage != "tool-executor":
+        return replace(parts, orders=reader, close=reader.close)
+    from vigimesh.adapters.gates import GateReader  # with numpy, which no other stage needs
+
+    labels = {"stage": stage, "lane": ",".join(lane for lane in lanes if lane)}
+    gates = GateReader(base, codec, parts.telemetry, labels).start()
+
+    def close() -> None:
+        gates.close()
+        reader.close()
+
+    return replace(parts, orders=reader, standings=gates.standing, close=close)
 
 
 def _cards(settings: Settings) -> Cards:
@@ -173,6 +189,7 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
     from vigimesh.app.tool_servers import added_tools
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
+    from vigimesh.domain.cascade.small import unlabelled
     from vigimesh.tool_executor.execute import Executor
     from vigimesh.tool_executor.scoring import Scoring, score_fetcher
     from vigimesh.tool_executor.worker import stage
@@ -184,4 +201,11 @@ def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Sta
         opinions, till = opinions_of(parts.settings, cards), till_of(parts, lane, health)
     tools, calls = added_tools(parts.settings, cards, parts.clock)
     verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=tools)
-    return stage(parts.objects, lane, verb, score_fetcher(lambda: shipped_or_absent(SERIOUS)), till, calls)
+    return stage(
+        parts.objects,
+        lane,
+        verb,
+        score_fetcher(lambda: shipped_or_absent(SERIOUS), parts.standings or unlabelled),
+        till,
+        calls,
+    )
