@@ -25,8 +25,11 @@ _TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
 
-def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
+def finish(worker: Worker, job: Job, outcome: Outcome, now: datetime) -> Work:
     """Return the finished work: outputs, audit, dead letter or parked event, encoded; the table knows what it adds.
+
+    `now` is the time that the records say they were made at: the same for those of a few milliseconds, so that it is
+    written once.
 
     What cannot be encoded or is too large makes it a dead letter. Raises `Broken` VM-1304 when the dead letter cannot be
     written either: the partition must stop, not skip; `Transient` when the object store is away.
@@ -37,7 +40,6 @@ def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
         attempt=job.attempt, place=job.place, taken_s=job.taken_s,
         trace_id=_trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
     )  # fmt: skip
-    now = worker.clock.now()
     try:
         work.writes = _records(worker, work, now)
     except Exception as error:
