@@ -84,13 +84,14 @@ def _records(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
     trace = traceparent(work)
     # Index -1 names the audit record itself, the others what is handed on.
-    own, *outputs = (
-        ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
-        for index in range(-1, len(emits))
-    )
-    audit = _audit(worker, work, emits, tuple(outputs))
-    named = zip((*emits, audit), (*outputs, own), strict=True)
-    return tuple(write_of(worker, emit, (event_id, trace), now) for emit, event_id in named)
+    of, stage = work.envelope.id, worker.stage.name
+    outputs = tuple([ids.event_id(of, stage, pass_number, index) for index in range(len(emits))])
+    writes = [
+        write_of(worker, emit, (event_id, trace), now) for emit, event_id in zip(emits, outputs, strict=True)
+    ]
+    own = ids.event_id(of, stage, pass_number, -1)
+    writes.append(write_of(worker, _audit(worker, work, emits, outputs), (own, trace), now))
+    return tuple(writes)
 
 
 def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
