@@ -210,14 +210,16 @@ def handed_on(name: str, made: Sequence[Template]) -> Make:
         done, answers = next(turn)
         version: Case = case.event.case
         emits = tuple(
-            dataclasses.replace(
+            msgspec.structs.replace(
                 emit, key=version.case_id, messageid=version.message_id, event=_named(emit.event, version)
             )
             if emit.key.startswith(f"{version.tenant}/")
-            else dataclasses.replace(emit, messageid=version.message_id, event=_named(emit.event, version))
+            else msgspec.structs.replace(
+                emit, messageid=version.message_id, event=_named(emit.event, version)
+            )
             for emit in done.events
         )
-        return dataclasses.replace(done, events=emits), answers
+        return msgspec.structs.replace(done, events=emits), answers
 
     return make
 

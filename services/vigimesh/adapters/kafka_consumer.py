@@ -7,6 +7,7 @@ stopping the loop, for work in hand to be committed. Settings as measured (see d
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -142,14 +143,17 @@ class KafkaConsumer:
     def _poll(self, max_records: int, timeout_s: float) -> Batch:
         self._obey()
         at_once = max_records if len(self._topics) == 1 else _AT_ONCE
-        messages = self._consumer.consume(at_once, 0)
-        if not messages and not any(
-            self._kept[topic] for topic in self._topics if topic not in self._resting
-        ):
-            first = self._consumer.poll(timeout_s)
-            if first is not None:
-                messages = [first, *self._consumer.consume(at_once - 1, 0)]
-        failure = self._keep(messages)
+        until_s = time.monotonic() + timeout_s
+        failure = self._keep(self._consumer.consume(at_once, 0))
+        left_s = timeout_s
+        # The end of a partition is told with whatever comes next, or when the time is over: it alone is no reason for a turn
+        # of the loop, which a record that comes a moment later would have to wait for.
+        while failure is None and left_s > 0 and not self._filled():
+            first = self._consumer.poll(left_s)
+            if first is None:
+                break
+            failure = self._keep([first, *self._consumer.consume(at_once - 1, 0)])
+            left_s = 0.0 if self._gained or self._lost else until_s - time.monotonic()
         self._align()
         if failure is not None:
             raise failure
@@ -161,6 +165,15 @@ class KafkaConsumer:
             records=records, ends=ends, owned=frozenset(self._owned - self._waiting), assigned=gained,
             revoked=lost, group=self._consumer.consumer_group_metadata(),
         )  # fmt: skip
+
+    def _filled(self) -> bool:
+        """Return whether there is a record to be handed out."""
+        return any(
+            isinstance(one, Record)
+            for topic in self._topics
+            if topic not in self._resting
+            for one in self._kept[topic]
+        )
 
     def _obey(self) -> None:
         """Carry out what the loop has ordered since the last poll."""

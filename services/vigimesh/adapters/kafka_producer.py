@@ -144,9 +144,8 @@ class KafkaProducer:
     async def _in_time(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         """Call the client; one that ignores its own time-out (librdkafka #5456) is left behind with its thread, in doubt."""
         try:
-            await asyncio.wait_for(
-                asyncio.get_running_loop().run_in_executor(self._pool, function), within_s + _LATE_S
-            )
+            async with asyncio.timeout(within_s + _LATE_S):
+                await asyncio.get_running_loop().run_in_executor(self._pool, function)
         except TimeoutError:
             self._producer = None
             self._pool.shutdown(wait=False)

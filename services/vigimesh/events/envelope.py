@@ -6,9 +6,10 @@ Extension attributes `ce_messageid`, `ce_workflow` and `ce_lane` let a consumer 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+
+import msgspec
 
 #: Record headers as the Kafka client takes and gives them.
 Headers = list[tuple[str, bytes]]
@@ -18,9 +19,11 @@ _CONTENT = ("content-type", CONTENT_TYPE.encode())
 _VERSION = ("ce_specversion", b"1.0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """What the headers say. `id` is unique per event; `subject` is the case id (or the record's key)."""
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the headers say. `id` is unique per event; `subject` is the case id (or the record's key).
+
+    A struct, since four are made for each record: a frozen dataclass takes six times as long to make.
+    """
 
     id: str
     source: str

@@ -6,6 +6,7 @@ README's table, the AsyncAPI document, topic creation, registry subjects and gro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vigimesh.events import classes as e
@@ -126,6 +127,7 @@ def lane_topic(step: str, lane: str) -> str:
     return BY_NAME[f"{PREFIX}{step}.{lane}"].name
 
 
+@lru_cache(maxsize=256)
 def lane_of(name: str) -> str:
     """Return the lane whose orders hold for what is read from a topic.
 

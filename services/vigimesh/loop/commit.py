@@ -39,12 +39,18 @@ def commit(worker: Worker, hand: Hand, bundle: Bundle) -> None:
         hand.done[:0] = bundle.works
         hand.doubt = str(error)
         raise
-    end = asyncio.ensure_future(_end(worker, hand, bundle, (producer, before, now_s)))
-    end.add_done_callback(lambda _: hand.woken.set())
+    end = asyncio.ensure_future(_ended(worker, hand, bundle, (producer, before, now_s)))
     hand.transactions.append(Transaction(bundle, producer, now_s, end))
 
 
 _Turn = tuple[Producer, Transaction | None, float]
+
+
+async def _ended(worker: Worker, hand: Hand, bundle: Bundle, turn: _Turn) -> None:
+    try:
+        await _end(worker, hand, bundle, turn)
+    finally:
+        hand.woken.set()
 
 
 async def _end(worker: Worker, hand: Hand, bundle: Bundle, turn: _Turn) -> None:

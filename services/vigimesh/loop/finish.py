@@ -25,8 +25,11 @@ _TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
 
-def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
+def finish(worker: Worker, job: Job, outcome: Outcome, now: datetime) -> Work:
     """Return the finished work: outputs, audit, dead letter or parked event, encoded; the table knows what it adds.
+
+    `now` is the time that the records say they were made at: the same for those of a few milliseconds, so that it is
+    written once.
 
     What cannot be encoded or is too large makes it a dead letter. Raises `Broken` VM-1304 when the dead letter cannot be
     written either: the partition must stop, not skip; `Transient` when the object store is away.
@@ -37,7 +40,6 @@ def finish(worker: Worker, job: Job, outcome: Outcome) -> Work:
         attempt=job.attempt, place=job.place, taken_s=job.taken_s,
         trace_id=_trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
     )  # fmt: skip
-    now = worker.clock.now()
     try:
         work.writes = _records(worker, work, now)
     except Exception as error:
@@ -82,13 +84,14 @@ def _records(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
     trace = traceparent(work)
     # Index -1 names the audit record itself, the others what is handed on.
-    own, *outputs = (
-        ids.event_id(work.envelope.id, worker.stage.name, pass_number, index)
-        for index in range(-1, len(emits))
-    )
-    audit = _audit(worker, work, emits, tuple(outputs))
-    named = zip((*emits, audit), (*outputs, own), strict=True)
-    return tuple(write_of(worker, emit, (event_id, trace), now) for emit, event_id in named)
+    of, stage = work.envelope.id, worker.stage.name
+    outputs = tuple([ids.event_id(of, stage, pass_number, index) for index in range(len(emits))])
+    writes = [
+        write_of(worker, emit, (event_id, trace), now) for emit, event_id in zip(emits, outputs, strict=True)
+    ]
+    own = ids.event_id(of, stage, pass_number, -1)
+    writes.append(write_of(worker, _audit(worker, work, emits, outputs), (own, trace), now))
+    return tuple(writes)
 
 
 def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:

@@ -40,6 +40,8 @@ class Hand:
     keys: dict[tuple[int, bytes], deque[Job]] = field(default_factory=dict)
     #: Tasks that wait for answers, with the jobs that wait for them.
     flights: dict[asyncio.Task[None], list[Job]] = field(default_factory=dict)
+    #: Those of them that have ended since somebody looked, in that order: there may be a thousand under way.
+    landed: list[asyncio.Task[None]] = field(default_factory=list)
     #: Jobs that wait for the state of their partition to be restored.
     restoring: dict[int, list[Job]] = field(default_factory=dict)
     #: Jobs to be tried again, not before so many monotonic seconds.
@@ -96,12 +98,17 @@ class Hand:
         """Begin a task that `jobs` wait for; the loop is woken when it ends."""
         task = asyncio.ensure_future(coroutine)
         self.flights[task] = jobs
-        task.add_done_callback(lambda _: self.woken.set())
+        task.add_done_callback(self._land)
+
+    def _land(self, task: asyncio.Task[None]) -> None:
+        self.landed.append(task)
+        self.woken.set()
 
     def abandon(self) -> None:
         """Let go of everything: whoever waits for it waits no longer."""
         for some in (
             self.flights,
+            self.landed,
             self.keys,
             self.restoring,
             self.transactions,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -42,11 +43,12 @@ async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     orders = () if worker.stage.name not in _MAY_WAIT else _waits(worker)
     waiting: list[Job] = []
     todo = deque(ready)
-    at_once = 0
+    at_once, now = 0, worker.clock.now()
     while todo:
         at_once += 1
         if at_once % SLICE == 0:
             await asyncio.sleep(0)  # a transaction that is ending takes its next step meanwhile
+            now = worker.clock.now()
         job = todo.popleft()
         if job.place.lost:
             continue
@@ -59,7 +61,7 @@ async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
         outcome = _outcome(worker, job, orders)
         if outcome is None:
             waiting.append(job)
-        elif following := _conclude(worker, hand, job, outcome):
+        elif following := _conclude(worker, hand, job, (outcome, now)):
             todo.append(following)
     _depart(worker, hand, waiting)
 
@@ -81,9 +83,10 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
             continue
         envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
         job = Job(record=record, place=place, envelope=envelope, taken_s=now_s)
-        queue = hand.keys.get(job.key)
+        key = job.key
+        queue = hand.keys.get(key)
         if queue is None:
-            hand.keys[job.key] = deque((job,))
+            hand.keys[key] = deque((job,))
             first.append(job)
         else:
             queue.append(job)
@@ -95,8 +98,8 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
 
 def _landed(hand: Hand) -> list[Job]:
     """Return the jobs whose answers have come; raises what stopped a task for good."""
-    ended = [task for task in hand.flights if task.done()]
-    jobs = [job for task in ended for job in hand.flights.pop(task)]
+    ended, hand.landed = hand.landed, []
+    jobs = [job for task in ended for job in hand.flights.pop(task, ())]
     for task in ended:
         if not task.cancelled():
             task.result()
@@ -149,7 +152,10 @@ def _needs(worker: Worker, job: Job) -> tuple[Need, ...]:
     """Return what must be fetched for a record next; what is asked of the state is answered at once."""
     assert job.input is not None
     for _ in range(MAX_ROUNDS + 1 - job.rounds):
-        needs = tuple(n for n in worker.stage.verb.needs(job.input, job.answers) if n.name not in job.answers)
+        needs = worker.stage.verb.needs(job.input, job.answers)
+        if not needs:
+            return ()
+        needs = tuple(need for need in needs if need.name not in job.answers)
         heads = [need for need in needs if need.kind == "head"] if worker.table is not None else []
         if not heads:
             break
@@ -163,8 +169,9 @@ def _needs(worker: Worker, job: Job) -> tuple[Need, ...]:
     return needs
 
 
-def _conclude(worker: Worker, hand: Hand, job: Job, outcome: Outcome) -> Job | None:
+def _conclude(worker: Worker, hand: Hand, job: Job, concluded: tuple[Outcome, datetime]) -> Job | None:
     """Keep finished work for the next transaction; return the next record of the key."""
+    outcome, now = concluded
     if isinstance(outcome, Retry) and job.attempt >= MAX_ATTEMPTS:
         why = f"given up after {job.attempt} tries: {outcome.why}"
         outcome = Reject(code="VM-1310", why=why)
@@ -174,18 +181,19 @@ def _conclude(worker: Worker, hand: Hand, job: Job, outcome: Outcome) -> Job | N
         hand.later.append((worker.clock.monotonic_s() + outcome.after_s, job))
         return None
     try:
-        work = finish(worker, job, outcome)
+        work = finish(worker, job, outcome, now)
     except Transient as error:
         hand.away["store"] = str(error)
         hand.later.append((worker.clock.monotonic_s() + STORE_AGAIN_S, job))
         return None
     hand.away.pop("store", None)
     hand.done.append(work)
-    queue = hand.keys[job.key]
+    key = job.key
+    queue = hand.keys[key]
     queue.popleft()
     if queue:
         return queue[0]
-    del hand.keys[job.key]
+    del hand.keys[key]
     return None
 
 

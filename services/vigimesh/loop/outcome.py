@@ -1,4 +1,7 @@
-"""What a verb may ask for and what it may answer: values, never exceptions."""
+"""What a verb may ask for and what it may answer: values, never exceptions.
+
+Those of which each record makes several are structs: a frozen dataclass takes five times as long to make.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +48,7 @@ class Input:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True, kw_only=True):
     """One event to be written: full topic name, record key, event. `messageid`, `workflow` and `lane` go to headers."""
 
     topic: str
@@ -55,8 +59,7 @@ class Emit:
     lane: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """The work is done: `events` are handed on. `why` goes to audit: reason in words, never text of the case."""
 
     events: tuple[Emit, ...]

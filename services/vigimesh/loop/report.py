@@ -21,14 +21,18 @@ def report(worker: Worker, bundle: Bundle) -> None:
     telemetry = worker.telemetry
     telemetry.processed(_span(worker, work, times_ns) for work in bundle.works)
     telemetry.observe(names.PROCESS_DURATION, took_s, labels)
-    for outcome, count in Counter(_named(work.outcome)[0] for work in bundle.works).items():
+    outcomes, codes = Counter[str](), Counter[str]()
+    for (outcome, code), count in Counter([_named(work.outcome) for work in bundle.works]).items():
+        outcomes[outcome] += count
+        codes[code] += count
+    for outcome, count in outcomes.items():
         telemetry.add(names.OUTCOMES, count, {**labels, "outcome": outcome})
-    for code, count in Counter(_named(work.outcome)[1] for work in bundle.works).items():
+    for code, count in codes.items():
         if code:
             telemetry.add(names.DEAD_LETTERS, count, {**labels, "code": code})
-    for topic, count in Counter(work.record.part.topic for work in bundle.works).items():
+    for topic, count in Counter([work.record.part.topic for work in bundle.works]).items():
         telemetry.add(names.CONSUMED, count, {**labels, "topic": topic})
-    for topic, count in Counter(write.topic for write in bundle.writes).items():
+    for topic, count in Counter([write.topic for write in bundle.writes]).items():
         telemetry.add(names.SENT, count, {**labels, "topic": topic})
 
 

@@ -60,6 +60,7 @@ async def turn(worker: Worker, hand: Hand) -> None:
     bundle = gather(worker, hand)
     if bundle is not None:
         commit(worker, hand, bundle)
+        await asyncio.sleep(0)  # on its way before anything else: what follows would only make it wait
     unpause(worker, hand)
     await throttle(worker, hand, began_s, batch)
     trouble = next(iter(hand.away.values()), "")
@@ -78,10 +79,14 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
             hand.settled.clear()
             await hand.settled.wait()
 
+    async def polled(limit: int, left_s: float) -> Batch:
+        try:
+            return await worker.consumer.poll(limit, left_s, leave)
+        finally:
+            hand.woken.set()  # here, not by a callback: that would take another round of the event loop
+
     if hand.polling is None and hand.limit > 0:
-        left_s = rest(worker, hand)
-        hand.polling = asyncio.ensure_future(worker.consumer.poll(hand.limit, left_s, leave))
-        hand.polling.add_done_callback(lambda _: hand.woken.set())
+        hand.polling = asyncio.ensure_future(polled(hand.limit, rest(worker, hand)))
     timer = asyncio.get_running_loop().call_later(POLL_S, hand.woken.set)
     await hand.woken.wait()
     timer.cancel()
