@@ -28,10 +28,10 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def call_of(name: str, epoch: str, **changes: Any) -> PaidCall:
-    """Return a call about the case `name`, its worst case 1,000."""
+    """Return a call about the case `name`, its worst case 1,000, reserved just now for a minute."""
     parts: dict[str, Any] = {
         "case_id": name, "workflow": "triage", "version": "1", "step": "ask", "pass_number": 1, "prompt_digest": "d" * 64,
-        "model": "large", "worst_micro": 1_000, "epoch": epoch, "at": NOW, "lease_s": 60.0,
+        "model": "large", "worst_micro": 1_000, "epoch": epoch, "at": datetime.now(UTC), "lease_s": 60.0,
     } | changes  # fmt: skip
     named = call_id(*(parts[part] for part in ("case_id", "version", "step", "pass_number", "prompt_digest")))
     return PaidCall(call_id=named, **parts)
@@ -57,8 +57,20 @@ class Bench(Protocol):
         """Return the journal as another process sees it."""
         ...
 
+    def now(self) -> datetime:
+        """Return the server's time."""
+        ...
+
+    def set_clock(self, at: datetime) -> None:
+        """Set the server's time, by which reservations lapse; leases that are held stay as long as they are."""
+        ...
+
     def let_pass(self, seconds: float) -> None:
-        """Let so much time pass for leases."""
+        """Let so much time pass."""
+        ...
+
+    def age(self, seconds: float) -> None:
+        """Let every lease end so much earlier, the time standing still."""
         ...
 
     def date_back(self, days: float) -> None:
@@ -84,8 +96,19 @@ class MemoryBench:
     def process(self, *, rebuild_s: float = 30.0) -> Journal:
         return MemoryJournal(self.calls, rebuild_s=rebuild_s)
 
+    def now(self) -> datetime:
+        return self.hand.at
+
+    def set_clock(self, at: datetime) -> None:
+        self.hand.at = at
+
     def let_pass(self, seconds: float) -> None:
         self.hand.at += timedelta(seconds=seconds)
+
+    def age(self, seconds: float) -> None:
+        passed = timedelta(seconds=seconds)
+        for held in (self.calls.epoch, *self.calls.rows.values()):
+            held.lease_until -= passed
 
     def date_back(self, days: float) -> None:
         for row in self.calls.rows.values():
@@ -104,8 +127,18 @@ class MemoryBench:
         return
 
 
+#: A clock found before the server's own, in a test's database alone.
+CLOCK = (
+    "CREATE SCHEMA moved",
+    "CREATE TABLE moved.clock (by interval NOT NULL)",
+    "INSERT INTO moved.clock VALUES ('0')",
+    """CREATE FUNCTION moved.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+    'SELECT pg_catalog.clock_timestamp() + by FROM moved.clock'""",
+)
+
+
 class PgBench:
-    """A database on a real server. Its time can't be moved, so the leases are."""
+    """A database on a real server. Leases are moved, since `now()` can't be; `clock_timestamp()` is, by `CLOCK`."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -127,7 +160,19 @@ class PgBench:
         )
         return found.fetchone() is not None
 
+    def now(self) -> datetime:
+        (at,) = self.own.execute("SELECT clock_timestamp()").fetchone() or (None,)
+        assert isinstance(at, datetime)
+        return at.astimezone(UTC)
+
+    def set_clock(self, at: datetime) -> None:
+        self.do("UPDATE moved.clock SET by = %s - pg_catalog.clock_timestamp()", at)
+
     def let_pass(self, seconds: float) -> None:
+        self.do("UPDATE moved.clock SET by = by + make_interval(secs => %s)", seconds)
+        self.age(seconds)
+
+    def age(self, seconds: float) -> None:
         for table in ("call", "epoch"):
             self.do(
                 f"UPDATE journal.{table} SET lease_until = lease_until - make_interval(secs => %s)", seconds
@@ -152,6 +197,7 @@ class PgBench:
         return put_back
 
     def empty(self) -> None:
+        self.do("UPDATE moved.clock SET by = '0'")
         self.do("DELETE FROM journal.call")
         self.do(
             "UPDATE journal.epoch SET number = 0, run_id = '', lease_until = '1970-01-01Z', opened_at = NULL"
@@ -170,9 +216,13 @@ def database(server: str, name: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as own:
         own.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         own.execute(f"CREATE DATABASE {name}")
+        own.execute(f"ALTER DATABASE {name} SET search_path = moved, pg_catalog, public")
     parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(server)
     uri = psycopg.conninfo.make_conninfo(**{**parts, "dbname": name})
     migrate(uri)
+    with psycopg.connect(uri, autocommit=True) as own:
+        for statement in CLOCK:
+            own.execute(statement)
     yield uri
     with psycopg.connect(server, autocommit=True) as own:
         own.execute(f"DROP DATABASE {name} WITH (FORCE)")

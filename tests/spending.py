@@ -171,7 +171,7 @@ class Shop:
 
     async def swept(self) -> None:
         """Let every lease run out, and sweep."""
-        self.bench.let_pass(ALL_OVER_S)
+        self.bench.age(ALL_OVER_S)
         # The first sweep may find that the budget's store was lost; the next then sweeps what was rebuilt.
         if (await self.auditor.books.sweep()).shut:
             swept = await self.auditor.books.sweep()
@@ -261,8 +261,7 @@ async def shop(rig: Rig, bench: MemoryBench | PgBench) -> AsyncIterator[Shop]:
     opened = memory_world if isinstance(bench, MemoryBench) else http_world
     async with opened() as world:
         made = Shop(rig, bench, world)
-        if isinstance(bench, MemoryBench):
-            bench.hand.at = made.clock.at
+        bench.set_clock(made.clock.at)
         try:
             yield made
         finally:

@@ -90,7 +90,8 @@ BUDGET_LEFT = Metric(
 )  # fmt: skip
 BUDGET_ALARM = Metric(
     name="vigimesh.budget.alarm", kind="gauge", unit="{percent}", labels=("workflow",),
-    meaning="highest alarm level of the card that the month's recorded spending has reached, 0 below all of them",
+    meaning="highest alarm level of the card that the month's recorded spending has reached, 0 below all of them; "
+    "the highest of all where an overrun closed the month",
     alarm="the workflow's owner: when it rises",
 )  # fmt: skip
 ORDERED_CEILING = Metric(

@@ -224,8 +224,9 @@ class Journal(Protocol):
         """Look the call up by its id, and begin it when nobody has, or when it was not made.
 
         `Begun` is the only leave to make it. A begun call whose lease ran out is in doubt from then on. `Shut` when the epoch
-        of the call is not the current one (checked in the same statement), or when the journal lacks what was seen of it;
-        an answer that is there is given all the same. Cancelled, it is given back as not made.
+        of the call is not the current one or its reservation has lapsed by the journal's clock (checked in the same statement),
+        or when the journal lacks what was seen of it; an answer that is there is given all the same. Cancelled, it is given back
+        as not made.
         """
         ...
 

@@ -6,10 +6,12 @@ import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
 import redis
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from budgets import NOON, Rig, ask, booked, valkey_rig
@@ -19,12 +21,13 @@ from vigimesh.adapters.kafka import common
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.redis_budget import KEY
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.budget_cli import CapRaised, accounts_of, app, document, raised_in, raising
+from vigimesh.app.budget_cli import Account, CapRaised, accounts_of, app, document, raised_in, raising, table
 from vigimesh.app.devstack import Stack
 from vigimesh.app.exits import NOT_HELD
 from vigimesh.app.raise_records import Raiser
 from vigimesh.clock import SystemClock
-from vigimesh.domain.budget.values import Caps, Standing
+from vigimesh.domain.budget.values import Caps, Standing, WindowStanding
+from vigimesh.domain.budget.windows import span
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.errors import Refused, Transient
 from vigimesh.events.classes import AuditRecorded
@@ -102,6 +105,23 @@ def test_a_raise_that_cannot_be_is_refused(change: dict[str, str]) -> None:
     }
     with pytest.raises(Refused, match="VM-1904"):
         raising(TRIAGE, at=NOON, **words)
+
+
+def test_a_raise_may_end_some_days_from_now() -> None:
+    order = raising(TRIAGE, window="day", to="200", reason="x", until="5d", at=NOON)
+    assert order.until == NOON + timedelta(days=5)
+
+
+def test_the_table_names_every_window_whole_where_nobody_has_a_wide_terminal() -> None:
+    rows = [
+        WindowStanding(window, span(window, NOON).name, 10**9, 0, 0, 0, 0, False)
+        for window in ("minute", "day", "month")
+    ]
+    paper = Console(width=80, record=True, file=StringIO())
+    paper.print(table([Account(workflow="regulatory_prep", currency="EUR", windows=tuple(rows))]))
+    told = paper.export_text()
+    assert "\u2026" not in told
+    assert f"{NOON:%H:%M} UTC" in told
 
 
 @dataclass

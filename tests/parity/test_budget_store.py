@@ -13,7 +13,7 @@ import redis
 from budget_fixture import new_valkey_rig
 from budgets import CAPS, EPOCH, NOON, Rig, ask, booked, figures, raised
 from valkeys import OwnValkey
-from vigimesh.adapters import redis_budget
+from vigimesh.adapters import redis_budget, redis_scripts
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.redis_scripts import Order, Scripts
 from vigimesh.domain.budget.rule import rebuilt
@@ -88,6 +88,28 @@ def test_a_full_store_refuses_whole_operations_and_never_half(rig: Rig, budget_v
                 own.config_set("maxmemory", "0")
         assert await figures(budget) == (0, 10)
         assert await budget.settle("a", "triage", 10) == Settled("a", 10, 0)
+
+    rig.run(scenario)
+
+
+def test_who_waits_for_a_connection_of_a_busy_process_is_not_told_that_the_store_is_away(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one burst would shut the budget for every call of the process."""
+    monkeypatch.setattr(redis_scripts, "ANSWER_S", 0.2)
+
+    async def scenario(rig: Rig) -> None:
+        budget = await rig.built()
+        pool = redis_of(budget)._scripts._client.connection_pool
+        lent = [await pool.get_connection() for _ in range(redis_scripts.CONNECTIONS)]
+        asked = asyncio.ensure_future(budget.reserve([ask("a", 10)]))
+        # Twice as long as an answer may take.
+        done, _ = await asyncio.wait({asked}, timeout=0.4)
+        assert not done, asked.result()
+        for one in lent:
+            await pool.release(one)
+        (answer,) = await asked
+        assert isinstance(answer, Reserved)
 
     rig.run(scenario)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import isnan
 from typing import Any
@@ -294,6 +294,12 @@ def test_an_alarm_is_shown_and_told_once_when_it_rises(
             treasury.purse.triage = AWAY
             await treasury.looks(reigning)
             assert levels[names.BUDGET_ALARM.name, "triage"] == 80, "unknown is not below all levels"
+            there = account(10, month_cap=1_000, recorded=800)
+            treasury.purse.triage = replace(
+                there, windows=(*there.windows[:-1], replace(there.windows[-1], closed=True))
+            )
+            await treasury.looks(reigning)
+            assert levels[names.BUDGET_ALARM.name, "triage"] == 100
 
     with caplog.at_level(logging.WARNING):
         drive(play())
@@ -301,6 +307,7 @@ def test_an_alarm_is_shown_and_told_once_when_it_rises(
     assert told == [
         "triage has spent 50 % of its month's budget: safety-triage",
         "triage has spent 80 % of its month's budget: safety-triage",
+        "triage may spend nothing: an overrun closed its month's budget: safety-triage",
     ]
 
 

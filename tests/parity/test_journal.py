@@ -33,7 +33,7 @@ from vigimesh.domain.budget.calls import (
     Kept,
     Overtaken,
 )
-from vigimesh.domain.budget.values import Booked
+from vigimesh.domain.budget.values import Booked, Shut
 from vigimesh.errors import Refused
 from vigimesh.ports import Journal
 
@@ -242,7 +242,7 @@ def test_booked_is_what_the_windows_still_open_must_hold(bench: Bench) -> None:
             assert list(await one.booked()) == []
             new = [
                 await begun(one, call_of("case", epoch, step="2")),
-                await begun(one, call_of("d", epoch, workflow="signal", worst_micro=7)),
+                await begun(one, call_of("d", epoch, at=NOW, lease_s=900, workflow="signal", worst_micro=7)),
                 await begun(one, call_of("e", epoch)),
                 await begun(one, call_of("f", epoch)),
             ]
@@ -317,6 +317,29 @@ def test_a_call_that_no_budget_could_book_is_refused_before_it_is_made(change: d
 def test_a_call_under_the_id_of_another_is_refused() -> None:
     with pytest.raises(Refused, match="made from what it names"):
         replace(call_of("a", "e"), case_id="b")
+
+
+def test_nothing_begins_on_a_reservation_that_has_lapsed_and_what_was_begun_before_is_found(
+    bench: Bench,
+) -> None:
+    """A process stood still after its last look at the clock: the sweep may have given back what it would begin on."""
+
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            for again in (False, True):
+                late = call_of("a", epoch, at=bench.now() - timedelta(seconds=61))
+                found = await one.begin(late)
+                assert isinstance(found, Shut)
+                assert "lapsed" in found.why
+                assert list(await other.booked()) == [], "dead now, it leaves nothing that counts"
+                fresh = await begun(other, replace(late, at=bench.now()))
+                assert isinstance(await one.begin(late), Busy), "looking up is no beginning"
+                if not again:
+                    await other.not_made(fresh.call_id, "429")
+            await other.answer(fresh.call_id, b"yes", 700, USAGE)
+            assert isinstance(await one.begin(late), Answered)
+
+    run(story())
 
 
 def test_a_beginning_that_is_cancelled_at_any_moment_holds_nothing(bench: Bench) -> None:

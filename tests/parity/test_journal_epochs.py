@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from journals import BENCHES, NOW, USAGE, Bench, begun, bench_of, call_of, database, opened, processes, run
+from journals import BENCHES, USAGE, Bench, begun, bench_of, call_of, database, opened, processes, run
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.budget.calls import Answered, Claimed, Current, Kept, Overtaken, Rebuilding
 from vigimesh.domain.budget.values import Shut
@@ -104,9 +104,9 @@ def test_a_rebuild_whose_owner_died_is_taken_over_and_waiting_has_a_deadline(ben
 def test_a_journal_restored_from_an_old_copy_is_refused(bench: Bench) -> None:
     async def story() -> None:
         async with processes(bench) as (epoch, (one, other)):
-            await begun(one, call_of("a", epoch))
+            early = await begun(one, call_of("a", epoch))
             put_back = bench.copy()
-            late = await begun(one, call_of("b", epoch, at=NOW + timedelta(seconds=5)))
+            late = await begun(one, call_of("b", epoch, at=early.at + timedelta(seconds=5)))
             await one.answer(late.call_id, b"yes", 700, USAGE)
             assert await one.newest_seen() == late.at
             put_back()
@@ -114,7 +114,7 @@ def test_a_journal_restored_from_an_old_copy_is_refused(bench: Bench) -> None:
             assert isinstance(await one.begin(late), Shut), "it would be paid twice"
             assert await one.epoch() == ""
             assert isinstance(await one.claim_epoch("run"), Shut)
-            assert await other.epoch(NOW) == epoch
+            assert await other.epoch(early.at) == epoch
             assert await other.epoch(late.at) == ""
             assert isinstance(await other.begin(late), Shut)
             assert isinstance(await other.claim_epoch("run"), Shut)

@@ -101,7 +101,7 @@ class Machine(RuleBasedStateMachine):
     @rule(process=PROCESSES, name=NAMES, is_stale=st.booleans())
     def begin(self, process: int, name: str, is_stale: bool) -> None:
         epoch = self.old_epoch if is_stale or not self.epoch else self.epoch
-        found = self.do(self.journals[process].begin(call_of(name, epoch)))
+        found = self.do(self.journals[process].begin(call_of(name, epoch, at=self.bench.now())))
         row = self.rows.setdefault(name, Row())
         if row.state == "not_made" and epoch != self.epoch:
             assert isinstance(found, Shut)

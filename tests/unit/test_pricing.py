@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -242,6 +243,12 @@ def test_what_was_dealt_stands_for_a_minute_and_while_urgency_is_unknown() -> No
 )
 def test_an_alarm_is_the_highest_level_that_is_reached(recorded: int, expected: int) -> None:
     assert alarm_percent(account(0, month_cap=1_000, recorded=recorded), (50, 80, 100)) == expected
+
+
+def test_a_month_that_an_overrun_closed_rings_every_alarm() -> None:
+    there = account(0, month_cap=1_000, recorded=200)
+    shut = replace(there, windows=tuple(replace(row, closed=row.window == "month") for row in there.windows))
+    assert (alarm_percent(there, (50, 80, 100)), alarm_percent(shut, (50, 80, 100))) == (0, 100)
 
 
 def test_no_alarm_without_a_cap_or_an_account() -> None:

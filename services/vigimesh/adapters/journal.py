@@ -59,6 +59,7 @@ RACES = 5
 MAX_LINES = 1_000
 
 SHUT = "the budget's epoch is another by now, or is being rebuilt"
+LATE = "its reservation has lapsed by the journal's clock, and may be given back by now"
 OLD = "the journal is older than what was seen of it: it was restored from an old copy"
 
 
@@ -95,7 +96,7 @@ class PgJournal(Turns):
         parameters = {
             name: getattr(call, name)
             for name in ("call_id", "case_id", "workflow", "version", "step", "pass_number", "prompt_digest", "model",
-                         "worst_micro", "epoch", "at", "lease_s")
+                         "worst_micro", "epoch", "at", "lease_s", "begin_by")
         } | {"token": token, "lapsed": LEASE_RAN_OUT}  # fmt: skip
         try:
             for _ in range(RACES):
@@ -140,7 +141,9 @@ class PgJournal(Turns):
             return Busy(call_id=name, until=_utc(row["old_until"]))
         if not row["is_new"]:
             return Shut(call_id=name, why=OLD)
-        return None if row["is_open"] else Shut(call_id=name, why=SHUT)
+        if not row["is_open"]:
+            return Shut(call_id=name, why=SHUT)
+        return Shut(call_id=name, why=LATE) if row["is_late"] else None
 
     async def answer(
         self, call_id: str, answer: bytes | ByDigest, cost_micro: int, usage: Tokens

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from vigimesh.adapters.journal import (
+    LATE,
     MAX_LINES,
     OLD,
     REBUILD_S,
@@ -132,6 +133,8 @@ class MemoryJournal(Turns):
         epoch = self._calls.epoch
         if not epoch.is_open or epoch.name != call.epoch:
             return Shut(call_id=call.call_id, why=SHUT)
+        if call.begin_by <= self._calls.clock.now():
+            return Shut(call_id=call.call_id, why=LATE)
         self._calls.number += 1
         until = self._calls.clock.now() + timedelta(seconds=call.lease_s)
         begun = _Row(call=call, number=self._calls.number, token=uuid4().hex, lease_until=until)

@@ -24,6 +24,9 @@ CONNECT_S = 2.0
 #: Times an operation is sent again whose answer was lost: once, since a restart closes every connection.
 RETRIES = 1
 
+#: Seconds to wait for one of the connections: well within the lease of a call. A process with more to ask than they carry is busy;
+#: its store is not away, and need not be shut for everybody.
+LEND_S = 15.0
 #: Connections of one process: at a millisecond an answer they carry thousands of calls a second; more only cost memory.
 CONNECTIONS = 16
 
@@ -47,13 +50,13 @@ def sha(name: str) -> str:
 
 
 def client_of(url: str) -> Redis:
-    """Return a client that gives up after `ANSWER_S`; closed by its owner."""
+    """Return a client that gives up on an answer after `ANSWER_S`, on a connection after `LEND_S`; closed by its owner."""
     # Without introducing itself and in the older protocol a connection costs a seventh (3.3 ms and 0.5 ms measured):
     # the client reads its own package's metadata anew for each.
     pool = BlockingConnectionPool.from_url(
         url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=CONNECT_S,
         retry=Retry(ExponentialBackoff(cap=0.05, base=0.005), RETRIES), retry_on_error=[Unreachable, TooSlow],
-        max_connections=CONNECTIONS, timeout=ANSWER_S, protocol=2, driver_info=None,
+        max_connections=CONNECTIONS, timeout=LEND_S, protocol=2, driver_info=None,
     )  # fmt: skip
     return Redis.from_pool(pool)
 

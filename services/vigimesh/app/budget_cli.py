@@ -63,7 +63,7 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     window: Annotated[str, typer.Option("--window", metavar="day|month", help="Which cap.")],
     to: Annotated[str, typer.Option("--to", metavar="AMOUNT", help="Up to how much, e.g. 250 or 12.50.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit. No case text.")],
-    until: Annotated[str, typer.Option("--until", metavar="TIME", help="When it ends: ISO 8601 with zone.")],
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="When it ends: ISO 8601 with zone, or 8h, 5d from now.")],
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")] = "",
     data: Data = None,
     as_json: AsJson = False,
@@ -137,13 +137,16 @@ def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: da
     Raises `Refused` VM-1903 for an amount that is none, VM-1904 for a window, reason or end that cannot be, or an amount
     that is not above the card's cap.
     """
+    from vigimesh.app.ordering import moment_of
+
     known = next((one for one in RAISABLE if one == window), None)
-    try:
-        ends = datetime.fromisoformat(until)
-    except ValueError:
-        ends = None
+    ends = moment_of(until, at)
     if known is None or ends is None:
-        todo = f"name one of {', '.join(RAISABLE)}" if known is None else "write it like 2026-12-31T18:00:00Z"
+        todo = (
+            f"name one of {', '.join(RAISABLE)}"
+            if known is None
+            else "write it like 2026-12-31T18:00:00Z, or 8h, 5d from now"
+        )
         what = f"window {window[:40]!r}" if known is None else f"end {until[:40]!r}"
         raise Refused("VM-1904", what=f"there is no {what}", where=card.name, todo=todo)
     # Without a zone it stays as it is, and is refused.
@@ -215,7 +218,10 @@ def table(accounts: Sequence[Account]) -> Table:
         for row in one.windows:
             amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
             made.add_row(
-                one.workflow, row.name, *(_text(row, amount, one.currency) for amount in amounts), _state(row)
+                one.workflow,
+                _name(row),
+                *(_text(row, amount, one.currency) for amount in amounts),
+                _state(row),
             )
     return made
 
@@ -226,6 +232,11 @@ def _plain(row: WindowStanding) -> dict[str, Any]:
         "open_micro": row.open_micro, "left_micro": row.left_micro, "enforced_micro": row.enforced_micro,
         "overrun_micro": row.overrun_micro, "closed": row.closed, "holds": row.holds,
     }  # fmt: skip
+
+
+def _name(row: WindowStanding) -> str:
+    # The whole name of a minute would be cut off in 80 columns.
+    return f"{row.name[11:]} UTC" if row.window == "minute" else row.name
 
 
 def _text(row: WindowStanding, amount: int, currency: str) -> str:

@@ -88,14 +88,9 @@ def until_of(text: str, at: datetime) -> datetime:
 
     Raises `Refused` VM-1733.
     """
-    ahead = _FROM_NOW.fullmatch(text)
-    try:
-        if ahead:
-            ends = at + timedelta(**{_UNITS[ahead[2]]: int(ahead[1])})
-        else:
-            ends = datetime.fromisoformat(text)
-    except ValueError:
-        raise _no_end(f"there is no time {text[:40]!r}") from None
+    ends = moment_of(text, at)
+    if ends is None:
+        raise _no_end(f"there is no time {text[:40]!r}")
     if ends.tzinfo is None:
         raise _no_end(f"{text[:40]!r} names no zone")
     try:
@@ -107,6 +102,17 @@ def until_of(text: str, at: datetime) -> datetime:
     if ends > at + timedelta(seconds=OPERATOR_S):
         raise _no_end(f"{ends.isoformat()} is over {OPERATOR_S / 3600:g} h ahead")
     return ends
+
+
+def moment_of(text: str, at: datetime) -> datetime | None:
+    """Return the moment that a person's words mean: ISO 8601, or a time from `at` on such as `90m`, `8h`, `5d`; `None` if none."""
+    ahead = _FROM_NOW.fullmatch(text)
+    try:
+        if ahead:
+            return at + timedelta(**{_UNITS[ahead[2]]: int(ahead[1])})
+        return datetime.fromisoformat(text)
+    except (OverflowError, ValueError):
+        return None
 
 
 def lane_of(text: str) -> str:

@@ -2,6 +2,8 @@
 -- Looks the call up and begins it in one statement. `current_epoch` locks the epoch's row until this commits, so that whoever
 -- claims a new epoch waits for it and then sees it in `booked`; with the row changed meanwhile the condition is checked again.
 -- A call that cannot begin anyway locks nothing, so that looking up and waiting write nothing.
+-- On a reservation that has lapsed nothing begins: the sweep gives it back, and then the call would count here and not there.
+-- The moment is that of the look behind the lock, not of the statement's beginning, which may have waited for it.
 WITH current_epoch AS MATERIALIZED (
     SELECT e.number FROM journal.epoch AS e
     WHERE e.epoch = %(epoch)s AND e.opened_at IS NOT NULL
@@ -24,6 +26,7 @@ WITH current_epoch AS MATERIALIZED (
         %(epoch)s, %(at)s, %(worst_micro)s, 'begun', %(token)s, now() + make_interval(secs => %(lease_s)s)
     FROM current_epoch, copy
     WHERE copy.is_new AND NOT EXISTS (SELECT FROM lapsed)
+        AND %(begin_by)s::timestamptz > clock_timestamp()
     ON CONFLICT (call_id) DO UPDATE SET
         number = excluded.number, model = excluded.model, epoch = excluded.epoch, at = excluded.at,
         worst_micro = excluded.worst_micro, state = 'begun', why = '', token = excluded.token,
@@ -32,6 +35,7 @@ WITH current_epoch AS MATERIALIZED (
     RETURNING c.number, c.lease_until
 )
 SELECT EXISTS (SELECT FROM current_epoch) AS is_open, copy.is_new, EXISTS (SELECT FROM lapsed) AS is_lapsed,
+    %(begin_by)s::timestamptz <= clock_timestamp() AS is_late,
     begun.number, begun.lease_until,
     old.state, old.why, old.token = %(token)s AS is_mine, old.number AS old_number, old.lease_until AS old_until,
     old.at, old.worst_micro, old.cost_micro, old.answer, old.answer_digest,

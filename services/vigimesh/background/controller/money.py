@@ -22,6 +22,7 @@ from vigimesh.domain.control.pricing import (
     Means,
     MoneyRuling,
     alarm_percent,
+    is_closed,
     price,
 )
 from vigimesh.domain.control.yields import Ruling
@@ -151,7 +152,11 @@ def alarms(money: Money, watch: Watch, accounts: Mapping[str, Account]) -> Mappi
         if account is None or isinstance(account, Unknown):
             continue
         level = alarm_percent(account, card.alarms.budget_percent)
-        if level > before:
+        if level > before and is_closed(account):
+            _log.warning(
+                "%s may spend nothing: an overrun closed its month's budget: %s", card.name, card.owner
+            )
+        elif level > before:
             _log.warning("%s has spent %d %% of its month's budget: %s", card.name, level, card.owner)
         watch.alarms[card.name] = level
     return watch.alarms

@@ -8,7 +8,7 @@ for how much). Money is in micro-units of the currency of the workflow's card.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vigimesh.domain.budget.values import MAX_LEASE_S, State, cannot_be, check_call
 from vigimesh.domain.cascade.question import Tokens
@@ -59,6 +59,14 @@ class PaidCall:
             raise cannot_be(f"call_id (made from what it names: {named})", self.call_id, self.call_id)
         if not 0 < self.lease_s <= MAX_LEASE_S:
             raise cannot_be("lease_s", self.lease_s, self.call_id)
+
+    @property
+    def begin_by(self) -> datetime:
+        """Until when it may begin: its own lease from the reservation on, which is never longer than the reservation's.
+
+        Later the sweep may have given the reservation back.
+        """
+        return self.at + timedelta(seconds=self.lease_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -196,20 +196,32 @@ def price(backlogs: Sequence[Backlog], means: Means, in_force: InForce, now: dat
     )
 
 
+def is_closed(account: Account) -> bool:
+    """Return whether an overrun closed the month: nothing more is spent until it ends or a person raises its cap."""
+    month = None if isinstance(account, Unknown) else _month(account)
+    return month is not None and month.closed
+
+
 def alarm_percent(account: Account, levels: Sequence[int]) -> int:
     """Return the highest of a card's alarm levels that the month's recorded spending has reached, 0 below all of them.
 
-    Recorded only: what is reserved falls back when the answer is cheaper, and an alarm must not. A month without a cap to
-    spend has none to alarm about, and an unknown account says nothing.
+    Recorded only: what is reserved falls back when the answer is cheaper, and an alarm must not. A month that an overrun
+    closed has nothing left whatever is recorded: all levels are reached. A month without a cap to spend has none to alarm
+    about, and an unknown account says nothing.
     """
     if isinstance(account, Unknown):
         return 0
-    month = next((one for one in account.windows if one.window == "month"), None)
+    month = _month(account)
     if month is None or month.cap_micro == 0:
         return 0
     return max(
-        (level for level in levels if month.recorded_micro * 100 >= level * month.cap_micro), default=0
+        (level for level in levels if month.closed or month.recorded_micro * 100 >= level * month.cap_micro),
+        default=0,
     )
+
+
+def _month(account: Standing) -> WindowStanding | None:
+    return next((one for one in account.windows if one.window == "month"), None)
 
 
 def _ceilings(work: Backlog, window: WindowStanding, held: Sequence[Ceiling], now: datetime) -> list[Ceiling]:
