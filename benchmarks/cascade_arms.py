@@ -225,8 +225,10 @@ class Arm:
                 assert isinstance(need.asked, Purchase)
                 answer = answered(need.asked.question, serious)
                 spent.append(answer)
-                paid = Paid(call_id=need.key, at=_PAID_AT, answer=answer, cost_micro=0, currency="EUR")
-                return plain(paid)
+                paid = Paid(
+                    call_id=need.key, at=_PAID_AT, answer=answer, cost_micro=0, currency="EUR"
+                )
+                return plain(paid, need.asked)
             case _:
                 raise AssertionError(f"nothing answers a need of kind {need.kind}")
 
@@ -287,7 +289,8 @@ def answered(question: Question, serious: bool) -> Answer:
     if schema is not None:
         named = {"name": schema.name, "strict": True, "schema": json.loads(schema.body)}
         body["response_format"] = {"type": "json_schema", "json_schema": named}
-    label = {"serious": "yes", "grade": SERIOUS_GRADE} if serious else {"serious": "no", "grade": 2}
+    said = ("yes", SERIOUS_GRADE) if serious else ("no", 2)
+    label = {"serious": said[0], "grade": said[1], "evidence": []}
     headers = {LABEL: json.dumps(label), ACCURACY: "1"}
     reply = StandIn().plan(json.dumps(body).encode(), headers)
     answer = meaning_of(reply.status, dict(reply.headers), reply.body, _PAID_AT)
