@@ -17,7 +17,7 @@ from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens, rec
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import Model, margins_of
 from vigimesh.domain.cascade.settled import silent
-from vigimesh.domain.cascade.small import Standing, certified, place_of
+from vigimesh.domain.cascade.small import Standing, basis_of, certified, place_of
 from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.domain.safety.tools import run_steps
 
@@ -75,7 +75,7 @@ def gate_of(model: Model, reports: Sequence[Report], rule: Cascade, cards: Cards
     rows: dict[Place, list[Labelled]] = defaultdict(list)
     counts: Counter[Place] = Counter()
     for one in reports:
-        facts = place_of(one.case, one.case.narrative, model.tables_digest)
+        facts = place_of(one.case, one.case.narrative, basis_of(model.tables_digest))
         if opens(certificate, facts).open:
             continue
         resolved = one.label and _resolved(model, certificate, one, cards)
