@@ -178,9 +178,9 @@ def test_labels_open_a_gate_at_a_planned_look_only() -> None:
 def test_two_looks_share_one_delta() -> None:
     """The planted error: each look with the whole of delta."""
     recall, delta = Fraction(95, 100), Fraction(1, 20)
-    # 9 of 299 missed: a bound of 0.9481 at half of delta and of 0.9521 at the whole.
-    assert looked(rows(FIRST, 33), recall, delta).day == ""
-    assert looked(rows(FIRST, 33), recall, 2 * delta).day != ""
+    # 8 of 299 missed: a bound of 0.9480 at half of delta and of 0.9522 at the whole.
+    assert looked(rows(FIRST, 37), recall, delta).day == ""
+    assert looked(rows(FIRST, 37), recall, 2 * delta).day != ""
 
 
 def ends(*, ours: bool, count: int = 400) -> list[Ended]:
@@ -244,7 +244,8 @@ def test_a_quick_run_measures_every_key(
     monkeypatch.setattr(sys, "argv", ["cascade", "--json", "--quick", "--data", later, "--train", later])
     cascade.main()
     told = json.loads(capsys.readouterr().out)
-    assert [key for key in cascade.GOALS if told[key] is None] == []
+    # Words without capitals do not leave, so that a model's no settles nothing: more than half stay untriaged, and their median has no figure.
+    assert [key for key in cascade.GOALS if told[key] is None] == ["first_triage_vs_all_large"]
     # Of a year that the certificate does not name, and nobody has labelled enough: the gate stays closed.
     assert all("closed" in line for line in told["notes"]["gate"]["A"])
     assert told["resolved_by_small"] == 0
