@@ -14,6 +14,7 @@ What cannot be measured is `null`.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,8 @@ from vigimesh.domain.cascade.small import Asked, tell
 from vigimesh.domain.policy.tiers import TIERS
 
 #: The operating points, chosen on `tune` and `certify` alone (decision 0042).
-A = Point(recall="0.965", serious_at="0.15")
-B = Point(recall="0.98", serious_at="0.15")
+A = Point(recall="0.97", serious_at="0.15")
+B = Point(recall="0.99", serious_at="0.15")
 #: Of the curve: one for each recall that is certified, with the probability of A.
 CURVE = {bound: Point(recall=bound, serious_at=A.serious_at) for bound in ("0.95", "0.98", "0.99")}
 #: Accuracy of the stand-in: of the headline, and of the points beside it.
@@ -76,6 +77,17 @@ class Course:
         """Return how every case ends at a point, or in the arm `all_large`."""
         return self.ends.of(self.cases, self.verdicts[name], oracle, name)
 
+    def work_out(self, oracles: Sequence[Oracle], processes: int) -> None:
+        """Work out the ends that these oracles bring about, once each: those of the first before the others', which mostly are the same."""
+        for some in (oracles[:1], oracles[1:]):
+            jobs = [
+                (one, verdict, oracle.says(one), name)
+                for oracle in some
+                for name, said in self.verdicts.items()
+                for one, verdict in zip(self.cases, said, strict=True)
+            ]
+            self.ends.work_out(jobs, processes)
+
     def compared(self, name: str, oracle: Oracle) -> Mapping[str, float]:
         """Return the figures of a point beside all-large's."""
         return figures.compared(self.offered, self.ended(name, oracle), self.ended("all_large", oracle))
@@ -95,10 +107,15 @@ def main() -> int:
     curve: list[dict[str, Any]] = []
     if any(one.label for one in cases):
         course = prepared(model, cases, report)
+        seeds = range(1, chosen.rounds + 1)
+        course.work_out(
+            [Oracle(accuracy=one, seed=seed) for one in (ACCURACY, *BESIDE) for seed in seeds],
+            chosen.processes,
+        )
         for number in range(chosen.rounds):
             measured(report, course, Oracle(accuracy=ACCURACY, seed=number + 1))
             say(f"cascade: seed {number + 1} of {chosen.rounds}")
-        curve = curve_of(course, range(1, chosen.rounds + 1))
+        curve = curve_of(course, seeds)
         for name in ("A", "B"):
             low_of(report, course, name, chosen.rounds)
         report.notes |= losses(course)
@@ -131,8 +148,9 @@ def measured(report: Report, course: Course, oracle: Oracle) -> None:
     for name in ("A", "B"):
         for key, figure in course.compared(name, oracle).items():
             report.add(name, key, figure)
+        # Settled as not serious: no other tier was asked, and none stated it.
         at = [
-            verdict == "not_serious" and end.by == "small"
+            verdict == "not_serious" and not end.calls and not end.found_by
             for verdict, end in zip(course.verdicts[name], course.ended(name, oracle), strict=True)
         ]
         lost = sum(one.serious and gone for one, gone in zip(course.offered, at, strict=True))
@@ -262,6 +280,7 @@ def vars_of(point: Point) -> dict[str, str]:
 
 
 def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="processes that work the cases out (default: one a core)")  # fmt: skip
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the reports to measure on (default ../shared/data)")  # fmt: skip
     parser.add_argument("--train", type=Path, default=DATA, help="folder with the reports that the model was made from (same default)")  # fmt: skip
 

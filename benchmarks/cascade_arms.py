@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from multiprocessing import get_context
 from random import Random
 from typing import Any
 
@@ -225,9 +226,7 @@ class Arm:
                 assert isinstance(need.asked, Purchase)
                 answer = answered(need.asked.question, serious)
                 spent.append(answer)
-                paid = Paid(
-                    call_id=need.key, at=_PAID_AT, answer=answer, cost_micro=0, currency="EUR"
-                )
+                paid = Paid(call_id=need.key, at=_PAID_AT, answer=answer, cost_micro=0, currency="EUR")
                 return plain(paid, need.asked)
             case _:
                 raise AssertionError(f"nothing answers a need of kind {need.kind}")
@@ -244,6 +243,20 @@ def ours(model: Model, point: Point, standings: small.Standings = small.unlabell
     return Arm(cards=cards_of(point), tiers=tiers, scorer=model, standings=standings)
 
 
+#: The arms of a process that works ends out, and reports that it takes at once.
+_ARMS: dict[str, Arm] = {}
+_CHUNK = 25
+
+
+def _take(arms: Mapping[str, Arm]) -> None:
+    _ARMS.update(arms)
+
+
+def _end(job: tuple[Report, bool, str]) -> Ended:
+    report, serious, arm = job
+    return _ARMS[arm].end(report, serious)
+
+
 @dataclass(slots=True, kw_only=True)
 class Ends:
     """Ends of cases in an arm, worked out when first asked for.
@@ -253,6 +266,19 @@ class Ends:
 
     arms: Mapping[str, Arm]
     _known: dict[tuple[str, str, bool], Ended] = field(default_factory=dict)
+
+    def work_out(self, jobs: Sequence[tuple[Report, str, bool, str]], processes: int) -> None:
+        """Work out the ends of (report, verdict, what the model says, arm) that are not known yet, in processes side by side."""
+        wanted = {(one.case.case_id, verdict, said): (one, said, arm) for one, verdict, said, arm in jobs}
+        left = {key: job for key, job in wanted.items() if key not in self._known}
+        with get_context("fork").Pool(processes, _take, (self.arms,)) as pool:
+            for key, ended in zip(left, pool.imap(_end, left.values(), _CHUNK), strict=True):
+                self._keep(key, ended)
+
+    def _keep(self, key: tuple[str, str, bool], ended: Ended) -> None:
+        self._known[key] = ended
+        if not ended.calls:  # nobody heard what the model would have said
+            self._known[(key[0], key[1], not key[2])] = ended
 
     def of(self, reports: Sequence[Report], verdicts: Sequence[str], oracle: Oracle, arm: str) -> list[Ended]:
         """Return the ends of reports with these verdicts, by the arm of this name where one is not known yet."""
@@ -264,10 +290,7 @@ class Ends:
     def _of(self, report: Report, verdict: str, serious: bool, arm: str) -> Ended:
         key = (report.case.case_id, verdict, serious)
         if key not in self._known:
-            ended = self.arms[arm].end(report, serious)
-            self._known[key] = ended
-            if not ended.calls:  # nobody heard what the model would have said
-                self._known[(report.case.case_id, verdict, not serious)] = ended
+            self._keep(key, self.arms[arm].end(report, serious))
         return self._known[key]
 
 
