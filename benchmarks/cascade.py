@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ def main() -> int:
             low_of(report, course, name, chosen.rounds)
         report.notes |= losses(course)
         cost(report, model, cases, chosen)
-        waiting(report, course, chosen.rounds)
+        waiting(report, course, chosen)
     return finish(report, chosen, {}, lambda made: {**dict.fromkeys(GOALS), **made, "curve": curve})
 
 
@@ -180,23 +181,23 @@ def low_of(report: Report, course: Course, name: str, rounds: int) -> None:
     ]
 
 
-def waiting(report: Report, course: Course, rounds: int) -> None:
+def waiting(report: Report, course: Course, chosen: argparse.Namespace) -> None:
     """Take the times to first triage at point A, by load; only printed where the model is as fast as the stand-in's default."""
     hop = cascade_waiting.hop_s()
     if hop is None:
         return
     report.notes["seconds_of_a_pass"] = hop
-    for number in range(rounds):
+    cases = cascade_waiting.QUICK_CASES if chosen.quick else cascade_waiting.CASES
+    for number in range(chosen.rounds):
         oracle = Oracle(accuracy=ACCURACY, seed=number + 1)
         arms = course.ended("A", oracle), course.ended("all_large", oracle)
-        for call_s in cascade_waiting.LATENCIES_S:
-            for load in cascade_waiting.LOADS:
-                found = cascade_waiting.compared(*arms, call_s, hop, load, oracle.seed)
-                head = call_s == cascade_waiting.LATENCIES_S[0]
-                point = f"load_{load:.0%}" if head else f"load_{load:.0%}_at_{call_s:g}_s"
-                for key, figure in found.items():
-                    if figure is not None:
-                        report.add(point, key, figure)
+        for call_s, share in product(cascade_waiting.LATENCIES_S, cascade_waiting.LOADS):
+            load = cascade_waiting.Load(share=share, call_s=call_s, hop_s=hop, cases=cases)
+            head = call_s == cascade_waiting.LATENCIES_S[0]
+            point = f"load_{share:.0%}" if head else f"load_{share:.0%}_at_{call_s:g}_s"
+            for key, figure in cascade_waiting.compared(*arms, load, oracle.seed).items():
+                if figure is not None:
+                    report.add(point, key, figure)
 
 
 def curve_of(course: Course, seeds: Sequence[int]) -> list[dict[str, Any]]:

@@ -28,8 +28,8 @@ LATENCIES_S, SPREAD = (1.0, 0.25), 0.3
 LATENCY_WORDS = f"simulated: median {LATENCIES_S[0]:g} s, log-normal {SPREAD:g}, {SLOTS} calls at once; beside it {LATENCIES_S[1]:g} s"
 #: Shares of the all-large arm's capacity (METRICS.md).
 LOADS = (0.3, 0.7)
-#: Cases of one run, and the first ones that are not counted: by then the queue is what it stays.
-CASES, WARM = 20_000, 2_000
+#: Cases of one run, and of a try; of each the first tenth is not counted: by then the queue is what it stays.
+CASES, QUICK_CASES = 20_000, 1_000
 #: Where the time of one pass was measured.
 MEASURED = Path(__file__).resolve().parent / "results" / "latency.json"
 _POINT, _KEY = "40_per_s", "p50_ms"
@@ -60,9 +60,7 @@ def capacity(slots: int, call_s: float, calls_each: float) -> float:
     return slots / (call_s * math.exp(SPREAD**2 / 2) * calls_each)
 
 
-def waited(
-    ends: Sequence[Ended], world: World, seed: int, cases: int = CASES, warm: int = WARM
-) -> list[float | None]:
+def waited(ends: Sequence[Ended], world: World, seed: int, cases: int = CASES) -> list[float | None]:
     """Return the seconds to first triage of cases drawn from these ends, in the order of their coming; `None` for the untriaged.
 
     The n-th case is of the same place, comes at the same moment and has the same calls for every sequence of as many ends.
@@ -88,16 +86,25 @@ def waited(
             found[number] = now - arrived
         if done + 1 < len(end.passes):
             heapq.heappush(ready, (now + world.hop_s, number, done + 1))
-    return found[warm:]
+    return found[cases // 10 :]
 
 
-def compared(
-    ours: Sequence[Ended], other: Sequence[Ended], call_s: float, hop: float, load: float, seed: int
-) -> dict[str, float | None]:
-    """Return medians and 99th percentiles of both arms, by the arm, the ratio of the medians, and the shares untriaged."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """How both arms are loaded: the share of the all-large arm's capacity, median seconds of a call, seconds of a pass, cases."""
+
+    share: float
+    call_s: float
+    hop_s: float
+    cases: int = CASES
+
+
+def compared(ours: Sequence[Ended], other: Sequence[Ended], load: Load, seed: int) -> dict[str, float | None]:
+    """Return medians and 99th percentiles of both arms, by the arm, the ratios of both, and the shares untriaged."""
     calls_each = sum(one.calls for one in other) / len(other)
-    world = World(hop_s=hop, slots=SLOTS, call_s=call_s, per_s=load * capacity(SLOTS, call_s, calls_each))
-    mine, theirs = (waited(ends, world, seed) for ends in (ours, other))
+    per_s = load.share * capacity(SLOTS, load.call_s, calls_each)
+    world = World(hop_s=load.hop_s, slots=SLOTS, call_s=load.call_s, per_s=per_s)
+    mine, theirs = (waited(ends, world, seed, load.cases) for ends in (ours, other))
     made: dict[str, float | None] = {}
     for name, seconds in (("ours", mine), ("all_large", theirs)):
         made[f"{name}_p50_s"], made[f"{name}_p99_s"] = quantile(seconds, 0.5), quantile(seconds, 0.99)

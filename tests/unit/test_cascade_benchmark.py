@@ -194,8 +194,11 @@ def ends(*, ours: bool, count: int = 400) -> list[Ended]:
     ]
 
 
+LOAD = waiting.Load(share=0.3, call_s=1.0, hop_s=0.2, cases=5_000)
+
+
 def test_who_needs_no_call_waits_for_none() -> None:
-    found = waiting.compared(ends(ours=True), ends(ours=False), 1.0, 0.2, 0.3, seed=1)
+    found = waiting.compared(ends(ours=True), ends(ours=False), LOAD, seed=1)
     assert found["ours_p50_s"] == pytest.approx(0.2)
     assert found["all_large_p50_s"] == pytest.approx(1.2, abs=0.03)  # nobody queues at 30 %
     assert found["first_triage_vs_all_large"] == pytest.approx(1 / 6, abs=0.01)
@@ -206,16 +209,14 @@ def test_who_needs_no_call_waits_for_none() -> None:
 def test_more_cases_than_can_be_served_wait_longer() -> None:
     world = waiting.World(hop_s=0.0, slots=1, call_s=1.0, per_s=0.5)
     busy = waiting.World(hop_s=0.0, slots=1, call_s=1.0, per_s=0.9)
-    one, two = (waiting.waited(ends(ours=False), each, 1, 2_000, 200) for each in (world, busy))
+    one, two = (waiting.waited(ends(ours=False), each, 1, 2_000) for each in (world, busy))
     assert None not in one
     assert sum(filter(None, two)) > 2 * sum(filter(None, one))
 
 
 def test_the_untriaged_are_slower_than_all_others() -> None:
     nobody = [Ended(found_by="", by="person", passes=(1,), stated=None)] * 60
-    found = waiting.compared(
-        [*ends(ours=True, count=40), *nobody], ends(ours=False, count=100), 1.0, 0.2, 0.3, 1
-    )
+    found = waiting.compared([*ends(ours=True, count=40), *nobody], ends(ours=False, count=100), LOAD, 1)
     assert (found["ours_p50_s"], found["first_triage_vs_all_large"]) == (None, None)
     assert found["ours_untriaged"] == pytest.approx(0.6, abs=0.02)
 
