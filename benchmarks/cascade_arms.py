@@ -77,6 +77,15 @@ description = "First triage of reports in which every suspect product is a vacci
 priority = 5
 match = "kind == 'icsr' && suspects > 0 && suspect_kinds.all(k, k == 'vaccine')"
 """
+#: Of all-large nothing is drawn: it has no small tier to audit. Nested tables of a card are laid over as a whole.
+_AUDIT = """
+[cascade.audit]
+permille = {permille}
+seed = "benchmark"
+minutes = 3
+minute_micro = 1_000_000
+month_micro = 2_000_000_000
+"""
 _ALL_LARGE = """tiers = ["large"]
 
 [escalation]
@@ -95,13 +104,6 @@ max_passes = 3
 recall = "{recall}"
 confidence = "0.95"
 serious_at = "{serious_at}"
-
-[cascade.audit]
-permille = {permille}
-seed = "benchmark"
-minutes = 3
-minute_micro = 1_000_000
-month_micro = 2_000_000_000
 """
 
 
@@ -122,11 +124,12 @@ class Point:
 
 def card_files(point: Point | None) -> dict[str, bytes]:
     """Return the cards of an arm by file name: ours at a point, else those of all-large."""
-    body = (
-        _ALL_LARGE
-        if point is None
-        else _OURS.format(recall=point.recall, serious_at=point.serious_at, permille=AUDIT_PERMILLE)
-    )
+    if point is None:
+        body = _ALL_LARGE + _AUDIT.format(permille=0)
+    else:
+        body = _OURS.format(recall=point.recall, serious_at=point.serious_at) + _AUDIT.format(
+            permille=AUDIT_PERMILLE
+        )
     own = {"triage": ("", "[]"), "vaccine_triage": (_VACCINE, '["paediatric"]')}
     return {
         f"{name}.toml": f'extends = "triage"\n{top}{body}{_SIGNED.format(name=name, allows=allows)}'.encode()

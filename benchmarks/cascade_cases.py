@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cascade_figures import Offered
-from vigimesh.app.train.examples import GOLD, Example, by_year, group_of, one_per_group, vaers_files
+from vigimesh.app.train.examples import GOLD, Example, by_year, one_per_group, vaers_files
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.events.case import Case
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted, Refusal

@@ -19,7 +19,7 @@ import cascade_waiting as waiting
 from cascade_figures import Ended, Offered
 from cascade_gate import FIRST, Labelled, looked
 from unit.train_samples import write_vaers
-from vigimesh.app.train.examples import group_of
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.events.case import Case, Patient, Product, Reaction, Reporter
 
