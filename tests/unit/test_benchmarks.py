@@ -51,6 +51,7 @@ SCRIPTS = (
     "redaction",
     "small_model",
     "listedness",
+    "cascade",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 
