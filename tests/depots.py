@@ -52,22 +52,24 @@ class Depot:
     def clock(self) -> Stepping:
         return self.shop.clock
 
-    def journal(self) -> BatchJournal:
+    def journal(self) -> MemoryBatchJournal | PgBatchJournal:
         """Return the journal as another process sees it."""
         if isinstance(self.shop.bench, MemoryBench):
             return MemoryBatchJournal(self.shop.bench.calls, self.batches)
-        self.opened.append(PgBatchJournal(self.uri))
-        return cast(BatchJournal, self.opened[-1])
+        journal = PgBatchJournal(self.uri)
+        self.opened.append(journal)
+        return journal
 
     def batcher(self, hook: Hook = nothing, headers: Mapping[str, str] | None = None) -> Batcher:
         """Return another batcher, which dies or fails where `hook` says; its own books never do."""
         made = Process(hook=hook)
         budget = self.shop.rig.new()
         books = Books(budget, self.shop.bench.process(), self.clock)
-        self.opened.append(OpenAIBatches(self.server.base_url, KEY, clock=self.clock, headers=headers))
+        batches = OpenAIBatches(self.server.base_url, KEY, clock=self.clock, headers=headers)
+        self.opened.append(batches)
         return Batcher(
             budget=cast(Budget, Door(budget, made)), journal=cast(BatchJournal, Door(self.journal(), made)),
-            batches=cast(Batches, Door(self.opened[-1], made)), objects=self.shop.objects, prices=shipped_prices(),
+            batches=cast(Batches, Door(batches, made)), objects=self.shop.objects, prices=shipped_prices(),
             agreement=books, clock=self.clock,
         )  # fmt: skip
 

@@ -296,14 +296,13 @@ class Journal(Protocol):
 
 
 class BatchJournal(Protocol):
-    """What of the call journal concerns batches: who waits for one, what was sent in one, how each call in it ended.
+    """Batches in the call journal, whose name is what their calls are ended by. All raise `Transient` VM-1501 as `Journal` does."""
 
-    A batch and its calls are begun together, before anything is sent; its name is what its calls are ended by, so that a process
-    that starts anew may end them. All raise `Transient` VM-1501 while the server is away, and the same may be asked again.
-    """
+    async def gather(self, one: Gathered) -> str:
+        """Let a question wait for a batch, if it has not been in too many; return `waiting`, `sent`, or else `ended`.
 
-    async def gather(self, one: Gathered) -> None:
-        """Let a question wait for a batch. The same again changes nothing; nor for a call that is begun or answered."""
+        The same again changes nothing: one that was not sent while it might be is `ended`, and is to be paid at once.
+        """
         ...
 
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:

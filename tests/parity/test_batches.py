@@ -121,6 +121,10 @@ def test_the_same_question_of_several_cases_is_asked_once_and_charged_once(place
         await gather(made, *waiting)
         await made.finished(made.batcher())
         answers = [await made.answered(one) for one in waiting]
+        (line,) = await made.journal().lines(9)
+        assert (line.calls, line.questions, line.answered) == (4, 1, 4)
+        assert line.cost_micro == answers[0].cost_micro
+        assert line.ended_at is not None
         texts = {read_answer(one.answer).text for one in answers if isinstance(one.answer, bytes)}
         assert len(texts) == 1
         assert [one.cost_micro > 0 for one in answers] == [True, False, False, False]

@@ -19,6 +19,7 @@ from vigimesh.domain.budget.batching import (
     LEASE_S,
     MAX_TRIES,
     Gathered,
+    Line,
     Member,
     Sent,
     read_gathered,
@@ -60,13 +61,14 @@ class PgBatchJournal:
         """Close the connections."""
         await self._link.close()
 
-    async def gather(self, one: Gathered) -> None:
+    async def gather(self, one: Gathered) -> str:
         """Let a question wait for a batch; see `ports.BatchJournal`."""
         said = {
             "call_id": one.call_id, "opens_at": one.opens_at, "not_after": one.not_after, "body": write_gathered(one),
-            "most_tries": MAX_TRIES,
+            "now": one.gathered_at, "most_tries": MAX_TRIES,
         }  # fmt: skip
-        await self._link.ask(self._sql["gather"], said)
+        (row,) = await self._link.ask(self._sql["gather"], said)
+        return str(row["state"])
 
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
         """Return what may be sent now; see `ports.BatchJournal`."""
@@ -133,6 +135,17 @@ class PgBatchJournal:
     async def in_doubt(self, name: str, call_id: str, why: str) -> Kept | Overtaken:
         """Write down that nobody knows; see `ports.BatchJournal`."""
         return await self._end("in_doubt", IN_DOUBT, name, call_id, {"why": why[:MAX_WHY]})
+
+    async def lines(self, most: int) -> Sequence[Line]:
+        """Return the newest batches, at most `most`, the newest first: for an operator."""
+        rows = await self._link.ask(self._sql["lines"], {"most": most})
+        return [
+            Line(**{
+                **row, "made_at": row["made_at"].astimezone(UTC),
+                "ended_at": None if row["ended_at"] is None else row["ended_at"].astimezone(UTC),
+            })
+            for row in rows
+        ]  # fmt: skip
 
     async def end(self, name: str, why: str = "") -> None:
         """End a batch; see `ports.BatchJournal`."""

@@ -11,7 +11,7 @@ from itertools import count
 from vigimesh.adapters.batch_journal import ended
 from vigimesh.adapters.journal import SHUT, check_answer
 from vigimesh.adapters.memory_journal import MemoryCalls
-from vigimesh.domain.budget.batching import LEASE_S, MAX_TRIES, Gathered, Member, Sent
+from vigimesh.domain.budget.batching import LEASE_S, MAX_TRIES, Gathered, Line, Member, Sent
 from vigimesh.domain.budget.calls import (
     ANSWERED,
     BEGUN,
@@ -42,7 +42,8 @@ class MemoryBatches:
 
     places: dict[str, _Place] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
-    over: dict[str, str] = field(default_factory=dict)
+    #: Batches that have ended, with when and why.
+    over: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
 
 
@@ -57,16 +58,18 @@ class MemoryBatchJournal:
     async def close(self) -> None:
         """There is nothing to close."""
 
-    async def gather(self, one: Gathered) -> None:
+    async def gather(self, one: Gathered) -> str:
         """Let a question wait for a batch; see `ports.BatchJournal`."""
         await asyncio.sleep(0)
         place = self._batches.places.get(one.call_id)
         if place is None:
-            self._batches.places[one.call_id] = _Place(one, next(self._batches.numbers))
+            place = self._batches.places[one.call_id] = _Place(one, next(self._batches.numbers))
         elif (
             place.state == "ended" and place.tries < MAX_TRIES and self._state(one.call_id) in ("", NOT_MADE)
         ):
             place.gathered, place.state, place.batch = one, "waiting", ""
+        missed = place.state == "waiting" and place.gathered.not_after <= one.gathered_at
+        return "ended" if missed else place.state
 
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
         """Return what may be sent now; see `ports.BatchJournal`."""
@@ -162,12 +165,28 @@ class MemoryBatchJournal:
         """Write down that nobody knows; see `ports.BatchJournal`."""
         return await self._end(name, call_id, IN_DOUBT, why)
 
+    async def lines(self, most: int) -> Sequence[Line]:
+        """Return the newest batches, at most `most`, the newest first: for an operator."""
+        await asyncio.sleep(0)
+        newest = sorted(self._batches.sent.values(), key=lambda one: one.made_at, reverse=True)
+        return [self._line(one) for one in newest[:most]]
+
+    def _line(self, sent: Sent) -> Line:
+        ended_at, why = self._batches.over.get(sent.name, (None, ""))
+        named = [call_id for call_id, place in self._batches.places.items() if place.batch == sent.name]
+        rows = [self._calls.rows[call_id] for call_id in named if self._token(call_id) == sent.name]
+        return Line(
+            name=sent.name, made_at=sent.made_at, batch_id=sent.batch_id, ended_at=ended_at, why=why, calls=len(rows),
+            questions=len({row.call.prompt_digest for row in rows}),
+            answered=sum(row.state == ANSWERED for row in rows), cost_micro=sum(row.cost_micro or 0 for row in rows),
+        )  # fmt: skip
+
     async def end(self, name: str, why: str = "") -> None:
         """End a batch; see `ports.BatchJournal`."""
         await asyncio.sleep(0)
         if name not in self._batches.sent or name in self._batches.over:
             return
-        self._batches.over[name] = why[:MAX_WHY]
+        self._batches.over[name] = self._calls.clock.now(), why[:MAX_WHY]
         for call_id, place in self._batches.places.items():
             if place.batch == name and place.state == "sent":
                 again = self._calls.rows[call_id].state == NOT_MADE and place.tries < MAX_TRIES

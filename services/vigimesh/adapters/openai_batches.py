@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 import msgspec
@@ -42,7 +42,7 @@ MAX_LISTED = 2_000
 CLOCKS = timedelta(hours=1)
 #: The key of a batch's metadata that holds its name.
 NAME = "vigimesh_batch"
-PATH = "/v1/chat/completions"
+PATH: Final = "/v1/chat/completions"
 #: Words for a batch that goes on.
 _GOES_ON = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 

@@ -176,6 +176,33 @@ def resumer(data: Data = None) -> None:
 
 
 @app.command()
+def batcher(data: Data = None) -> None:
+    """Buy gathered cold work in batches, which cost less.
+
+    Runs in the foreground until SIGTERM; only where a large model is configured.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "objects.url", "postgres.dsn", "redis.url")
+    load("vigimesh.app.batcher:serve_batcher")(settings)
+
+
+@app.command()
+def batches(data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was sent in batches.
+
+    Each with its calls, what they cost, and the seconds that it took for each of them; then those by size of batch: a small
+    batch waits as long as a large one.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("postgres.dsn")
+    load("vigimesh.app.batches:show_batches")(settings, as_json=as_json)
+
+
+@app.command()
 def prepare(data: Data = None, as_json: AsJson = False) -> None:
     """Make the cluster of the settings ready for workers.
 

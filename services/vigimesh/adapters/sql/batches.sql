@@ -1,12 +1,18 @@
 -- name: gather
 -- A call that was in a batch and not made may be gathered again.
-INSERT INTO journal.gathered AS g (call_id, opens_at, not_after, body)
-VALUES (%(call_id)s, %(opens_at)s, %(not_after)s, %(body)s)
-ON CONFLICT (call_id) DO UPDATE SET
-    opens_at = excluded.opens_at, not_after = excluded.not_after, body = excluded.body, state = 'waiting', batch = NULL
-WHERE g.state = 'ended' AND g.tries < %(most_tries)s
-    AND NOT EXISTS (SELECT FROM journal.call AS c WHERE c.call_id = g.call_id AND c.state <> 'not_made')
-RETURNING state;
+WITH kept AS (
+    INSERT INTO journal.gathered AS g (call_id, opens_at, not_after, body)
+    VALUES (%(call_id)s, %(opens_at)s, %(not_after)s, %(body)s)
+    ON CONFLICT (call_id) DO UPDATE SET
+        opens_at = excluded.opens_at, not_after = excluded.not_after, body = excluded.body, state = 'waiting', batch = NULL
+    WHERE g.state = 'ended' AND g.tries < %(most_tries)s
+        AND NOT EXISTS (SELECT FROM journal.call AS c WHERE c.call_id = g.call_id AND c.state <> 'not_made')
+    RETURNING state
+)
+SELECT state FROM kept
+UNION ALL
+SELECT CASE WHEN state = 'waiting' AND not_after <= %(now)s THEN 'ended' ELSE state END
+FROM journal.gathered WHERE call_id = %(call_id)s AND NOT EXISTS (SELECT FROM kept);
 
 -- name: waiting
 SELECT body FROM journal.gathered
@@ -84,3 +90,13 @@ SET state = CASE WHEN c.state = 'not_made' AND g.tries < %(most_tries)s THEN 'wa
 FROM ended, journal.call AS c
 WHERE g.batch = ended.name AND g.state = 'sent' AND c.call_id = g.call_id
 RETURNING g.state;
+
+-- name: lines
+SELECT b.name, b.made_at, b.batch_id, b.ended_at, b.why, count(c.call_id) AS calls,
+    count(DISTINCT c.prompt_digest) AS questions, count(c.call_id) FILTER (WHERE c.state = 'answered') AS answered,
+    coalesce(sum(c.cost_micro), 0)::bigint AS cost_micro
+FROM (SELECT * FROM journal.batch ORDER BY made_at DESC, name LIMIT %(most)s) AS b
+LEFT JOIN journal.gathered AS g ON g.batch = b.name
+LEFT JOIN journal.call AS c ON c.call_id = g.call_id AND c.token = b.name
+GROUP BY b.name, b.made_at, b.batch_id, b.ended_at, b.why
+ORDER BY b.made_at DESC, b.name;

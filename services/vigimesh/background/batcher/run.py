@@ -19,13 +19,16 @@ Over ports only. Money is in micro-units of the workflow's currency, times in UT
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from vigimesh.clock import Clock
+from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.budget.batching import (
     GIVE_UP_S,
     LEASE_S,
@@ -47,13 +50,49 @@ from vigimesh.domain.budget.values import Ask, Reserved, Shut
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Tokens, prompt_digest, write_answer
 from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.errors import Refused, Transient
+from vigimesh.loop.health import Health
 from vigimesh.ports import Agreement, Batches, BatchJournal, Budget, Objects
 
 _log = logging.getLogger(__name__)
 
 #: New batches of one round: more than a window of any workflow fills.
 MAX_NEW = 50
+#: Seconds between two rounds: a batch takes hours, and each look is a request.
+PAUSE_S = 60.0
+#: Seconds between two looks at the stop signal.
+LOOK_AGAIN_S = 0.2
 _NOTHING = Tokens(0, 0, 0)
+
+
+class Keeper(Protocol):
+    """Keeps the budget in agreement with the journal (`background/books`)."""
+
+    async def keep(self) -> None:
+        """Go on until cancelled."""
+        ...
+
+
+async def run(batcher: Batcher, books: Keeper, health: Health, stop: threading.Event) -> None:
+    """Go round every `PAUSE_S` seconds until `stop` is set; the books are kept beside. A round may be cut off anywhere."""
+    keeping = asyncio.ensure_future(books.keep())
+    try:
+        while not stop.is_set():
+            going = asyncio.ensure_future(batcher.round())
+            pause = Deadline.after(batcher.clock, PAUSE_S)
+            while not stop.is_set() and not (going.done() and pause.passed()):
+                health.beat()
+                await asyncio.sleep(LOOK_AGAIN_S)
+                if going.done():
+                    error = going.exception()
+                    if error is not None and not isinstance(error, Transient):
+                        raise error
+                    health.ready, health.trouble = error is None, str(error or "")
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+    finally:
+        health.ready = False
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -182,8 +221,8 @@ class Batcher:
         for member in await self.journal.members(sent.name):
             key = prompt_digest(member.gathered.question)
             result = found.get(key, InDoubt(why=why or "the batch ended without a result for it"))
-            copy, _ = key in charged, charged.add(key)
-            await self._settled(sent, member, result, copy=copy)
+            await self._settled(sent, member, result, copy=key in charged)
+            charged.add(key)
         await self.journal.end(sent.name, why)
         self.told["ended"] += 1
 

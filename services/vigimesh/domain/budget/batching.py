@@ -87,6 +87,25 @@ class Sent:
     batch_id: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A batch as an operator sees it: its calls, the questions that they ask, how many are answered, what they cost."""
+
+    name: str
+    made_at: datetime
+    batch_id: str
+    ended_at: datetime | None
+    why: str
+    calls: int
+    questions: int
+    answered: int
+    cost_micro: int
+
+    def start_up_s(self, now: datetime) -> float:
+        """Return the seconds that the batch took, or takes by `now`, for each of its calls: what a small one wastes."""
+        return ((self.ended_at or now) - self.made_at).total_seconds() / max(self.calls, 1)
+
+
 def next_window(window: BatchWindow, now: datetime) -> tuple[datetime, datetime]:
     """Return when the window of a card that is open now, or opens next, opens and closes; it may pass midnight (UTC)."""
     opens, closes = time.fromisoformat(window.opens_utc), time.fromisoformat(window.closes_utc)
