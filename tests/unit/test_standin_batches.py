@@ -381,22 +381,6 @@ def test_what_is_cached_is_counted_in_blocks_of_128_tokens_from_1024_on() -> Non
     assert cached(4_000, "d" * 5_000) == 0  # 7 blocks: below 1,024 tokens
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"start_s": -1.0},
-        {"item_s": 4_000.0},
-        {"spread": 6.0},
-        {"faults": {"hang": 0.1}},
-        {"faults": {"500": 1.1}},
-        {"faults": {"500": 0.6, "429": 0.6}},
-    ],
-)
-def test_a_batch_profile_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
-        BatchProfile(**change)
-
-
 def test_every_refusal_says_what_it_is() -> None:
     for plan in (
         Endpoint().plan("GET", "/nowhere"),
