@@ -117,6 +117,11 @@ MODEL_BREAKER = Metric(
     meaning="whether the large model is asked: 0 closed, every call is made; 1 half-open, one call tries it; 2 open, since "
     "several calls in a row failed: cases go on without their opinions", alarm="SRE: above 0 for ten minutes",
 )  # fmt: skip
+GATES_SHUT = Metric(
+    name="vigimesh.cascade.gates_shut", kind="gauge", unit="{gate}", labels=("stage", "lane"),
+    meaning="places in which the small tier resolves nothing since its scores or the labels of the sample have drifted, or a person "
+    "closed it: cases go on to the next tier or a person", alarm="the workflow's owner: above 0",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
@@ -127,7 +132,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER,
+    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

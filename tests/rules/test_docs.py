@@ -257,7 +257,17 @@ def test_the_demos_output_has_the_shape_that_is_printed(
     refusal = Refusal(source="x", place="line 1", code="VM-1413", what="y", todo="z")
     tally = Tally(refused=1, refusals=[refusal], skipped=[Skipped(source="x", why="y")])
     cards = pasted.rpartition("cards: ")[2]
-    show(Result(tally=tally, extra=0, reckoning=reckoning, peak_rss_bytes=1, restarts=0, cards=cards))
+    show(
+        Result(
+            tally=tally,
+            extra=0,
+            reckoning=reckoning,
+            peak_rss_bytes=1,
+            restarts=0,
+            cards=cards,
+            large_model="none",
+        )
+    )
     printed = capsys.readouterr().out
     assert columns(pasted) == columns(printed)
     assert headings(pasted) == headings(printed)

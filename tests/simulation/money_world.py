@@ -42,6 +42,7 @@ from vigimesh.background.controller.run import Controller
 from vigimesh.background.controller.run import run as control
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.budget.values import Caps, Shut
+from vigimesh.domain.cascade.model import Absent
 from vigimesh.errors import Broken
 from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.topics import lane_topic, topic
@@ -49,7 +50,9 @@ from vigimesh.loop.health import Health
 from vigimesh.loop.orders import Orders, calls_per_minute
 from vigimesh.loop.stage import Stage
 from vigimesh.ports import Budget, Journal, Models
+from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.scoring import score_fetcher
 from vigimesh.tool_executor.till import Keeper, Till
 from vigimesh.tool_executor.worker import stage
 
@@ -193,7 +196,8 @@ class MoneyWorld(World):
             yield payer, books
 
         till = Till(opened, lambda workflow: calls_per_minute(orders.in_force(lane, clock.now()), workflow))
-        return stage(self.objects, lane, opinions(self.card), till)
+        verb = Executor(opinions=opinions(self.card))
+        return stage(self.objects, lane, verb, score_fetcher(lambda: Absent(why="none in this world")), till)
 
     async def paid_at(self) -> datetime | None:
         """Return when the newest call was paid for that `usage` knows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from math import comb
+from math import comb, inf
 
 import numpy as np
 import pytest
@@ -111,8 +111,19 @@ def test_at_most_k_of_those_that_were_seen_lie_below(scores: list[float]) -> Non
 
 def test_too_few_cases_certify_nothing() -> None:
     assert made([1.0] * 58) is None
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="not a number"):
         made([float("nan")] * 60)
+    with pytest.raises(ValueError, match="minus infinity"):
+        made([-inf] * 60)
+
+
+def test_what_the_tools_tell_of_is_a_serious_case_that_no_threshold_misses() -> None:
+    """Forty that the model could miss and sixty that it is never asked: the threshold may lie as high as for a hundred."""
+    alone, system = made([float(at) for at in range(40)]), made([float(at) for at in range(40)] + [inf] * 60)
+    assert alone is None
+    assert system is not None
+    assert (system.n, system.k, system.threshold) == (100, 1, 1.0)
+    assert made([0.0] + [inf] * 99) is None, "a threshold that nothing was seen above"
 
 
 Threshold = Callable[[list[float]], float]

@@ -16,6 +16,9 @@ from vigimesh.events.classes import CasePlanned, Plan
 from vigimesh.loop.outcome import Done
 from vigimesh.planner.plan import MAX_QUESTION, MAX_QUESTIONS, Planner, questions
 
+#: Of a source that has no box for each criterion.
+OPEN = dataclasses.replace(ADULT, criteria_form="open")
+
 
 def plan(case: Case, tiers: tuple[str, ...] = ("tools",), ceiling: str = "person", **route: Any) -> Plan:
     verb = Planner(SIGNED)
@@ -41,19 +44,25 @@ def plan(case: Case, tiers: tuple[str, ...] = ("tools",), ceiling: str = "person
 
 
 @pytest.mark.parametrize(
-    ("number", "tiers", "tier"),
+    ("number", "tiers", "of", "tier"),
     [
-        (1, ("tools",), "tools"),
-        (1, ("large", "small", "tools"), "tools"),
-        (2, ("tools", "small", "large"), "small"),
-        (2, ("tools", "large"), "large"),
-        (2, ("tools",), "tools"),
-        (1, (), "person"),
+        (1, ("tools",), ADULT, "tools"),
+        (1, ("large", "small", "tools"), ADULT, "tools"),
+        (1, ("large", "small", "tools"), OPEN, "small"),
+        (2, ("tools", "small", "large"), ADULT, "large"),
+        (2, ("tools", "small", "large"), OPEN, "large"),
+        (2, ("tools", "large"), OPEN, "large"),
+        (2, ("tools",), OPEN, "tools"),
+        (1, ("tools", "small"), DOCUMENT, "tools"),
+        (1, (), OPEN, "person"),
     ],
 )
-def test_the_cheapest_tier_first(number: int, tiers: tuple[str, ...], tier: str) -> None:
-    found = plan(ADULT, tiers, pass_number=number)
+def test_the_cheapest_tier_that_can_read_it_first(
+    number: int, tiers: tuple[str, ...], of: Case, tier: str
+) -> None:
+    found = plan(of, tiers, pass_number=number)
     assert found.tier == tier
+    assert ("so that its text is read" in found.reason) == (of is OPEN and "small" in tiers)
     assert f"pass {number}: tier {tier}" in found.reason
     assert found.steps  # the deterministic tools run in any case
 
@@ -62,7 +71,7 @@ def test_the_cheapest_tier_first(number: int, tiers: tuple[str, ...], tier: str)
     ("ceiling", "tier"), [("large", "large"), ("small", "small"), ("tools", "tools"), ("person", "large")]
 )
 def test_a_ceiling_takes_dearer_tiers_away_and_the_plan_says_so(ceiling: str, tier: str) -> None:
-    found = plan(ADULT, ("tools", "small", "large"), ceiling, pass_number=3)
+    found = plan(OPEN, ("tools", "small", "large"), ceiling, pass_number=3)
     assert found.tier == tier
     assert ("a ceiling is ordered: the month is nearly spent" in found.reason) == (
         ceiling in ("small", "tools")

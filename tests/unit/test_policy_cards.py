@@ -82,7 +82,9 @@ def test_the_list_of_keys_is_whole() -> None:
     assert {"budget.day_micro", "lanes.0.when", "policy.0.then", "auto_accept.allows"} <= set(EVERY_KEY)
 
 
-@pytest.mark.parametrize("path", [path for path in EVERY_KEY if path != "auto_accept"])
+@pytest.mark.parametrize(
+    "path", [path for path in EVERY_KEY if path not in ("auto_accept", "cascade", "cascade.audit")]
+)
 def test_a_missing_key_is_named(path: str) -> None:
     key = path.rsplit(".", 1)[-1]
     assert f"{key}'" in refused(changed(path, ...))

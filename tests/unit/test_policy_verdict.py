@@ -12,7 +12,7 @@ from vigimesh.domain.policy import facts
 from vigimesh.domain.policy.cards import Card, Verdict
 from vigimesh.domain.policy.cel import Rule, compile_rule
 from vigimesh.domain.policy.facts import Known
-from vigimesh.domain.policy.tiers import dearer, tier_for, usable
+from vigimesh.domain.policy.tiers import dearer, ladder, tier_for, usable
 from vigimesh.domain.policy.verdict import judge
 from vigimesh.events.classes import Plan, Triage
 
@@ -68,7 +68,8 @@ def test_no_rule_or_a_failing_rule_is_for_a_person() -> None:
     ("tiers", "number", "plan", "steps", "passes", "then"),
     [
         (("tools",), 1, {}, (), 3, "review"),  # nothing new
-        (("tools", "small"), 1, {}, (), 3, "escalate"),  # a dearer tier
+        (("tools", "large"), 1, {}, (), 3, "escalate"),  # a dearer tier
+        (("tools", "small"), 1, {}, (), 3, "review"),  # a form needs no reading
         (("tools", "small"), 2, {"tier": "small"}, (), 3, "review"),  # used already
         (("tools", "small", "large"), 2, {"tier": "small"}, (), 3, "escalate"),
         (("tools", "small", "large"), 3, {"tier": "small"}, (), 3, "review"),  # passes used up
@@ -101,27 +102,45 @@ def test_a_non_valid_case_is_chased(missing: tuple[str, ...]) -> None:
     assert "at once" in dead.question
 
 
+ALL = ("tools", "small", "large")
+
+
 @pytest.mark.parametrize(
-    ("number", "permitted", "available", "tier"),
+    ("permitted", "available", "form", "climb"),
     [
-        (1, ("tools", "small", "large"), ("tools",), "tools"),
-        (2, ("tools", "small", "large"), ("tools",), "tools"),
-        (2, ("tools", "small", "large"), ("large", "tools"), "large"),
-        (3, ("large", "small", "tools"), ("tools", "small", "large"), "large"),
-        (9, ("tools", "small"), ("tools", "small", "large"), "small"),
-        (1, ("large",), ("tools",), "person"),
-        (1, ("tools", "person"), ("person",), "person"),
-        (1, (), ("tools",), "person"),
+        (ALL, ("tools", "person"), True, ("tools",)),
+        (ALL, ("tools", "person"), False, ("tools",)),
+        (ALL, (*ALL, "person"), True, ("tools", "large")),
+        (ALL, (*ALL, "person"), False, ("small", "large")),
+        (("large", "small", "tools"), ("tools", "small"), False, ("small",)),
+        (("small", "large"), ALL, True, ("small", "large")),
+        (("large",), ("tools",), True, ()),
+        (("tools", "person"), ("person",), False, ()),
+        ((), ("tools",), False, ()),
     ],
 )
-def test_the_tier_of_a_pass(
-    number: int, permitted: tuple[str, ...], available: tuple[str, ...], tier: str
+def test_a_case_climbs_from_what_reads_it_to_the_large_model(
+    permitted: tuple[str, ...], available: tuple[str, ...], *, form: bool, climb: tuple[str, ...]
 ) -> None:
-    assert tier_for(number, permitted, available) == tier
+    assert ladder(permitted, available, told_by_form=form) == climb
 
 
-def test_the_dearer_tier_is_one_that_is_permitted_and_there() -> None:
-    assert dearer("tools", ("tools", "large"), ("tools", "small", "large")) == "large"
-    assert dearer("large", ("tools", "large"), ("tools", "large")) == ""
-    assert dearer("person", ("tools",), ("tools",)) == ""
+@pytest.mark.parametrize(
+    ("number", "climb", "tier"),
+    [
+        (1, ("tools",), "tools"),
+        (2, ("tools",), "tools"),
+        (2, ("small", "large"), "large"),
+        (9, ("small", "large"), "large"),
+        (1, (), "person"),
+    ],
+)
+def test_the_tier_of_a_pass(number: int, climb: tuple[str, ...], tier: str) -> None:
+    assert tier_for(number, climb) == tier
+
+
+def test_the_dearer_tier_is_one_of_the_ladder() -> None:
+    assert dearer("tools", ("tools", "large")) == "large"
+    assert dearer("large", ("tools", "large")) == ""
+    assert dearer("person", ("tools",)) == ""
     assert usable(("person", "large", "tools"), ("tools", "large", "person")) == ("tools", "large")

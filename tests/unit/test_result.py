@@ -37,7 +37,17 @@ def shown(
     reckoning = Reckoning(
         check=check, spend_micro={}, decisions=decisions, waiting=(asked,) if decisions else ()
     )
-    show(Result(tally=Tally(), extra=0, reckoning=reckoning, peak_rss_bytes=1, restarts=0, cards="mine"))
+    show(
+        Result(
+            tally=Tally(),
+            extra=0,
+            reckoning=reckoning,
+            peak_rss_bytes=1,
+            restarts=0,
+            cards="mine",
+            large_model="none",
+        )
+    )
     return capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import small_model
 from unit.train_samples import write_vaers
-from vigimesh.app.train.examples import third
+from vigimesh.app.train.examples import share_of
 
 #: The year of the shipped model's certificates: tests of the choice need no model.
 LAST = 1997
@@ -21,7 +21,7 @@ def test_unseen_is_later_or_the_third_held_out(tmp_path: Path) -> None:
     later = write_vaers(tmp_path / "later", {1999: 12})
     unseen, train = small_model.read(given, given, LAST)
     assert len(train) == 30
-    assert {third(one.group) for one in unseen} == {"held_out"}
+    assert {share_of(one.group) for one in unseen} == {"held_out"}
     assert {one.year for one in unseen} == {1997}
     assert 15 <= len(unseen) <= 45
     unseen, train = small_model.read(later, given, LAST)

@@ -57,7 +57,7 @@ class OrderDesk:
             await self._producer.renew()
             writes = make(operators_orders(self._base, self._codec, self._clock.now()))
             if writes:
-                await _write(
+                await write_whole(
                     self._producer,
                     writes,
                     "look whether it holds: `vigimesh throttle show`; to order it again does no harm",
@@ -80,15 +80,18 @@ class RecordDesk:
         `Transient` VM-1301 when the broker is away.
         """
         await self._producer.renew()
-        await _write(self._producer, writes, "give it again: nothing was changed yet")
+        await write_whole(self._producer, writes, "give it again: nothing was changed yet")
 
     async def close(self) -> None:
         """Let go of the connection."""
         await self._producer.close()
 
 
-async def _write(producer: Producer, writes: Sequence[Write], doubtful: str) -> None:
-    """Write records in one transaction; `doubtful` is what to do when nobody knows whether they were written."""
+async def write_whole(producer: Producer, writes: Sequence[Write], doubtful: str) -> None:
+    """Write records in one transaction; `doubtful` is what to do when nobody knows whether they were written.
+
+    Raises `Fenced` VM-1303, `InDoubt` and `Transient` VM-1301 as the producer does.
+    """
     producer.begin()
     try:
         for write in writes:

@@ -319,6 +319,30 @@ def train(
 
 
 @app.command()
+def tune(
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Labelled history: a folder of VAERS tables.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", metavar="FILE", help="Or what `vigimesh cascade export` wrote.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the curve is written.")] = Path("tuned"),
+    call_micro: Annotated[
+        int, typer.Option("--call-micro", min=0, metavar="N", help="Price of one large call, millionths of your currency.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Draw what each threshold of the small model costs and misses.
+
+    On labelled history that the model was not made from: curve.json, curve.svg and curve.png.
+    """
+    if (data is None) == (labels is None):
+        raise typer.BadParameter("give --data or --labels")
+    command = load("vigimesh.app.tune:tune_command")
+    raise typer.Exit(command(data=data, labels=labels, out=out, call_micro=call_micro, as_json=as_json))
+
+
+@app.command()
 def lag(
     data: Data = None,
     as_json: AsJson = False,

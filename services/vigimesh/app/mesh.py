@@ -70,7 +70,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
 
 
 def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
-    """Write each card's body to the object store and its digest to `config`: what came into force, and when."""
+    """Write the bodies of cards and small models to the object store and their digests to `config`: what came into force, and when."""
     from vigimesh.adapters.kafka_producer import KafkaProducer
     from vigimesh.adapters.objects import ObjectStore
     from vigimesh.adapters.registry import RegistrySchemas
@@ -85,10 +85,20 @@ def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
     )  # fmt: skip
 
     async def activate() -> None:
-        await door.activate([(card.name, card.body) for card in cards.cards])
+        await door.activate([*(("card", card.name, card.body) for card in cards.cards), *models_in_force()])
         await producer.close()
 
     asyncio.run(activate())
+
+
+def models_in_force() -> Iterator[tuple[str, str, bytes]]:
+    """Yield kind, name and header of each shipped small model that can be used; its header names the digest of its weights."""
+    from vigimesh.domain.cascade.model import Model
+    from vigimesh.domain.cascade.shipped import NAMES, shipped_header, shipped_or_absent
+
+    for name in NAMES:
+        if isinstance(shipped_or_absent(name), Model):
+            yield "model", name, shipped_header(name)
 
 
 def _kafka(settings: Settings) -> dict[str, Any]:

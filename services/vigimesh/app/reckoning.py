@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,7 +66,8 @@ class Deferred:
 class Reckoning:
     """The end of a run. `decisions` counts by lane, workflow and decision (its word, else the place).
 
-    `calls` are the paid model calls that were used, each counted once, as in `spend_micro`.
+    `calls` are the paid model calls that were used, each counted once, as in `spend_micro`. `tiers` counts the concluded messages by the tier
+    that resolved them; what waits for a person is that person's.
     """
 
     check: Check
@@ -74,6 +76,12 @@ class Reckoning:
     waiting: tuple[Waiting, ...]
     deferred: tuple[Deferred, ...] = ()
     calls: int = 0
+    tiers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def all_large_micro(self) -> int | None:
+        """Return what a call for every concluded case would have cost at the mean of the calls made; `None` when none was."""
+        return sum(self.spend_micro.values()) * sum(self.tiers.values()) // self.calls if self.calls else None
 
     @property
     def cases_per_second(self) -> float | None:
@@ -91,6 +99,8 @@ class _Kept:
     spent: Spent = field(default_factory=Spent)
     #: Event -> what waits, parked.
     deferred: dict[str, Deferred] = field(default_factory=dict)
+    #: Message -> the tier that resolved it.
+    tiers: dict[str, str] = field(default_factory=dict)
     #: Message -> word of its newest decision.
     words: dict[str, str] = field(default_factory=dict)
     #: Message -> workflow, lane, question, due.
@@ -112,7 +122,7 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
         decisions[key] = decisions.get(key, 0) + 1
     return Reckoning(
         check=found, spend_micro=dict(sorted(kept.spent.by_workflow.items())), decisions=dict(sorted(decisions.items())),
-        waiting=_waiting(kept), calls=len(kept.spent.calls),
+        waiting=_waiting(kept), calls=len(kept.spent.calls), tiers=Counter(kept.tiers.values()),
         deferred=tuple(sorted(kept.deferred.values(), key=lambda one: (one.until, one.message_id))),
     )  # fmt: skip
 
@@ -192,8 +202,10 @@ def _take(row: Row, codec: Codec, kept: _Kept) -> None:
         kept.spent.add(event)
     elif isinstance(event, CaseDecided):
         kept.words[event.message_id] = event.decision
+        kept.tiers[event.message_id] = event.tier
         kept.asked.pop(event.message_id, None)
     elif event.message_id not in kept.words:
+        kept.tiers[event.message_id] = "person"
         kept.asked[event.message_id] = (event.workflow, event.lane, event.question, event.due_at)
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vigimesh.app.reckoning import Reckoning
+from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.domain.record.triage_time import UNKNOWN_LANE
 from vigimesh.events.topics import LANES
 from vigimesh.intake.worker import Tally
@@ -37,6 +38,7 @@ class Result:
     peak_rss_bytes: int
     restarts: int
     cards: str
+    large_model: str
 
     @property
     def holds(self) -> bool:
@@ -74,9 +76,12 @@ def fields(result: Result) -> dict[str, Any]:
         "peak_rss_bytes": result.peak_rss_bytes,
         "spend_micro": sum(result.reckoning.spend_micro.values()),
         "model_calls": result.reckoning.calls,
+        "resolved_by": {tier: result.reckoning.tiers.get(tier, 0) for tier in TIERS},
+        "all_large_micro": result.reckoning.all_large_micro,
         "deferred": [{**asdict(one), "until": one.until.isoformat()} for one in result.reckoning.deferred],
         "restarts": result.restarts,
         "cards": result.cards,
+        "large_model": result.large_model,
         "decisions": [
             {"lane": lane, "workflow": workflow, "decision": word, "cases": count}
             for (lane, workflow, word), count in result.reckoning.decisions.items()
@@ -115,8 +120,10 @@ def show(result: Result) -> None:
         f" + dead-lettered {check.dead_lettered} + in flight {check.in_flight}\n"
         f"lost {check.lost}, duplicated {check.duplicated}, torn {check.torn}{_late(check.out_of_order)}; "
         f"{_text(result.reckoning.cases_per_second, 1)} cases/s; spent {_money(result)}{_calls(result)}\n"
+        f"{_tiers(result)}\n"
         f"workers restarted {result.restarts}; memory at most {result.peak_rss_bytes / 2**20:.0f} MiB\n"
-        f"cards: {result.cards}",
+        f"cards: {result.cards}\n"
+        f"large model: {result.large_model}",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 
@@ -219,6 +226,18 @@ def _money(result: Result) -> str:
 def _calls(result: Result) -> str:
     """Return what is said of paid calls: nothing while there are none."""
     return f" on {result.reckoning.calls} model calls" if result.reckoning.calls else ""
+
+
+def _tiers(result: Result) -> str:
+    """Return how many cases each tier resolved, and what asking the large model about each would have cost."""
+    counts = ", ".join(f"{tier} {result.reckoning.tiers.get(tier, 0)}" for tier in TIERS)
+    whole = result.reckoning.all_large_micro
+    cost = (
+        ""
+        if whole is None
+        else f"; the large model for every case: about {whole / 1e6:.2f} (mean of the calls made)"
+    )
+    return f"resolved by {counts}{cost}"
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -27,12 +27,15 @@ from vigimesh.app.dev import READY_S
 from vigimesh.app.devstack import Stack, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
-from vigimesh.app.large_model import check_large_model
+from vigimesh.app.large_model import check_large_model, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
-from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
+from vigimesh.app.settings import DEMO_CARDS, LargeModelSettings, Settings, names_cluster, read_settings
+from vigimesh.app.standin.beside import serving
+from vigimesh.app.standin.chat import MODEL, StandIn
+from vigimesh.app.standin.profile import Profile
 from vigimesh.app.tail import Tail
 from vigimesh.app.worker import rest_collector
 from vigimesh.clock import Deadline, SystemClock
@@ -49,6 +52,8 @@ from vigimesh.loop.broker import Write
 STALLED_S = 60.0
 #: Seconds between two looks at memory.
 _SAMPLE_S = 0.5
+#: Median of the demo's model in milliseconds: quicker than a real one, so that nobody waits.
+_DEMO_LATENCY_MS = 60.0
 #: What names the cards of every other command; the demo shows its own, whatever is set.
 _CARDS = "VIGIMESH_CARDS"
 
@@ -76,7 +81,8 @@ def run_command(
 def demo_command(*, as_json: bool) -> int:
     """Send the project's own synthetic cases through the mesh; return 0 when every case is accounted for, else 1."""
     with (
-        _mesh(None, stack=None, data=None) as mesh,
+        _demo_model() as model,
+        _mesh(None, stack=None, data=None, model=model) as mesh,
         tempfile.TemporaryDirectory(prefix="vigimesh-demo-") as folder,
     ):
         write_demo(Path(folder), today=mesh.clock.now().date())
@@ -84,6 +90,17 @@ def demo_command(*, as_json: bool) -> int:
         name, key, value = poison_record(mesh.codec.schema_id(topic("case.received.normal")))
         poison = Write(topic=name, key=key, value=value)
         return _carry(mesh, items, (poison,), json_wanted=as_json)
+
+
+@contextmanager
+def _demo_model() -> Iterator[LargeModelSettings]:
+    """Yield the large model of the environment, else a stand-in that answers while the block runs."""
+    given = read_settings(os.environ).large_model
+    if has_large_model(given):
+        yield given
+        return
+    with serving(StandIn(Profile(latency_ms=_DEMO_LATENCY_MS))) as base_url:
+        yield LargeModelSettings(base_url=base_url, name=MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +122,12 @@ class Mesh:
 
 @contextmanager
 def _mesh(
-    cards: Path | None, otherwise: str = "", *, stack: Path | None, data: Path | None
+    cards: Path | None,
+    otherwise: str = "",
+    *,
+    stack: Path | None,
+    data: Path | None,
+    model: LargeModelSettings | None = None,
 ) -> Iterator[Mesh]:
     """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`.
 
@@ -115,7 +137,7 @@ def _mesh(
         # Before anything is started, so that a wrong setting or card costs no wait.
         named = str(cards.expanduser().resolve()) if cards else otherwise or DEMO_CARDS
         given = read_settings(os.environ)
-        given = replace(given, mesh=replace(given.mesh, cards=named))
+        given = replace(given, mesh=replace(given.mesh, cards=named), large_model=model or given.large_model)
         origin = cards_of(given).origin
         check_large_model(given.large_model, SystemClock())
         if names_cluster(given):
@@ -187,13 +209,21 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
         tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
-        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin,
+        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings),
     )  # fmt: skip
     if json_wanted:
         print(as_json(result), flush=True)
     else:
         show(result)
     return 0 if result.holds else 1
+
+
+def _told_model(settings: Settings) -> str:
+    """Return which large model was there, in words; a stand-in is never called a model."""
+    name = settings.large_model.name
+    if not has_large_model(settings.large_model):
+        return "none: what the cheaper tiers leave open is for a person"
+    return f"{name}, a stand-in and no real model" if name == MODEL else name
 
 
 def _send(

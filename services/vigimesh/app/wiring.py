@@ -33,8 +33,8 @@ from vigimesh.ports import Objects, Search
 if TYPE_CHECKING:
     from vigimesh.domain.policy.cards import Cards
 
-#: Stages whose verb reads the workflow cards; the tool-executor does where it may spend.
-_READ_CARDS = ("router", "planner", "supervisor")
+#: Stages whose verb reads the workflow cards.
+_READ_CARDS = ("router", "planner", "tool-executor", "supervisor")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     registry = settings.registry
     codec = Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
     parts = Parts(
-        settings=settings, cards=_cards(settings) if _reads_cards(stage, settings) else None, codec=codec,
+        settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
         objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
         telemetry=_telemetry(stage, settings), clock=clock,
     )  # fmt: skip
@@ -70,10 +70,6 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
     reader = OrderReader(base, codec, clock).start()
     return replace(parts, orders=reader, close=reader.close)
-
-
-def _reads_cards(stage: str, settings: Settings) -> bool:
-    return stage in _READ_CARDS or (stage == "tool-executor" and has_large_model(settings.large_model))
 
 
 def _cards(settings: Settings) -> Cards:
@@ -98,11 +94,11 @@ def _telemetry(stage: str, settings: Settings) -> Telemetry:
 
 
 def tiers(settings: Settings) -> tuple[str, ...]:
-    """Return the tiers that are there: without a model configured, deterministic tools and people.
+    """Return the tiers that are there: without a large model configured, deterministic tools, the shipped small model and people.
 
     Raises `Misconfigured` VM-1102 when only half of a large model is configured.
     """
-    return ("tools", "large", "person") if has_large_model(settings.large_model) else ("tools", "person")
+    return ("tools", "small", *(("large",) if has_large_model(settings.large_model) else ()), "person")
 
 
 def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
@@ -164,20 +160,27 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
             from vigimesh.retriever import worker as retriever
 
             return retriever.stage(parts.search(), lane)
-        case "tool-executor", str():
-            from vigimesh.app.foreign_tools import load_tools
-            from vigimesh.tool_executor import worker as tool_executor
-
-            tools = load_tools()
-            if cards is None:
-                return tool_executor.stage(parts.objects, lane, tools=tools)
-            from vigimesh.app.paying import opinions_of, till_of
-
-            opinions = opinions_of(parts.settings, cards)
-            return tool_executor.stage(parts.objects, lane, opinions, till_of(parts, lane, health), tools)
+        case "tool-executor", str() if cards:
+            return _tool_executor(lane, parts, cards, health)
         case "supervisor", None if cards:
             from vigimesh.supervisor import worker as supervisor
 
             return supervisor.stage(cards, _limits(parts))
         case _:
             raise KeyError(f"no stage {stage!r} with lane {lane!r}")
+
+
+def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
+    from vigimesh.app.foreign_tools import load_tools
+    from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
+    from vigimesh.tool_executor.execute import Executor
+    from vigimesh.tool_executor.scoring import Scoring, score_fetcher
+    from vigimesh.tool_executor.worker import stage
+
+    opinions = till = None
+    if has_large_model(parts.settings.large_model):
+        from vigimesh.app.paying import opinions_of, till_of
+
+        opinions, till = opinions_of(parts.settings, cards), till_of(parts, lane, health)
+    verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=load_tools())
+    return stage(parts.objects, lane, verb, score_fetcher(lambda: shipped_or_absent(SERIOUS)), till)

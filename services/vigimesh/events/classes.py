@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Annotated as A
 
 from vigimesh.events.case import Case
+from vigimesh.events.sampling import CaseLabelled, CaseSampled, GateMoved
 
 # A field per line, its meaning beside it.
 # fmt: off
@@ -378,22 +379,7 @@ class AuditRecorded:
 
 
 Event = (
-    CaseReceived
-    | CaseRouted
-    | CasePlanned
-    | EvidenceRetrieved
-    | ToolsExecuted
-    | HeadMoved
-    | CaseDecided
-    | ReviewRequested
-    | EventParked
-    | EventDeadLettered
-    | UsageRecorded
-    | RetrievalMeasured
-    | FlowCounted
-    | FlowTotalled
-    | ThrottleOrdered
-    | DocumentVersioned
-    | ConfigActivated
-    | AuditRecorded
+    CaseReceived | CaseRouted | CasePlanned | EvidenceRetrieved | ToolsExecuted | HeadMoved | CaseDecided | ReviewRequested
+    | EventParked | EventDeadLettered | UsageRecorded | RetrievalMeasured | FlowCounted | FlowTotalled | ThrottleOrdered
+    | DocumentVersioned | ConfigActivated | AuditRecorded | CaseSampled | CaseLabelled | GateMoved
 )

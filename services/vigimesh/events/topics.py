@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vigimesh.events import classes as e
+from vigimesh.events import sampling
 
 PREFIX = "vigimesh."
 LANES = ("hot", "warm", "cold")
@@ -55,7 +56,7 @@ def _row(
     keyed: tuple[str, Policy],
     holds: str,
 ) -> Topic:
-    one = name in ("throttle",)
+    one = name in ("throttle", "cascade.gate")
     return Topic(
         name=PREFIX + name, event=event, writers=flow[0], readers=flow[1], key=keyed[0], policy=keyed[1],
         holds=holds, partitions="one" if one else "case",
@@ -98,6 +99,12 @@ TOPICS: tuple[Topic, ...] = (
          "totals with the offsets they stand at"),
     _row("throttle", e.ThrottleOrdered, (("controller", "operator"), (*STAGES, "resumer", "controller")), ("lane and workflow", "archived"),
          "orders in force"),
+    _row("cascade.sample", sampling.CaseSampled, (("tool-executor",), ("operator",)), ("case id", "compacted"),
+         "a case drawn for a person, with what the small tier made of it"),
+    _row("cascade.label", sampling.CaseLabelled, (("operator",), ("operator",)), ("case id", "compacted"),
+         "whether a drawn case is serious; from people only"),
+    _row("cascade.gate", sampling.GateMoved, (("operator",), ("tool-executor", "operator")), ("place", "compacted"),
+         "what the labels of a place let the small tier do there"),
     _row("knowledge.changed", e.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
          "a document has a new version"),
     _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
@@ -111,7 +118,7 @@ TOPICS: tuple[Topic, ...] = (
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
 
 #: What a stage writes beside the work it hands on: not counted as produced in `flow`.
-ASIDE = frozenset(PREFIX + name for name in ("usage", "retrieval.telemetry", "case.head"))
+ASIDE = frozenset(PREFIX + name for name in ("usage", "retrieval.telemetry", "case.head", "cascade.sample"))
 
 
 def lane_topic(step: str, lane: str) -> str:

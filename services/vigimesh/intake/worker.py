@@ -75,13 +75,13 @@ class Door:
             told(tally)
         return tally
 
-    async def activate(self, cards: Iterable[tuple[str, bytes]]) -> None:
-        """Say which cards (name, body) are in force from now on: body to the object store, digest to `config`."""
+    async def activate(self, parts: Iterable[tuple[str, str, bytes]]) -> None:
+        """Say what (kind, name, body) is in force from now on: body to the object store, digest to `config`."""
         chunk = []
-        for name, body in cards:
+        for kind, name, body in parts:
             key = self.objects.put(body)
             event = ConfigActivated(
-                digest=key, kind="card", name=name, by=self.instance, reason="start of the mesh"
+                digest=key, kind=kind, name=name, by=self.instance, reason="start of the mesh"
             )
             event_id = ids.event_id(f"{key}|{self.clock.now().isoformat()}", "config", 1, 0)
             chunk.append(self._record(topic("config"), key, event, (event_id, "")))

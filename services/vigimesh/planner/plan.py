@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vigimesh.domain.policy.cards import Card, Cards
+from vigimesh.domain.policy.facts import told_by_form
 from vigimesh.domain.policy.limits import Limits, key_of, limits_of
-from vigimesh.domain.policy.tiers import tier_for
+from vigimesh.domain.policy.tiers import ladder, tier_for
 from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import CasePlanned, CaseRouted, Plan, Route
 from vigimesh.events.topics import lane_topic
@@ -64,11 +65,13 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     named = cards.named(route.workflow)
     card = named or cards.fallback
     number = route.pass_number
-    tier = tier_for(number, card.tiers, limits.tiers)
+    form = told_by_form(case)
+    climb = ladder(card.tiers, limits.tiers, told_by_form=form)
+    tier = tier_for(number, climb)
     steps = card.steps_of(number)
     asked = questions(case)
     parts = [
-        f"pass {number}: tier {tier}, {_why_tier(card, tier, limits.tiers)}",
+        f"pass {number}: tier {tier}, {_why_tier(card, climb, form=form)}",
         f"{len(steps)} steps of card {card.name}",
         f"{len(asked)} questions",
     ]
@@ -81,11 +84,15 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     return Plan(tier=tier, steps=steps, questions=asked, reason="; ".join(parts))
 
 
-def _why_tier(card: Card, tier: str, available: tuple[str, ...]) -> str:
-    if tier == "person":
+def _why_tier(card: Card, climb: tuple[str, ...], *, form: bool) -> str:
+    if not climb:
         return f"because none of the permitted ({', '.join(card.tiers)}) is there"
-    there = [one for one in card.tiers if one in available]
-    return f"of the permitted and available ({', '.join(there)})"
+    read = (
+        ""
+        if form or "small" not in climb
+        else "; its source has no box for each criterion, so that its text is read"
+    )
+    return f"of the permitted and available ({', '.join(climb)}){read}"
 
 
 def complexity(case: Case) -> Iterator[str]:

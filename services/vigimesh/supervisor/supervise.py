@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 
+from vigimesh.domain.cascade.resolved import resolved_by
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.floor import floor
@@ -209,7 +210,7 @@ def _decided(view: _View, decision: str, judgement: Judgement) -> Done:
         serious=event.triage.serious,
         reason=_reason(view, outcome, judgement),
         rule=judgement.rule,
-        tier=event.plan.tier,
+        tier=resolved_by(event.plan, event.findings),
         card_digest=view.card.digest,
         labels=_labels(event),
         cost_micro=event.cost_micro,

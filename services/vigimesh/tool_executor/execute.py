@@ -14,6 +14,7 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExec
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
 from vigimesh.tool_executor.opinions import KIND, Advised, Opinions, advised, usage_of
+from vigimesh.tool_executor.scoring import Scoring
 
 STAGE = "tool-executor"
 
@@ -22,23 +23,28 @@ STAGE = "tool-executor"
 class Executor:
     """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`.
 
-    `opinions` asks the large model where a pass was planned for it; without it that tier is absent. `tools` are those
+    `opinions` asks the large model where a pass was planned for it, `scoring` the small one; without it that tier is absent. `tools` are those
     that other distributions add, by name.
     """
 
     price_micro: int = 0
     currency: str = "EUR"
     opinions: Opinions | None = None
+    scoring: Scoring | None = None
     tools: Mapping[str, ForeignTool] = field(default_factory=lambda: NONE)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Return the narrative when the case refers to it by digest; then the opinion, when one is planned.
+        """Return the narrative when the case refers to it by digest; then the score or the opinion, when one is planned.
 
-        The first is answered with the text, or its bytes in UTF-8; the second with what `purchase.plain` writes.
+        The first is answered with the text, or its bytes in UTF-8; the others with what `small.tell` and `purchase.plain` write.
         """
         narrative = _narrative_need(case.event)
         if narrative is not None and narrative.name not in answers:
             return (narrative,)
+        if self.scoring is not None:
+            score = self.scoring.need(case.event, _narrative(case.event, answers))
+            if score is not None and score.name not in answers:
+                return (score,)
         if case.event.plan.tier != "large" or self.opinions is None or _told(answers) is not None:
             return ()
         try:
@@ -55,14 +61,17 @@ class Executor:
         event: EvidenceRetrieved = case.event
         try:
             findings, triage = self._run(event, answers)
+            runs = len(findings)
+            heard = self.scoring.heard(event, triage, answers) if self.scoring is not None else None
+            if heard is not None:
+                findings, triage = (*findings, heard[0]), heard[1]
             found = self._advised(event, answers, triage)
         except Refused as failure:
             return Reject(code=failure.code, why=str(failure))
         if isinstance(found, Park):
             return found
         paid = None
-        cost = self.price_micro * len(findings)
-        runs = len(findings)
+        cost = self.price_micro * runs
         if found is not None:
             findings, triage, paid = (*findings, found.finding), found.triage, found.paid
         route = _raised(event.route, triage)
@@ -85,8 +94,7 @@ class Executor:
 
     def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
         """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
-        need = _narrative_need(event)
-        text = event.case.narrative if need is None else _text(answers[need.name])
+        text = _narrative(event, answers)
         return run_steps(
             event.plan.steps, event.case, text, event.passages, event.route.received_at, self.tools
         )
@@ -128,6 +136,11 @@ def _emits(case: Input, executed: ToolsExecuted, used: list[UsageRecorded]) -> I
 def _narrative_need(event: EvidenceRetrieved) -> Need | None:
     reference = event.case.narrative_ref
     return Need(kind="object", key=reference) if reference else None
+
+
+def _narrative(event: EvidenceRetrieved, answers: Answers) -> str:
+    need = _narrative_need(event)
+    return event.case.narrative if need is None else _text(answers[need.name])
 
 
 def _text(answer: object) -> str:

@@ -1,32 +1,27 @@
-"""The tool-executor at work: the verb with the objects it reads narratives from, and the till that pays for opinions."""
+"""The tool-executor at work: the verb with the objects it reads narratives from, the small model, and the till that pays for opinions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from vigimesh.domain.safety.foreign import ForeignTool
-from vigimesh.domain.safety.tools import NONE
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.ports import Objects
 from vigimesh.tool_executor.execute import STAGE, Executor
-from vigimesh.tool_executor.opinions import Opinions
+from vigimesh.tool_executor.scoring import KIND
 from vigimesh.tool_executor.till import Till
 
 
 def stage(
     objects: Objects,
     lane: str,
-    opinions: Opinions | None = None,
+    verb: Executor,
+    scores: Fetcher,
     till: Till | None = None,
-    tools: Mapping[str, ForeignTool] = NONE,
 ) -> Stage:
-    """Return the tool-executor of a lane as the loop runs it; `opinions` and `till` come together, or neither.
-
-    `tools` are those that other distributions add, by name.
-    """
+    """Return the tool-executor of a lane as the loop runs it; `scores` answers for the small tier, `till` where opinions are asked."""
     return Stage(
-        name=STAGE, lane=lane, verb=Executor(opinions=opinions, tools=tools), fetchers={"object": text_fetcher(objects)},
+        name=STAGE, lane=lane, verb=verb, fetchers={"object": text_fetcher(objects), KIND: scores},
         callers={} if till is None else {"model": till.pay}, beside=None if till is None else till.keep,
     )  # fmt: skip
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +16,19 @@ from pathlib import Path
 from typing import Literal
 
 from vigimesh.domain.cascade.facts import facts_of
+from vigimesh.domain.cascade.sample import group_of
+from vigimesh.domain.safety.text_seriousness import read_term, read_text
 from vigimesh.errors import Misconfigured
+from vigimesh.events.case import Case
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.vaers import TICKS, table_of
 from vigimesh.intake.values import Accepted
 
 #: train: weights. tune: choices, the table of probabilities, empirical thresholds. certify: certificates alone. held_out: figures alone.
 Part = Literal["train", "tune", "certify", "held_out"]
+#: The parts of the last year.
 LATER: tuple[Part, ...] = ("tune", "certify", "held_out")
+_SIXTHS: tuple[Part, ...] = ("tune", "certify", "held_out", "certify", "certify", "held_out")
 #: Bytes of one file of sentences that are read; the largest of PHEE has 2.4 MB.
 _SENTENCES_BYTES = 64 * 1024 * 1024
 #: Criteria that a VAERS form can tick: the gold.
@@ -35,7 +39,8 @@ GOLD = frozenset(TICKS.values())
 class Example:
     """One labelled text; `group` is the same for repeats of it.
 
-    `day` is an ISO 8601 date or empty, `age_years` the patient's where it is known, `criteria` what made the case serious.
+    `day` is an ISO 8601 date or empty, `age_years` the patient's where it is known, `criteria` what made the case serious. `told`: the tools find a
+    criterion in its text or terms, clearly or not, so that no model settles it.
     """
 
     text: str
@@ -45,18 +50,12 @@ class Example:
     day: str = ""
     age_years: float | None = None
     criteria: tuple[str, ...] = ()
+    told: bool = False
 
     @property
     def year(self) -> int:
         """The year of `day`."""
         return int(self.day[:4])
-
-
-def group_of(text: str) -> str:
-    """Return a name (32 hexadecimal digits) for a text and its repeats: the same words in the same order, whatever case and spacing."""
-    return hashlib.sha256(" ".join(text.casefold().split()).encode("utf-8", errors="replace")).hexdigest()[
-        :32
-    ]
 
 
 def read_vaers(folder: Path) -> list[Example]:
@@ -66,19 +65,28 @@ def read_vaers(folder: Path) -> list[Example]:
     is none.
     """
     found = [
-        Example(
-            text=case.narrative, facts=facts_of(case), label=bool(GOLD & set(case.criteria)), group=group_of(case.narrative),
-            day=case.first_received_on, age_years=case.patient.age_years, criteria=case.criteria,
-        )
+        _example(item.case)
         for file in vaers_files(folder)
         for item in read_path(file, tenant="train")
-        if isinstance(item, Accepted) and _is_day((case := item.case).first_received_on)
-    ]  # fmt: skip
+        if isinstance(item, Accepted) and _is_day(item.case.first_received_on)
+    ]
     if not found:
         raise _nothing(
             "no VAERS report", folder, "name a folder with YYYYVAERSDATA, VAERSSYMPTOMS and VAERSVAX"
         )
     return found
+
+
+def _example(case: Case) -> Example:
+    hits = read_text(case.narrative)
+    names = {name for one in case.reactions for name in (one.term, one.text) if name}
+    told = any(
+        hit.polarity in ("stated", "ambiguous") for hits in (hits, *map(read_term, names)) for hit in hits
+    )
+    return Example(
+        text=case.narrative, facts=facts_of(case, hits), label=bool(GOLD & set(case.criteria)), group=group_of(case.narrative),
+        day=case.first_received_on, age_years=case.patient.age_years, criteria=case.criteria, told=told,
+    )  # fmt: skip
 
 
 def vaers_files(folder: Path) -> list[Path]:
@@ -89,7 +97,7 @@ def vaers_files(folder: Path) -> list[Path]:
 
 
 def by_year(examples: Iterable[Example], last: int) -> dict[Part, list[Example]]:
-    """Split reports: received before the year `last` to train; of that year a third each to tune, certify and hold out.
+    """Split reports: received before the year `last` to train; of that year a sixth to tune, a half to certify, a third held out.
 
     By the hash of their group. A group that was seen in training is nowhere else, and each group stands once (`one_per_group`). Later years are
     in no part.
@@ -99,7 +107,7 @@ def by_year(examples: Iterable[Example], last: int) -> dict[Part, list[Example]]
     parts["train"] = one_per_group(one for one in known if one.year < last)
     seen = {one.group for one in parts["train"]}
     for example in one_per_group(one for one in known if one.year == last and one.group not in seen):
-        parts[third(example.group)].append(example)
+        parts[share_of(example.group)].append(example)
     return parts
 
 
@@ -113,13 +121,13 @@ def one_per_group(examples: Iterable[Example]) -> list[Example]:
     return list(groups.values())
 
 
-def third(group: str) -> Part:
-    """Return which third of the last year a group belongs to."""
-    return LATER[int(group[:8], 16) % len(LATER)]
+def share_of(group: str) -> Part:
+    """Return which share of the last year a group belongs to: certificates are as strong as they are many, a table of probabilities needs few."""
+    return _SIXTHS[int(group[:8], 16) % len(_SIXTHS)]
 
 
 def read_sentences(folder: Path) -> dict[Part, list[Example]]:
-    """Return the sentences of PsyTAR and PHEE below a folder: files named *train* to train, those named *dev* to the other parts by thirds.
+    """Return the sentences of PsyTAR and PHEE below a folder: files named *train* to train, those named *dev* to the other parts by the same shares.
 
     Files with *test* in their name are never read. Raises `Misconfigured` VM-2203 when a part is empty.
     """
@@ -135,7 +143,7 @@ def read_sentences(folder: Path) -> dict[Part, list[Example]]:
                 continue
             seen.add(group)
             example = Example(text=text, facts=(), label=label, group=group)
-            parts["train" if named == "train" else third(group)].append(example)
+            parts["train" if named == "train" else share_of(group)].append(example)
     if not all(parts.values()):
         raise _nothing(
             "no sentences of PsyTAR or PHEE", folder, "name a folder with their train and dev files"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from vigimesh.domain.cascade import certify, features
+from vigimesh.domain.cascade import certify, drift, features
 from vigimesh.domain.cascade.calibration import Curve
 from vigimesh.domain.cascade.model import Model
 from vigimesh.domain.cascade.vectors import Tables
@@ -54,7 +54,10 @@ def read_tables(data: bytes) -> Tables:
 
 
 def write_header(name: str, tables: bytes, curve: Curve, more: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a model: `more` holds `certificates` (as `certify.written`) and `card`, the facts of its model card."""
+    """Return the JSON of a model.
+
+    `more` holds `certificates` (as `certify.written`), `reference` (as `drift.written`) where there are any, and `card`, the facts of its model card.
+    """
     value = {
         "name": name, "layout": LAYOUT, "features": list(features.BITS), "npz_sha256": digest(tables),
         "curve": {"margins": curve.margins, "probabilities": curve.probabilities}, **more,
@@ -82,6 +85,7 @@ def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
         return Model(
             name=str(value["name"]), digest=digest(header), tables_digest=digest(tables), tables=read_tables(tables),
             curve=curve, certificates=certificates,
+            reference=drift.read(value["reference"]) if "reference" in value else None,
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise _refused(f"it cannot be read: {type(error).__name__}") from error

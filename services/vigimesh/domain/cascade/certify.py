@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import comb, inf, isfinite
+from math import comb, inf, isnan
 
 #: Serious groups of one certificate. The whole numbers have some n x log2(denominator of r) bits, a hundred kilobytes here.
 MAX_GROUPS = 100_000
@@ -96,8 +96,8 @@ class Domain:
 class Certificate:
     """A threshold with what it promises: of the serious cases of `domain`, at least `recall` score at or above it.
 
-    With confidence 1 - `delta`, from `n` groups of serious cases of which `k` scored lower. `threshold` is a margin, before calibration, of
-    the model whose `tables_digest` is `model`. Recall and delta are exact: `19/20`.
+    With confidence 1 - `delta`, from `n` groups of serious cases of which `k` scored lower. `threshold` is a margin, before calibration;
+    `model` names what it was certified with (`small.basis_of`). Recall and delta are exact: `19/20`.
     """
 
     threshold: float
@@ -131,15 +131,16 @@ def certify(
 ) -> Certificate | None:
     """Return the certificate of these serious cases, given as (group, score); None when they are too few for it.
 
-    They must not have been used to train or to tune the model. Raises `ValueError` for a score that is not finite, and as
-    `allowed_misses`.
+    They must not have been used to train or to tune the model. A serious case that the model is never asked to settle, because something
+    else tells of it, has the score infinity: it cannot be missed by any threshold. Raises `ValueError` for a score that is none or minus
+    infinity, and as `allowed_misses`.
     """
     scores = lowest_by_group(serious)
-    if not all(map(isfinite, scores)):
-        raise ValueError("a score is not finite")
+    if any(isnan(score) or score == -inf for score in scores):
+        raise ValueError("a score is not a number, or minus infinity")
     k = allowed_misses(len(scores), recall, delta)
-    if k is None:
-        return None
+    if k is None or scores[k] == inf:
+        return None  # too few, or so few that the model could miss that no threshold is seen
     return Certificate(
         threshold=scores[k], n=len(scores), k=k, recall=recall, delta=delta, domain=domain, model=model
     )
@@ -155,7 +156,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """Where a case stands: its product class, source, language, day of receipt (ISO 8601), and the model in use (`tables_digest`).
+    """Where a case stands: its product class, source, language, day of receipt (ISO 8601), and what is in use (`small.basis_of`).
 
     `seen` is what was labelled of that product class, source and language with this model and threshold.
     """
@@ -185,7 +186,7 @@ def opens(certificate: Certificate | None, facts: Facts) -> Gate:
     if certificate is None:
         return Gate(open=False, reason="there is no certificate")
     if certificate.model != facts.model:
-        return Gate(open=False, reason="the certificate is of another model")
+        return Gate(open=False, reason="the certificate is of another model, or of other tools")
     outside = [*_outside(certificate.domain, facts)]
     if not outside:
         return Gate(open=True, reason=certificate.words)
@@ -196,6 +197,11 @@ def opens(certificate: Certificate | None, facts: Facts) -> Gate:
         f"recall >= {bound:.4f} of {float(certificate.recall):g}"
     )
     return Gate(open=bound >= certificate.recall, reason=told)
+
+
+def in_domain(certificate: Certificate, facts: Facts) -> bool:
+    """Return whether a certificate speaks of such a case: every part of its domain fits."""
+    return certificate.model == facts.model and not [*_outside(certificate.domain, facts)]
 
 
 def _outside(domain: Domain, facts: Facts) -> Iterable[str]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from vigimesh.domain.cascade.calibration import Curve
 from vigimesh.domain.cascade.certify import Certificate
+from vigimesh.domain.cascade.drift import Reference
 from vigimesh.domain.cascade.features import BATCH, Batch, read
 from vigimesh.domain.cascade.vectors import Floats, Tables, Vectors, weighed
 
@@ -58,7 +59,7 @@ class Absent:
 class Model:
     """A trained model. `digest` names all of it (sha256 of its JSON), `tables_digest` what makes a margin (sha256 of its npz).
 
-    `certificates` stand in falling order of recall.
+    `certificates` stand in falling order of recall. `reference` are the margins of the cases that they were made from, in bins; None where nobody knows.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Model:
     tables: Tables
     curve: Curve
     certificates: tuple[Certificate, ...] = ()
+    reference: Reference | None = None
 
 
 def score(model: Model, text: str, facts: Sequence[str] = ()) -> Score:

@@ -1,50 +1,185 @@
-"""What the small tier says of a case: resolved as not serious, or handed on, and why. It can never say *serious* for good, nor unsay a flag.
+"""What the small tier says of a case: not serious, serious, or handed on, and why. It can never unsay what a field or a text says.
 
-The caller has read the structured flags first: this is asked about a case that has none, and what it hands on goes to the large tier or
-a person (DESIGN part 7: model output can raise a grade, never lower a deterministic flag).
+It is asked about a case of which neither says for certain whether it is serious (`settled.open_to_models`). What it hands on goes to the large tier or a person (DESIGN part 7). What
+it was told stands in `Told` whole, so that a decision replays without the model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cache
+from typing import Any, Literal
 
-from vigimesh.domain.cascade.certify import Certificate, Facts, opens
-from vigimesh.domain.cascade.model import Absent, Model, Score
+import msgspec
+
+from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
+from vigimesh.domain.cascade.facts import facts_of
+from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
+from vigimesh.domain.cascade.sample import place_in
+from vigimesh.domain.cascade.settled import open_to_models, settled
+from vigimesh.domain.policy.cards import Cascade
+from vigimesh.domain.policy.facts import suspects
+from vigimesh.domain.privacy.plain_text import is_english
+from vigimesh.domain.safety.grade import SERIOUS_GRADE
+from vigimesh.domain.safety.reading_version import reading_version
+from vigimesh.events.case import Case
+from vigimesh.events.classes import Triage
+from vigimesh.events.ids import digest
+from vigimesh.events.sampling import CasePlace
+
+Verdict = Literal["not_serious", "serious", "handed_on"]
+#: The language that narratives are read in; what is not English is of no known one.
+ENGLISH = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What people and the watch on drift say of the place of a case: cases that people labelled, and why it is closed, if it is."""
+
+    seen: Seen = field(default_factory=Seen)
+    closed: str = ""
+
+
+#: The standing of a place at a certificate's threshold; without labels there is none.
+Standings = Callable[[Facts, Certificate], Standing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A case whose text is to be read, and what its card wants certified."""
+
+    case: Case
+    text: str
+    rule: Cascade
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """All that is told of one case. `why` says why there is no score; then nothing else is given.
+
+    `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
+    add to the margin.
+    """
+
+    why: str = ""
+    model: str = ""
+    probability: float = 0.5
+    margin: float = 0.0
+    terms: tuple[tuple[str, float], ...] = ()
+    whole: bool = False
+    recall: str = ""
+    threshold: float | None = None
+    open: bool = False
+    gate: str = ""
+    place: CasePlace | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """Whether the small tier resolves the case as not serious; `reason` is for the reason-of-record."""
+    """The verdict; `reason` is for the reason-of-record and holds no word of the case, `terms` explain the score by its words."""
 
-    resolved: bool
+    verdict: Verdict
     reason: str
+    terms: tuple[str, ...] = field(default=())
 
 
-def said(model: Model | Absent, score: Score | None, facts: Facts, recall: Fraction) -> Said:
-    """Return what the small tier says of a case with this score, at the certificate of this recall.
+def unlabelled(_place: Facts, _certificate: Certificate) -> Standing:
+    """Return the standing where nobody has labelled a case."""
+    return Standing()
 
-    1. no model, or no score of it: handed on. 2. a text that was not read whole: handed on. 3. a gate that is closed: handed on. 4. a margin at or
-    above the threshold: handed on. 5. else resolved. `facts.model` is the model's `tables_digest`.
-    """
+
+def tell(
+    model: Model | Absent, asked: Sequence[Asked], standings: Standings = unlabelled
+) -> list[dict[str, Any]]:
+    """Return for each case what `said` reads, as plain values, in their order: one reading of the model for all."""
     if isinstance(model, Absent):
-        return Said(resolved=False, reason=f"{model.outcome}: {model.why}")
-    if score is None or score.model != model.digest:
-        return Said(resolved=False, reason="there is no score of the model in use")
-    if not score.whole:
-        return Said(resolved=False, reason="only the beginning of the text was read")
-    certificate = certified(model, recall)
-    gate = opens(certificate, facts)
-    if certificate is None or not gate.open:
-        return Said(resolved=False, reason=gate.reason)
-    terms = ", ".join(f"{term.text} {term.weight:+.2f}" for term in score.terms)
-    told = f"probability {score.probability:.3f}, margin {score.margin:.3f}, threshold {certificate.threshold:.3f}; {terms}"
-    if score.margin >= certificate.threshold:
-        return Said(resolved=False, reason=f"not below the certified threshold: {told}")
-    return Said(resolved=True, reason=f"below the certified threshold: {told}; {gate.reason}")
+        return [msgspec.to_builtins(Told(why=f"{model.outcome}: {model.why}")) for _ in asked]
+    scores = score_many(model, [one.text for one in asked], [facts_of(_with(one)) for one in asked])
+    return [
+        msgspec.to_builtins(_told(model, one, score, standings))
+        for one, score in zip(asked, scores, strict=True)
+    ]
 
 
-def certified(model: Model, recall: Fraction) -> Certificate | None:
-    """Return the model's certificate of the lowest recall that is at least this one; None when it has none."""
-    fitting = [one for one in model.certificates if one.recall >= recall]
+def _with(one: Asked) -> Case:
+    """Return the case with its narrative, which may lie in the object store."""
+    return one.case if one.case.narrative == one.text else replace(one.case, narrative=one.text)
+
+
+def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
+    certificate = certified(model, one.rule)
+    place = place_of(one.case, one.text, basis_of(model.tables_digest))
+    standing = standings(place, certificate) if certificate else Standing()
+    gate = opens(certificate, replace(place, seen=standing.seen))
+    return Told(
+        model=score.model, probability=score.probability, margin=score.margin, whole=score.whole,
+        terms=tuple((term.text, round(term.weight, 4)) for term in score.terms),
+        recall=str(certificate.recall) if certificate else "", threshold=certificate.threshold if certificate else None,
+        open=gate.open and not standing.closed, gate=standing.closed or gate.reason,
+        place=place_in(place, certificate) if certificate else None,
+    )  # fmt: skip
+
+
+def said(told: Mapping[str, Any], rule: Cascade) -> Said:
+    """Return what the small tier says of a case.
+
+    1. no score, or a text that was not read whole: handed on. 2. a probability at or above the card's `serious_at`: serious. 3. a gate that is closed:
+    handed on. 4. a margin at or above the certified threshold: handed on. 5. else not serious.
+    """
+    given = msgspec.convert(told, Told)
+    if given.why:
+        return Said(verdict="handed_on", reason=given.why)
+    terms = tuple(f"{text} {weight:+.2f}" for text, weight in given.terms)
+    score = f"probability {given.probability:.3f}, margin {given.margin:.3f}"
+    if not given.whole:
+        return Said(
+            verdict="handed_on", reason=f"only the beginning of the text was read: {score}", terms=terms
+        )
+    if rule.serious_at is not None and given.probability >= rule.serious_at:
+        return Said(verdict="serious", reason=f"{score}, at or above {float(rule.serious_at):g}", terms=terms)
+    if not given.open or given.threshold is None:
+        return Said(verdict="handed_on", reason=f"{given.gate}; {score}", terms=terms)
+    if given.margin >= given.threshold:
+        reason = f"{score}, not below the certified threshold {given.threshold:.3f}"
+        return Said(verdict="handed_on", reason=reason, terms=terms)
+    reason = f"{score}, below the certified threshold {given.threshold:.3f}; {given.gate}"
+    return Said(verdict="not_serious", reason=reason, terms=terms)
+
+
+def triaged(case: Case, triage: Triage, heard: Said, at: datetime) -> Triage:
+    """Return the triage result after the small tier: what nobody knew may become serious, and what is silent besides not serious.
+
+    Any other result is as it was. What is not known has the clock of the serious already. `at` is when the case arrived.
+    """
+    why = f"small model: {heard.reason}"
+    if heard.verdict == "not_serious":
+        return settled(case, triage, why, at)
+    if heard.verdict == "serious" and open_to_models(case, triage):
+        grade = max(triage.grade, SERIOUS_GRADE)
+        return replace(triage, serious="yes", grade=grade, grade_reasons=(why, *triage.grade_reasons))
+    return triage
+
+
+def certified(model: Model, rule: Cascade) -> Certificate | None:
+    """Return the model's certificate of the lowest recall that is at least what is wanted; None when it has none."""
+    fitting = [
+        one for one in model.certificates if one.recall >= rule.recall and 1 - one.delta >= rule.confidence
+    ]
     return min(fitting, key=lambda one: one.recall, default=None)
+
+
+@cache
+def basis_of(tables_digest: str) -> str:
+    """Return the name of what a certificate rests on: the weights of a model and the tools that read the text before it, 64 hexadecimal digits."""
+    return digest(f"{tables_digest}|{reading_version()}".encode())
+
+
+def place_of(case: Case, text: str, model: str) -> Facts:
+    """Return where a case stands as a certificate names it; products of several classes are of none."""
+    kinds = set(suspects(case))
+    return Facts(
+        product_class=kinds.pop() if len(kinds) == 1 else "", source=case.source_format,
+        language=ENGLISH if is_english(text) else "", received_on=case.first_received_on, model=model,
+    )  # fmt: skip

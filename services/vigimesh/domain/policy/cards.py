@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
 
 from vigimesh.domain.policy.cel import Reader, Rule
@@ -82,6 +83,35 @@ class BatchWindow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSample:
+    """Which cases of the small tier a person looks at as well, and what that costs.
+
+    `permille` of them are drawn by a hash of `seed` and the case's id; one takes `minutes` of a person at `minute_micro` a minute, and `month_micro` is
+    the line of the budget that it is told against. It is never a cap: no money stops the sample.
+    """
+
+    permille: int
+    seed: str
+    minutes: int
+    minute_micro: int
+    month_micro: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cascade:
+    """What a workflow wants of the small tier before it may settle a case alone.
+
+    `recall` at `confidence` is what its certificate must promise at least; from the probability `serious_at` on a case is serious without a
+    large model, never where that is `None`.
+    """
+
+    recall: Fraction = Fraction(99, 100)
+    confidence: Fraction = Fraction(95, 100)
+    serious_at: Fraction | None = None
+    audit: AuditSample | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutoAccept:
     """The signature without which a machine accepts nothing. `allows` lifts single points of the floor."""
 
@@ -117,6 +147,7 @@ class Card:
     body: bytes
     #: Steps whose failure is for a person; only tools that others add can fail.
     required_steps: tuple[str, ...] = ()
+    cascade: Cascade = Cascade()
 
     def steps_of(self, pass_number: int) -> tuple[str, ...]:
         """Return the steps of a pass: those of the card, and those of the escalation from the second pass on."""

@@ -102,6 +102,11 @@ def is_study(case: Case) -> bool:
     return bool(case.study_id or case.study_type or case.report_type == "study")
 
 
+def told_by_form(case: Case) -> bool:
+    """Return whether the tools need no reading of the text: a form with a box for each criterion, or no report at all."""
+    return case.kind != "icsr" or case.criteria_form == "form"
+
+
 def suspects(case: Case) -> list[str]:
     """Return the kinds of the suspect and interacting products, one for each."""
     return [product.kind for product in case.products if product.role in ("suspect", "interacting")]

@@ -94,7 +94,7 @@ def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
 
 def card_of(raw: Raw, file: str, known: Sequence[str] = STEPS) -> c.Card:
     """Return the card that complete tables describe; `known` are the tools there are, those that others add included."""
-    top = Table(file, "", raw, _KEYS, ("auto_accept", "required_steps"))
+    top = Table(file, "", raw, _KEYS, ("auto_accept", "required_steps", "cascade"))
     body = _canonical(raw)
     steps, escalation = top.choices("steps", known, least=1), _escalation(top, known)
     return c.Card(
@@ -123,6 +123,7 @@ def card_of(raw: Raw, file: str, known: Sequence[str] = STEPS) -> c.Card:
         required_steps=(
             top.choices("required_steps", (*steps, *escalation.steps)) if top.has("required_steps") else ()
         ),
+        cascade=_cascade(top) if top.has("cascade") else c.Cascade(),
     )
 
 
@@ -232,6 +233,27 @@ def _objectives(top: Table) -> c.Objectives:
 def _batch_window(top: Table) -> c.BatchWindow:
     table = top.table("batch_window", ("opens_utc", "closes_utc"))
     return c.BatchWindow(opens_utc=table.time_of_day("opens_utc"), closes_utc=table.time_of_day("closes_utc"))
+
+
+def _cascade(top: Table) -> c.Cascade:
+    table = top.table("cascade", ("recall", "confidence", "serious_at"), ("audit",))
+    return c.Cascade(
+        recall=table.share("recall"),
+        confidence=table.share("confidence"),
+        serious_at=table.share("serious_at"),
+        audit=_audit_sample(table) if table.has("audit") else None,
+    )
+
+
+def _audit_sample(cascade: Table) -> c.AuditSample:
+    table = cascade.table("audit", ("permille", "seed", "minutes", "minute_micro", "month_micro"))
+    return c.AuditSample(
+        permille=table.whole("permille", 0, 1_000),
+        seed=table.word("seed"),
+        minutes=table.whole("minutes", 1, 240),
+        minute_micro=table.whole("minute_micro"),
+        month_micro=table.whole("month_micro"),
+    )
 
 
 def _auto_accept(top: Table) -> c.AutoAccept:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
 from vigimesh.domain.policy.cel import nearest
@@ -19,6 +20,7 @@ MAX_NUMBER = 10**15
 
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _TIME_OF_DAY = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d")
+_SHARE = re.compile(r"0\.\d{1,9}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
 
@@ -116,6 +118,14 @@ class Table:
             raise self.bad(key, f"a whole number from {low} to {high}")
         return value
 
+    def share(self, key: str) -> Fraction:
+        """Return a share between 0 and 1, exactly as it is written: a text, because 0.95 as a number is not 95 in 100."""
+        text = self._matching(key, _SHARE, 'a share between 0 and 1 in quotes, like "0.95"')
+        share = Fraction(text)
+        if not 0 < share < 1:
+            raise self.bad(key, 'a share between 0 and 1 in quotes, like "0.95"')
+        return share
+
     def rising(self, key: str, low: int, high: int) -> tuple[int, ...]:
         """Return at least one whole number, each above the last."""
         values = self._list(key)
@@ -131,12 +141,12 @@ class Table:
             raise self.bad(key, "a date and time with zone, without quotes, like 2026-01-31T12:00:00Z")
         return value
 
-    def table(self, key: str, keys: Iterable[str]) -> Table:
+    def table(self, key: str, keys: Iterable[str], optional: Iterable[str] = ()) -> Table:
         """Return a table within this one."""
         value = self._values[key]
         if not isinstance(value, dict):
             raise self.bad(key, f"a table [{self.name(key)}]")
-        return Table(self.file, self.name(key), value, keys)
+        return Table(self.file, self.name(key), value, keys, optional)
 
     def tables(self, key: str, keys: Iterable[str], optional: Iterable[str] = ()) -> tuple[Table, ...]:
         """Return a list of tables, at least one, each with a name of its own under `name`."""

@@ -14,10 +14,21 @@ def usable(permitted: Iterable[str], available: Iterable[str]) -> tuple[str, ...
     return tuple(tier for tier in TIERS if tier in both and tier != "person")
 
 
-def tier_for(pass_number: int, permitted: Iterable[str], available: Iterable[str]) -> str:
-    """Return the tier of a pass: the cheapest usable one for pass 1, then the next; `person` when there is none."""
-    ladder = usable(permitted, available)
-    return ladder[min(pass_number, len(ladder)) - 1] if ladder else "person"
+def ladder(permitted: Iterable[str], available: Iterable[str], *, told_by_form: bool) -> tuple[str, ...]:
+    """Return the tiers that a case may climb, cheapest first.
+
+    A form with a box for each criterion tells the tools what they need; without one the text must be read, and the small tier runs the tools
+    besides. So one of the two reads a case, never one after the other.
+    """
+    there = usable(permitted, available)
+    if "tools" not in there or "small" not in there:
+        return there
+    return tuple(tier for tier in there if tier != ("small" if told_by_form else "tools"))
+
+
+def tier_for(pass_number: int, steps: tuple[str, ...]) -> str:
+    """Return the tier of a pass on a ladder: the cheapest for pass 1, then the next; `person` when there is none."""
+    return steps[min(pass_number, len(steps)) - 1] if steps else "person"
 
 
 def under(available: Iterable[str], ceiling: str) -> tuple[str, ...]:
@@ -31,7 +42,7 @@ def lowest(ceilings: Iterable[str]) -> str:
     return min(ceilings, key=TIERS.index, default="person")
 
 
-def dearer(tier: str, permitted: Iterable[str], available: Iterable[str]) -> str:
-    """Return the cheapest usable tier above `tier`, or nothing."""
+def dearer(tier: str, steps: Iterable[str]) -> str:
+    """Return the cheapest tier of a ladder above `tier`, or nothing."""
     above = TIERS[TIERS.index(tier) + 1 :] if tier in TIERS else ()
-    return next((one for one in usable(permitted, available) if one in above), "")
+    return next((one for one in steps if one in above), "")

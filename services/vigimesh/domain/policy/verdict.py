@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vigimesh.domain.policy.cards import Card, Verdict
-from vigimesh.domain.policy.facts import Known, Readings
+from vigimesh.domain.policy.facts import Known, Readings, told_by_form
 from vigimesh.domain.policy.floor import Breach, floor
-from vigimesh.domain.policy.tiers import dearer
+from vigimesh.domain.policy.tiers import dearer, ladder
 from vigimesh.errors import Refused
 
 _CONFIRM = "Look at what is named in the reason and confirm the triage result."
@@ -119,7 +119,7 @@ def gain_of_next_pass(known: Known, card: Card) -> str:
     assert plan is not None
     if route.pass_number >= card.escalation.max_passes:
         return ""
-    tier = dearer(plan.tier, card.tiers, known.tiers)
+    tier = dearer(plan.tier, ladder(card.tiers, known.tiers, told_by_form=told_by_form(known.case)))
     steps = [step for step in card.steps_of(route.pass_number + 1) if step not in plan.steps]
     gains = ([f"tier {tier}"] if tier else []) + ([f"steps {', '.join(steps)}"] if steps else [])
     return f"the next pass brings {' and '.join(gains)}" if gains else ""

@@ -128,10 +128,21 @@ def _refuse_caseless(text: str) -> None:
 
 def _refuse_other_languages(text: str) -> None:
     """Refuse a text with more function words of another language than of English: its names have other neighbours."""
-    words = re.findall(r"[^\W\d_]{1,20}", text.lower())
-    if len(words) < _TELLING_WORDS:
-        return
-    english = sum(word in ENGLISH for word in words)
-    foreign = sum(word in FOREIGN and word not in ENGLISH for word in words)
-    if foreign > english or (foreign > 3 and foreign * 3 > english):
+    words, english, foreign = _languages(text)
+    if words >= _TELLING_WORDS and (foreign > english or (foreign > 3 and foreign * 3 > english)):
         raise Unreadable("it is not in English")
+
+
+def is_english(text: str) -> bool:
+    """Return whether nothing says that a text is in another language; a short one may hold no word and no letter of another."""
+    words, english, foreign = _languages(text)
+    if words < _TELLING_WORDS:
+        return foreign == 0 and text.isascii()
+    return foreign <= english and (foreign <= 3 or foreign * 3 <= english)
+
+
+def _languages(text: str) -> tuple[int, int, int]:
+    """Return how many words a text has, and how many of them are function words of English and of other languages alone."""
+    words = re.findall(r"[^\W\d_]{1,20}", text.lower())
+    english = sum(word in ENGLISH for word in words)
+    return len(words), english, sum(word in FOREIGN and word not in ENGLISH for word in words)

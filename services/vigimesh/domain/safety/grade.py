@@ -7,7 +7,7 @@ important, required intervention, or *unknown*; 2 non-serious unlisted, or a spe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -30,6 +30,8 @@ GRADE_OF: Mapping[str, int] = MappingProxyType(
 )
 #: Characters of a text from which "says nothing serious" means something: a shorter one is a title or "see attached".
 TELLING_CHARACTERS = 20
+#: The flag of a text that tells of a criterion, but not clearly.
+AMBIGUOUS = "ambiguous_text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +71,17 @@ def grade_case(found: Evidence) -> Graded:
     if not why_not:
         reason = "no field and no text says serious or not serious (unknown)"
         return Graded(serious="unknown", grade=UNKNOWN_GRADE, reasons=(reason,), flags=flags)
-    if found.situations:
-        reasons = [why_not, "special situation (" + ", ".join(found.situations) + ")"]
-        return Graded(serious="no", grade=2, reasons=tuple(reasons), flags=flags)
-    listed = found.listed == "yes"
-    reason = "every reaction is listed" if listed else f"listed: {found.listed.replace('_', ' ')}"
-    return Graded(serious="no", grade=1 if listed else 2, reasons=(why_not, reason), flags=flags)
+    grade, reason = non_serious_grade(found.situations, found.listed)
+    return Graded(serious="no", grade=grade, reasons=(why_not, reason), flags=flags)
+
+
+def non_serious_grade(situations: Sequence[str], listed: str) -> tuple[int, str]:
+    """Return the grade of a case that is not serious, with its reason: 2 with a special situation or not listed, else 1."""
+    if situations:
+        return 2, "special situation (" + ", ".join(situations) + ")"
+    if listed == "yes":
+        return 1, "every reaction is listed"
+    return 2, f"listed: {listed.replace('_', ' ')}"
 
 
 def _stated_reasons(found: Evidence) -> tuple[list[str], int]:
@@ -109,7 +116,7 @@ def _flags(found: Evidence) -> tuple[str, ...]:
     if _text_negates(found):
         flags.append("conflict_flag_text")
     if _unclear(found):
-        flags.append("ambiguous_text")
+        flags.append(AMBIGUOUS)
     told = {*stated(found.text_hits), *stated(found.term_hits)}
     if "other_medically_important" in told:
         flags.append("ime_term")
