@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import openai
 import psutil
 import pytest
 
 from vigimesh.app.standin import server as serving
 from vigimesh.app.standin.chat import MODEL, StandIn
+from vigimesh.app.standin.embeddings import EMBED_MODEL
+from vigimesh.app.standin.profile import BatchProfile, Profile
 from vigimesh.app.standin.server import Server
 from vigimesh.errors import Misconfigured
 from waiting import until, until_async
@@ -196,3 +199,50 @@ def test_nothing_is_left_when_it_stops() -> None:
 def _free(port: int) -> bool:
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_the_client_of_openai_takes_its_embeddings_files_and_batches() -> None:
+    async def run() -> None:
+        profile = Profile(latency_ms=0, spread=0, batch=BatchProfile(start_s=600, item_s=1, spread=0))
+        async with (
+            Server(StandIn(profile)) as server,
+            openai.AsyncOpenAI(base_url=server.base_url, api_key="x") as client,
+        ):
+            vectors = await client.embeddings.create(
+                model=EMBED_MODEL, input=["fever", "rash"], dimensions=64
+            )
+            assert [len(one.embedding) for one in vectors.data] == [64, 64]
+
+            body = {"model": MODEL, "messages": [{"role": "user", "content": "caf\u00e9"}]}
+            lines = [
+                json.dumps({"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body})
+                for name in ("a", "b")
+            ]
+            file = await client.files.create(file=("in.jsonl", "\n".join(lines).encode()), purpose="batch")
+            made = await client.batches.create(
+                input_file_id=file.id,
+                endpoint="/v1/chat/completions",
+                completion_window="24h",
+                metadata={"run": "7"},
+            )
+            assert made.status == "validating"
+            await asyncio.to_thread(ask, server.port, "POST", "/standin/clock", {"forward_s": 700})
+            ended = await client.batches.retrieve(made.id)
+            assert ended.status == "completed"
+            assert ended.request_counts is not None
+            assert (ended.request_counts.total, ended.request_counts.completed) == (2, 2)
+            assert ended.output_file_id is not None
+            text = (await client.files.content(ended.output_file_id)).text
+            assert {json.loads(line)["custom_id"] for line in text.splitlines()} == {"a", "b"}
+            listed = [one async for one in client.batches.list(limit=1)]
+            assert [(one.id, one.metadata) for one in listed] == [(made.id, {"run": "7"})]
+
+    asyncio.run(run())
+
+
+def test_the_command_takes_an_oracle_and_refuses_one_that_is_none(tmp_path: Path) -> None:
+    wrong = tmp_path / "gold.jsonl"
+    wrong.write_text('{"key": 1}\n')
+    done = start("--oracle", str(wrong))
+    said = done.communicate(timeout=60)[1]
+    assert (done.returncode, "VM-2404" in said, "line 1" in said) == (2, True, True)

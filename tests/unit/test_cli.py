@@ -55,6 +55,8 @@ def test_the_listing_names_every_command() -> None:
         "worker",
         "controller",
         "resumer",
+        "batcher",
+        "batches",
         "prepare",
         "lag",
         "standin",

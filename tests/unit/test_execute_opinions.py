@@ -18,8 +18,8 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Plan, Route, Too
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Done, Input, Need, Park
 from vigimesh.tool_executor.execute import Executor
-from vigimesh.tool_executor.opinions import MISSING, Opinions
-from vigimesh.tool_executor.purchase import REASONS, Paid, Purchase, Unpaid, plain, told_of
+from vigimesh.tool_executor.opinions import MISSING, WAITS, Opinions
+from vigimesh.tool_executor.purchase import REASONS, Paid, Purchase, Reason, Unpaid, plain, told_of
 
 OPENS = datetime(2026, 4, 1, tzinfo=UTC)
 MODEL = Model(name="standin-1", deadline_s=30)
@@ -130,7 +130,7 @@ def test_an_answer_out_of_its_schema_is_paid_for_and_changes_nothing(text: str) 
     assert (event.triage.serious, event.cost_micro) == ("no", 21 + 13 * 3 + 870)
 
 
-@pytest.mark.parametrize("reason", sorted(set(REASONS) - {"denied"}))
+@pytest.mark.parametrize("reason", sorted(set(REASONS) - set(WAITS)))
 def test_without_an_answer_the_tools_stand_and_the_reason_is_told(reason: str) -> None:
     record = given(case())
     told = Unpaid(call_id=need_of(record).key, reason=reason, detail="so", retry_at=OPENS, counted_micro=5)  # type: ignore[arg-type]
@@ -151,6 +151,19 @@ def test_out_of_money_a_case_that_is_not_serious_waits_until_there_is_room() -> 
     assert "waits for money: the budget has no room for it (0.01 asked, 0.00 left)" in outcome.why
 
 
+def test_gathered_for_a_batch_a_case_that_is_not_serious_waits_until_its_answer_is_there() -> None:
+    need = need_of(given(case()))
+    assert isinstance(need.asked, Purchase)
+    may = need.asked.may_wait
+    assert may is not None
+    assert (may.lane, may.received_at, may.triage.serious) == ("cold", AT, "no")
+    outcome = decide(given(case()), Unpaid(call_id=need.key, reason="gathered", retry_at=OPENS))
+    assert isinstance(outcome, Park)
+    assert OPENS <= outcome.not_before < OPENS + SPREAD
+    assert outcome.why.startswith("waits for its answer: it waits for a batch, which costs less")
+
+
+@pytest.mark.parametrize("reason", sorted(WAITS))
 @pytest.mark.parametrize(
     ("changes", "lane"),
     [
@@ -161,11 +174,11 @@ def test_out_of_money_a_case_that_is_not_serious_waits_until_there_is_room() -> 
         ({}, "hot"),
     ],
 )
-def test_out_of_money_whatever_may_not_wait_goes_on_at_once(changes: dict[str, Any], lane: str) -> None:
+def test_whatever_may_not_wait_goes_on_at_once(changes: dict[str, Any], lane: str, reason: Reason) -> None:
     record = given(case(**changes), lane=lane)
-    denied = Unpaid(call_id=need_of(record).key, reason="denied", retry_at=OPENS)
-    _, finding = done(record, denied)
-    assert finding.result == "not asked: the budget has no room for it"
+    unpaid = Unpaid(call_id=need_of(record).key, reason=reason, retry_at=OPENS)
+    _, finding = done(record, unpaid)
+    assert finding.result == f"not asked: {REASONS[reason]}"
 
 
 @pytest.mark.parametrize("age", [float("nan"), float("inf"), -3.0])

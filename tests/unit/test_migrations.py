@@ -22,7 +22,7 @@ def test_no_step_needs_an_extension_or_ends_its_own_transaction() -> None:
         ), step.name
 
 
-@pytest.mark.parametrize("file", ["calls.sql", "knowledge.sql", "migrations.sql"])
+@pytest.mark.parametrize("file", ["batches.sql", "calls.sql", "knowledge.sql", "migrations.sql"])
 def test_each_block_is_one_statement(file: str) -> None:
     found = blocks(file)
     assert found

@@ -10,7 +10,7 @@ import pytest
 
 from vigimesh.app.standin import chat, oracle
 from vigimesh.app.standin.chat import MODEL, Plan, StandIn
-from vigimesh.app.standin.profile import WORDS, Profile, known, read_faults
+from vigimesh.app.standin.profile import WORDS, BatchProfile, Profile, known, read_faults
 from vigimesh.domain.cascade.question import digest_of
 
 SCHEMA: dict[str, Any] = {
@@ -205,3 +205,19 @@ def test_faults_are_read() -> None:
     for text in ("429", "429=x", "200=0.1", "429=0.1,429=0.2", "explode=1"):
         with pytest.raises(ValueError):
             read_faults(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_s": -1.0},
+        {"item_s": 4_000.0},
+        {"spread": 6.0},
+        {"faults": {"hang": 0.1}},
+        {"faults": {"500": 1.1}},
+        {"faults": {"500": 0.6, "429": 0.6}},
+    ],
+)
+def test_a_batch_profile_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        BatchProfile(**change)

@@ -102,6 +102,12 @@ class MemoryCalls:
             amount_micro=counted_micro(state, row.call.worst_micro, row.cost_micro), state=booked_state(state),
         )  # fmt: skip
 
+    def begin(self, call: PaidCall, token: str, until: datetime) -> _Row:
+        """Begin a call, whatever was there of it; return its row."""
+        self.number += 1
+        self.rows[call.call_id] = _Row(call=call, number=self.number, token=token, lease_until=until)
+        return self.rows[call.call_id]
+
     def ordered(self) -> list[_Row]:
         """Return the rows in the order of their beginnings."""
         return sorted(self.rows.values(), key=lambda row: row.number)
@@ -135,10 +141,8 @@ class MemoryJournal(Turns):
             return Shut(call_id=call.call_id, why=SHUT)
         if call.begin_by <= self._calls.clock.now():
             return Shut(call_id=call.call_id, why=LATE)
-        self._calls.number += 1
         until = self._calls.clock.now() + timedelta(seconds=call.lease_s)
-        begun = _Row(call=call, number=self._calls.number, token=uuid4().hex, lease_until=until)
-        self._calls.rows[call.call_id] = begun
+        begun = self._calls.begin(call, uuid4().hex, until)
         self._tokens[call.call_id] = begun.token
         self._seen = max(self._seen, begun.number)
         return Begun(call_id=call.call_id, until=until, again=row is not None)

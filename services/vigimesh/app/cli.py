@@ -176,6 +176,33 @@ def resumer(data: Data = None) -> None:
 
 
 @app.command()
+def batcher(data: Data = None) -> None:
+    """Buy gathered cold work in batches, which cost less.
+
+    Runs in the foreground until SIGTERM; only where a large model is configured.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "objects.url", "postgres.dsn", "redis.url")
+    load("vigimesh.app.batcher:serve_batcher")(settings)
+
+
+@app.command()
+def batches(data: Data = None, as_json: AsJson = False) -> None:
+    """Show what was sent in batches.
+
+    Each with its calls, what they cost, and the seconds that it took for each of them; then those by size of batch: a small
+    batch waits as long as a large one.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("postgres.dsn")
+    load("vigimesh.app.batches:show_batches")(settings, as_json=as_json)
+
+
+@app.command()
 def prepare(data: Data = None, as_json: AsJson = False) -> None:
     """Make the cluster of the settings ready for workers.
 
@@ -200,7 +227,7 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def standin(
+def standin(  # noqa: PLR0913  typer wants one parameter for each option
     port: Annotated[
         int, typer.Option("--port", min=0, max=65_535, metavar="N", help="Port on loopback; 0 takes a free one.")
     ] = 0,
@@ -222,21 +249,40 @@ def standin(
             "drip. [default: none]",
         ),
     ] = "",
+    oracle: Annotated[
+        Path | None,
+        typer.Option(
+            "--oracle", metavar="FILE", exists=True, dir_okay=False,
+            help="JSON lines with the right answers: key, gold, wrong. [default: labels in requests]",
+        ),
+    ] = None,
+    batch_start_s: Annotated[
+        float, typer.Option("--batch-start-s", metavar="S", help="Median of the time before a batch starts.")
+    ] = 600.0,
+    batch_item_s: Annotated[
+        float, typer.Option("--batch-item-s", metavar="S", help="Time that each request of a batch takes.")
+    ] = 0.5,
+    batch_faults: Annotated[
+        str,
+        typer.Option("--batch-faults", metavar="LIST", help="Shares of requests that fail in a batch: 500=0.01. [default: none]"),
+    ] = "",
 ) -> None:  # fmt: skip
     """Serve a stand-in for a large model on loopback.
 
-    It speaks as an OpenAI-compatible endpoint does, is no model, and says so in every reply. GET /standin/calls shows what
-    it was asked and would have billed. Runs in the foreground until SIGTERM.
+    It speaks as an OpenAI-compatible endpoint does (chat, embeddings, files, batches), is no model, and says so in every
+    reply. GET /standin/calls shows what it was asked and would have billed; POST /standin/clock moves the clock of its
+    batches. Runs in the foreground until SIGTERM.
     """
-    from vigimesh.app.standin.profile import Profile, read_faults
+    from vigimesh.app.standin.profile import BatchProfile, Profile, read_faults
 
     try:
+        batch = BatchProfile(start_s=batch_start_s, item_s=batch_item_s, faults=read_faults(batch_faults))
         profile = Profile(
-            latency_ms=latency_ms, spread=spread, seed=seed, accuracy=accuracy, faults=read_faults(faults)
-        )
+            latency_ms=latency_ms, spread=spread, seed=seed, accuracy=accuracy, faults=read_faults(faults), batch=batch
+        )  # fmt: skip
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    load("vigimesh.app.standin.cli:serve_standin")(profile, port)
+    load("vigimesh.app.standin.cli:serve_standin")(profile, port, oracle)
 
 
 @app.command()

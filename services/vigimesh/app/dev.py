@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from vigimesh.app.devstack import Stack, default_data_dir, up
 from vigimesh.app.devstack.progress import Terminal
-from vigimesh.app.fleet import BESIDE, Fleet, Pace, Restart, worker_programs
+from vigimesh.app.fleet import Fleet, Pace, Restart, beside, worker_programs
 from vigimesh.app.mesh import MeshState, hold_mesh, prepare, read_mesh, write_mesh
 from vigimesh.app.settings import Settings, names_cluster, read_settings
 from vigimesh.clock import Deadline, SystemClock
@@ -53,7 +53,7 @@ def _run(stack: Stack, settings: Settings, folder: Path) -> None:
     _say("mesh: topics, schemas, tables, documents")
     cards = prepare(settings).cards
     pace = Pace(drain_s=settings.worker.drain_s)
-    programs = worker_programs(settings, folder, (*STAGES, *BESIDE))
+    programs = worker_programs(settings, folder, (*STAGES, *beside(settings)))
     with Fleet(programs, on_restart=_tell_restart, pace=pace) as fleet:
         _say("mesh: workers are starting")
         fleet.wait_ready(Deadline.after(SystemClock(), READY_S))

@@ -22,6 +22,7 @@ import vigimesh
 from vigimesh.app.devstack.slot import last_cause
 from vigimesh.app.devstack.spawn import tie_to_parent
 from vigimesh.app.exits import MISCONFIGURED
+from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings, to_environ, without_settings
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
@@ -29,6 +30,9 @@ from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
 
 #: What a mesh that stays runs beside its stages. A run that ends with its cases does without.
 BESIDE = ("controller", "resumer")
+
+#: What runs beside them where a large model is configured.
+PAYING = ("batcher",)
 
 #: Seconds between two looks at the processes: a dead worker stops readers for seconds anyway (DESIGN part 5).
 LOOK_S = 0.1
@@ -84,6 +88,11 @@ class Program:
     environment: Mapping[str, str]
     log: Path
     port_file: Path
+
+
+def beside(settings: Settings) -> tuple[str, ...]:
+    """Return what a mesh that stays runs beside its stages."""
+    return (*BESIDE, *PAYING) if has_large_model(settings.large_model) else BESIDE
 
 
 def seats(stages: Sequence[str] = STAGES) -> dict[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vigimesh import names
+from vigimesh.adapters.batch_journal import PgBatchJournal
 from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
@@ -27,6 +28,7 @@ from vigimesh.loop.health import Health
 from vigimesh.loop.orders import calls_per_minute
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.tool_executor.execute import STAGE
+from vigimesh.tool_executor.gathering import GatheringPayer
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import REASONS
@@ -105,9 +107,11 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
             models = large_model(settings.large_model, clock)
             stack.push_async_callback(models.close)
             books = Books(budget, journal, clock, paid_at=paid_at, tell=sign.shut)
-            payer = Payer(
+            gathered = PgBatchJournal(settings.postgres.dsn, clock=clock)
+            stack.push_async_callback(gathered.close)
+            payer = GatheringPayer(
                 budget=budget, journal=journal, models=models, objects=parts.objects, prices=prices,
-                agreement=books, clock=clock, tell=sign.breaker,
+                agreement=books, clock=clock, tell=sign.breaker, gathered=gathered,
             )  # fmt: skip
             yield payer, books
 

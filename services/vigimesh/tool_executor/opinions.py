@@ -13,12 +13,14 @@ from vigimesh.domain.policy.cards import Cards
 from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage, UsageRecorded
 from vigimesh.loop.outcome import Need, Park
-from vigimesh.tool_executor.purchase import PATIENCE_S, Paid, Purchase, Unpaid, name_of, told_of
+from vigimesh.tool_executor.purchase import PATIENCE_S, MayWait, Paid, Purchase, Unpaid, name_of, told_of
 
 #: The step under which calls are remembered and findings are told.
 STEP = "large_model"
 #: The kind of need that is answered by paying.
 KIND = "model"
+#: What a case that may wait waits for, by the reason that nothing was paid.
+WAITS = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What keeps a case from a machine when the opinion that was planned for it is missing.
 MISSING = "opinion_missing"
 
@@ -45,6 +47,9 @@ class Opinions:
                 question=question, case_id=event.case.case_id, workflow=event.route.workflow, step=STEP,
                 version="/".join(event.route.version), pass_number=event.route.pass_number, caps=Caps.of(card),
                 patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
+                may_wait=MayWait(
+                    triage=triage, lane=event.route.lane, received_at=event.route.received_at, window=card.batch_window
+                ),
             )  # fmt: skip
             return Need(kind=KIND, key=name_of(wanted), asked=wanted)
         except (Refused, ValueError, OverflowError):
@@ -63,7 +68,8 @@ class Advised:
 def advised(event: EvidenceRetrieved, triage: Triage, told: Mapping[str, Any] | None) -> Advised | Park:
     """Return what the answer to `Opinions.need` makes of a triage result; without one the tier is absent, and it stands.
 
-    Of a case that may wait, and that only the money was missing for, the record is parked until the budget has room.
+    Of a case that may wait, and that only the money was missing for, the record is parked until the budget has room; of one whose
+    question was gathered for a batch, until its answer is there.
     """
     if told is None:
         return _absent(triage, "no model is here, its card is gone, or nothing of it may leave")
@@ -72,9 +78,10 @@ def advised(event: EvidenceRetrieved, triage: Triage, told: Mapping[str, Any] | 
             until = waits_until(
                 triage, event.route.lane, event.route.received_at, unpaid.retry_at, unpaid.call_id
             )
-            if unpaid.reason == "denied" and until is not None:
+            if unpaid.reason in WAITS and until is not None:
                 return Park(
-                    not_before=until, why=f"waits for money: {unpaid.why}; not serious, its clock leaves room"
+                    not_before=until,
+                    why=f"{WAITS[unpaid.reason]}: {unpaid.why}; not serious, its clock leaves room",
                 )
             return _absent(triage, unpaid.why)
         case Paid() as paid:

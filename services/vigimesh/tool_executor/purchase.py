@@ -11,6 +11,8 @@ from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.values import Ask, Caps
 from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
+from vigimesh.domain.policy.cards import BatchWindow
+from vigimesh.events.classes import Triage
 from vigimesh.events.ids import call_id
 
 #: Seconds in which what an endpoint replied is written down, tried again while the journal is away; then it is in doubt.
@@ -22,11 +24,12 @@ MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
 Reason = Literal[
-    "unpriced", "denied", "shut", "away", "breaker_open", "not_made", "in_doubt", "under_way", "lost"
-]
+    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "not_made", "in_doubt", "under_way", "lost"
+]  # fmt: skip
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
     "denied": "the budget has no room for it",
+    "gathered": "it waits for a batch, which costs less",
     "shut": "the budget does not agree with the call journal now",
     "away": "the call journal does not answer",
     "breaker_open": "the endpoint failed several times in a row and is left alone for a while",
@@ -35,6 +38,16 @@ REASONS: dict[Reason, str] = {
     "under_way": "another process makes this very call",
     "lost": "what is kept of the call cannot be used",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MayWait:
+    """What says whether a purchase may wait for a batch (`domain.budget.batching`)."""
+
+    triage: Triage
+    lane: str
+    received_at: datetime
+    window: BatchWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +66,8 @@ class Purchase:
     caps: Caps
     #: Seconds to wait for another try of the same call, which is no part of its name.
     patience_s: float = PATIENCE_S
+    #: `None`: it may not wait, whatever the case.
+    may_wait: MayWait | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

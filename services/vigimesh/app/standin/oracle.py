@@ -13,11 +13,14 @@ _DEPTH = 12
 _TEXT = "stand-in text"
 
 
-def answer(digest: str, schema: Any, label: Mapping[str, Any], accuracy: float, seed: int) -> str:
-    """Return the text of the answer, a function of its arguments alone.
+def answer(
+    digest: str, schema: Any, label: Mapping[str, Any], accuracy: float, seed: int, wrong: Mapping[str, Any] | None = None
+) -> str:  # fmt: skip
+    """Return the text of the answer, a function of its arguments alone; `digest` names what is asked about.
 
-    With probability `accuracy` over prompts the labelled properties have their labelled values; else each of them that can
-    have another value has another. Properties without a label are drawn. Without a schema and a label it is a sentence.
+    With probability `accuracy` over names the labelled properties have their labelled values; else those of `wrong`, and where
+    nothing is given there another value if one fits. Properties without a label are drawn. Without a schema and a label it is a
+    sentence.
     """
     chance = Random(f"{seed}|oracle|{digest}")
     right = chance.random() < accuracy
@@ -33,6 +36,8 @@ def answer(digest: str, schema: Any, label: Mapping[str, Any], accuracy: float, 
         properties = schema.get("properties", {})
         for name in sorted(set(label) & set(value)):
             value[name] = label[name] if right else _other(label[name], properties[name])
+        if not right and wrong is not None:
+            value |= {name: one for name, one in wrong.items() if name in value}
     return json.dumps(value, ensure_ascii=False)
 
 

@@ -11,6 +11,9 @@ from random import Random
 #: Milliseconds that one answer takes at most, ten minutes: a log-normal has no end of its own.
 MAX_LATENCY_MS = 600_000.0
 
+#: Seconds before a batch starts at most, a week: a log-normal has no end of its own; and seconds of one request in it.
+MAX_START_S, MAX_ITEM_S = 604_800.0, 3_600.0
+
 #: Faults other than a status, with what a client sees. All of them cost money with a real endpoint.
 WORDS: Mapping[str, str] = {
     "hang": "nothing ever comes",
@@ -22,6 +25,48 @@ WORDS: Mapping[str, str] = {
 }
 #: Any error status is a fault as well.
 _STATUS = re.compile(r"[45][0-9]{2}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchProfile:
+    """How long a batch takes, and how many of its requests fail.
+
+    It starts after a log-normal time whose median is `start_s` (standard deviation of its logarithm: `spread`); from then on a
+    request takes `item_s` seconds, one after the other in a drawn order. `faults` gives the share of requests that end with an
+    error status in the error file. Nothing that fails in a batch is billed.
+    """
+
+    start_s: float = 600.0
+    item_s: float = 0.5
+    spread: float = 0.5
+    faults: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what cannot be."""
+        if not (
+            0 <= self.start_s <= MAX_START_S and 0 <= self.item_s <= MAX_ITEM_S and 0 <= self.spread <= 5
+        ):
+            raise ValueError(
+                "a batch starts after 0 to 604,800 s, its requests take 0 to 3,600 s, its spread is 0 to 5"
+            )
+        if any(_STATUS.fullmatch(name) is None or not 0 <= rate <= 1 for name, rate in self.faults.items()):
+            raise ValueError("a fault in a batch is a status from 400 to 599, its rate 0 to 1")
+        if sum(self.faults.values()) > 1:
+            raise ValueError("the rates of all faults together are at most 1")
+
+    def started_s(self, seed: int, name: str) -> float:
+        """Return how many seconds a batch waits before it starts; always the same."""
+        return min(self.start_s * math.exp(self.spread * Random(f"{seed}|batch|{name}").gauss()), MAX_START_S)
+
+    def order(self, seed: int, name: str, items: int) -> list[int]:
+        """Return the order in which the requests of a batch are worked on; always the same."""
+        order = list(range(items))
+        Random(f"{seed}|order|{name}").shuffle(order)
+        return order
+
+    def fault(self, seed: int, digest: str, nth: int) -> str:
+        """Return the fault of the `nth` time that this prompt comes in a batch, or nothing; always the same."""
+        return _drawn(Random(f"{seed}|item|{digest}|{nth}"), self.faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +83,7 @@ class Profile:
     seed: int = 1
     accuracy: float = 0.97
     faults: Mapping[str, float] = field(default_factory=dict)
+    batch: BatchProfile = field(default_factory=BatchProfile)
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what cannot be."""
@@ -56,12 +102,16 @@ class Profile:
         """Return latency in seconds and fault (or nothing) of the `nth` request with a prompt digest; always the same."""
         chance = Random(f"{self.seed}|wire|{digest}|{nth}")
         latency_ms = min(self.latency_ms * math.exp(self.spread * chance.gauss()), MAX_LATENCY_MS)
-        left = chance.random()
-        for name, rate in sorted(self.faults.items()):
-            if left < rate:
-                return latency_ms / 1000, name
-            left -= rate
-        return latency_ms / 1000, ""
+        return latency_ms / 1000, _drawn(chance, self.faults)
+
+
+def _drawn(chance: Random, faults: Mapping[str, float]) -> str:
+    left = chance.random()
+    for name, rate in sorted(faults.items()):
+        if left < rate:
+            return name
+        left -= rate
+    return ""
 
 
 def known(fault: str) -> bool:

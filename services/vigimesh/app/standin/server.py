@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from types import TracebackType
 from typing import Self
 
 import h11
 
-from vigimesh.app.standin.chat import MARK, MODEL, Plan, StandIn
+from vigimesh.app.standin.chat import MARK, Plan, StandIn
+from vigimesh.app.standin.routes import Request, Routes
 from vigimesh.errors import Misconfigured
 
 #: The only address it serves on.
@@ -36,6 +36,7 @@ class Server:
     def __init__(self, standin: StandIn, port: int = 0) -> None:
         """Keep what to serve, and where; port 0 takes a free one."""
         self.standin = standin
+        self.routes = Routes(standin)
         self.port = port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -80,7 +81,7 @@ class Server:
             return
         self._tasks.add(task)
         try:
-            await _Connection(self.standin, reader, writer).serve()
+            await _Connection(self.routes, reader, writer).serve()
         except (Gone, OSError, TimeoutError, h11.ProtocolError):
             pass
         except asyncio.CancelledError:
@@ -94,8 +95,8 @@ class Server:
 class _Connection:
     """One client."""
 
-    def __init__(self, standin: StandIn, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._standin = standin
+    def __init__(self, routes: Routes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._routes = routes
         self._reader = reader
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_BYTES)
@@ -133,15 +134,8 @@ class _Connection:
 
     def _plan(self, request: h11.Request, body: bytes) -> Plan:
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
-        what = (request.method, request.target.partition(b"?")[0])
-        if what == (b"POST", b"/v1/chat/completions"):
-            return self._standin.plan(body, headers)
-        if what == (b"GET", b"/v1/models"):
-            model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "stand-in, not a model"}
-            return Plan(status=200, body=_json({"object": "list", "data": [model], "stand_in": True}))
-        if what == (b"GET", b"/standin/calls"):
-            return Plan(status=200, body=_json(self._standin.account()))
-        return Plan(status=404, body=_json({"error": {"code": "not_found"}, "stand_in": True}))
+        target = request.target.decode("latin-1")
+        return self._routes.plan(Request(request.method.decode("ascii"), target, headers, body))
 
     async def _wait(self, seconds: float) -> None:
         """Wait, but not for a client that leaves. Raises `Gone`."""
@@ -181,7 +175,3 @@ class _Connection:
         data = self._http.send(event)
         if data:
             self._writer.write(data)
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value).encode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -41,6 +41,11 @@ class Tier:
     cached_input_micro: int
     output_micro: int
 
+    def part(self, percent: int) -> Tier:
+        """Return this tier at a share of its prices, each rounded up."""
+        amounts = (self.input_micro, self.cached_input_micro, self.output_micro)
+        return Tier(self.above_prompt_tokens, *(divide_up(one * percent, 100) for one in amounts))
+
     def million_fold(self, tokens: Tokens) -> int:
         """Return the cost in millionths of a micro-unit."""
         return (
@@ -62,6 +67,20 @@ class Price:
     valid_from: datetime
     valid_until: datetime | None
     tiers: tuple[Tier, ...]
+    #: What a call in a batch costs, in percent of this; `None`: the model is not sold in batches.
+    batch_percent: int | None = None
+
+    def in_batch(self) -> Price:
+        """Return the price of a call in a batch, each amount rounded up.
+
+        Raises `Refused` VM-2401 for a model that has none.
+        """
+        if self.batch_percent is None:
+            raise Refused(
+                "VM-2401", what=f"model {self.model} has no price in batches", where="price book",
+                todo="give it 'batch_percent', if its endpoint takes batches; until then it is paid at once",
+            )  # fmt: skip
+        return replace(self, tiers=tuple(one.part(self.batch_percent) for one in self.tiers))
 
     def holds(self, at: datetime) -> bool:
         """Return whether this is the price at `at`."""
@@ -184,13 +203,14 @@ class _Top(Table):
 
 
 def _price(row: tuple[str, str, dict[str, Any]]) -> Price:
-    table = _Top(*row, ("model", "currency", "from", "tiers"), ("until",))
+    table = _Top(*row, ("model", "currency", "from", "tiers"), ("until", "batch_percent"))
     price = Price(
         table.text("model"),
         table.currency("currency"),
         table.moment("from").astimezone(UTC),
         table.moment("until").astimezone(UTC) if table.has("until") else None,
         tuple(_tier(one) for one in table.rows("tiers", MAX_TIERS)),
+        table.whole("batch_percent", 1, 100) if table.has("batch_percent") else None,
     )
     if price.valid_until is not None and price.valid_until <= price.valid_from:
         raise table.bad("until", "a time after 'from'")

@@ -1,0 +1,1 @@
+"""Buys gathered cold work in batches, each call counted once."""

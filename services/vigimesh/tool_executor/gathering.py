@@ -1,0 +1,69 @@
+"""A payer that lets what may wait be gathered for a batch, and pays for everything else at once.
+
+What it gathers is told as not paid, until when: the case is parked, and comes back when its window has closed and a provider's batch is
+over. Then its answer is in the call journal, where any payer finds it; or it is not, and is paid for at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vigimesh.domain.budget.batching import COMPLETION, Gathered, gathers_until
+from vigimesh.errors import Refused, Transient
+from vigimesh.ports import BatchJournal
+from vigimesh.tool_executor.paying import Payer
+from vigimesh.tool_executor.purchase import Paid, Purchase, Unpaid, name_of
+
+#: How much later a case comes again whose batch is not over yet.
+LATER = timedelta(hours=1)
+
+
+@dataclass(slots=True, kw_only=True)
+class GatheringPayer(Payer):
+    """A `Payer` that asks first whether a purchase may wait."""
+
+    gathered: BatchJournal
+
+    async def pay(self, wanted: Purchase) -> Paid | Unpaid:
+        """Return the answer, or that it waits for a batch (`gathered`, until `retry_at`); see `Payer.pay`.
+
+        Where that cannot be written down, it is paid at once.
+        """
+        try:
+            until = await self._waits(wanted, self.clock.now())
+        except Transient:
+            until = None
+        if until is not None:
+            return Unpaid(call_id=name_of(wanted), reason="gathered", retry_at=until)
+        return await Payer.pay(self, wanted)  # `super()` does not know a class that slots have made anew
+
+    async def _waits(self, wanted: Purchase, now: datetime) -> datetime | None:
+        """Gather a purchase that may wait; return when its answer will be there, `None` when it is to be paid at once."""
+        may = wanted.may_wait
+        if may is None:
+            return None
+        call_id = name_of(wanted)
+        found = gathers_until(may.triage, may.lane, may.received_at, may.window, now, call_id)
+        if found is None or not self._sold(wanted, now):
+            return None
+        opens_at, closes_at, _ = found
+        one = Gathered(
+            call_id=call_id, case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version, step=wanted.step,
+            pass_number=wanted.pass_number, question=wanted.question, caps=wanted.caps, gathered_at=now, opens_at=opens_at,
+            not_after=closes_at,
+        )  # fmt: skip
+        match await self.gathered.gather(one):
+            case "waiting":
+                return closes_at + COMPLETION
+            case "sent":
+                return now + LATER
+        return None
+
+    def _sold(self, wanted: Purchase, now: datetime) -> bool:
+        """Return whether the model is sold in batches, in the workflow's currency."""
+        try:
+            self.prices.price(wanted.question.model, now).in_batch().must_be_in(wanted.caps.currency)
+        except Refused:
+            return False
+        return True

@@ -1,0 +1,153 @@
+"""A payer that gathers, and the batcher's process, on memory and the stand-in's batches over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from budgets import memory_rig
+from depots import Depot, depot, gathered
+from journals import MemoryBench
+from spending import away, purchase
+from standins import played
+from vigimesh.adapters.memory_models import MemoryModels
+from vigimesh.background.batcher.run import run
+from vigimesh.background.books.keep import Books
+from vigimesh.domain.budget.batching import COMPLETION, Gathered
+from vigimesh.domain.budget.prices import shipped_prices
+from vigimesh.domain.policy.cards import BatchWindow
+from vigimesh.errors import Transient
+from vigimesh.events.classes import Clock, Triage
+from vigimesh.loop.health import Health
+from vigimesh.tool_executor.gathering import GatheringPayer
+from vigimesh.tool_executor.purchase import MayWait, Paid, Purchase, Unpaid
+from waiting import until_async
+
+CALM = Triage(
+    valid=True, serious="no", grade=1, clock=Clock(rule="eu_90_days", due_at=datetime(2026, 1, 1, tzinfo=UTC))
+)
+GONE = Transient("VM-1501", what="away", where="test")
+
+
+def wanted(made: Depot, text: str = "rash", *, triage: Triage = CALM, lane: str = "cold") -> Purchase:
+    # Closes a minute before now: its window is all day long.
+    now = made.clock.now()
+    window = BatchWindow(opens_utc=f"{now:%H:%M}", closes_utc=f"{now:%H:%M}")
+    clock = replace(triage.clock, due_at=now + timedelta(days=80))
+    may = MayWait(triage=replace(triage, clock=clock), lane=lane, received_at=now, window=window)
+    return purchase(text, may_wait=may)
+
+
+def payer(made: Depot, **parts: Any) -> GatheringPayer:
+    """Return a payer that gathers, over the stores of a depot and the memory twin of the stand-in."""
+    batcher = made.batcher()
+    models = MemoryModels(lambda asked: played(made.server.standin, asked, {}), made.clock)
+    given: dict[str, Any] = {
+        "budget": batcher.budget, "journal": made.shop.bench.process(), "models": models, "objects": made.shop.objects,
+        "prices": shipped_prices(), "agreement": batcher.agreement, "clock": made.clock, "gathered": made.journal(),
+    } | parts  # fmt: skip
+    return GatheringPayer(**given)
+
+
+def told(story: Callable[[Depot], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with depot(memory_rig(), MemoryBench()) as made:
+            await story(made)
+
+    asyncio.run(asyncio.wait_for(whole(), 60))
+
+
+def test_what_may_wait_is_gathered_and_found_answered_when_its_case_comes_back() -> None:
+    async def story(made: Depot) -> None:
+        first = wanted(made)
+        waiting = await payer(made).pay(first)
+        assert isinstance(waiting, Unpaid)
+        assert waiting.reason == "gathered"
+        assert waiting.retry_at is not None
+        assert waiting.retry_at - made.clock.now() >= COMPLETION - timedelta(minutes=1)
+        assert made.billed() == 0
+        batcher = made.batcher()
+        await batcher.round()
+        under_way = await payer(made).pay(first)  # too early: its batch goes on
+        assert isinstance(under_way, Unpaid)
+        assert under_way.reason == "gathered"
+        await made.finished(batcher)
+        found = await payer(made).pay(first)
+        assert isinstance(found, Paid)
+        assert made.billed() == 1
+        recorded, held = await made.shop.agreed()
+        assert (recorded, held) == (found.cost_micro, 0)
+
+    told(story)
+
+
+def test_what_was_not_sent_while_it_might_be_is_paid_at_once() -> None:
+    async def story(made: Depot) -> None:
+        first = wanted(made)
+        assert isinstance(await payer(made).pay(first), Unpaid)
+        made.let_pass(3 * 86_400)
+        found = await payer(made).pay(first)
+        assert isinstance(found, Paid)
+        await made.batcher().round()
+        assert (made.billed(), len(made.routes.desk.batches)) == (1, 0)
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    ("triage", "lane"),
+    [
+        (CALM, "hot"),
+        (CALM, "warm"),
+        (replace(CALM, serious="unknown", grade=3), "cold"),
+        (replace(CALM, serious="yes", grade=5), "cold"),
+    ],
+)
+def test_nothing_hot_or_untriaged_is_gathered_by_a_payer(triage: Triage, lane: str) -> None:
+    async def story(made: Depot) -> None:
+        assert isinstance(await payer(made).pay(wanted(made, triage=triage, lane=lane)), Paid)
+        assert isinstance(await payer(made).pay(purchase("no word of waiting")), Paid)
+        assert not await made.journal().waiting(made.clock.now(), 9)
+
+    told(story)
+
+
+def test_a_model_that_is_not_sold_in_batches_and_a_journal_that_is_away_cost_no_wait() -> None:
+    async def story(made: Depot) -> None:
+        book = replace(
+            shipped_prices(),
+            prices=tuple(replace(one, batch_percent=None) for one in shipped_prices().prices),
+        )
+        assert isinstance(await payer(made, prices=book).pay(wanted(made, "a")), Paid)
+
+        class Away:
+            async def gather(self, one: Gathered) -> str:
+                raise GONE
+
+        assert isinstance(await payer(made, gathered=Away()).pay(wanted(made, "b")), Paid)
+
+    told(story)
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_the_process_goes_round_says_what_keeps_it_and_stops_when_it_is_told_to(is_away: bool) -> None:
+    async def story(made: Depot) -> None:
+        await made.journal().gather(gathered(made, "rash"))
+        batcher = made.batcher(away("open_batches.before", error=GONE, times=1_000 if is_away else 0))
+        assert isinstance(batcher.agreement, Books)
+        health, stop = Health(made.clock), threading.Event()
+        going = asyncio.ensure_future(run(batcher, batcher.agreement, health, stop))
+        await until_async(lambda: health.ready or health.trouble, within_s=20, what="a round")
+        assert (health.ready, "VM-1501" in health.trouble) == (not is_away, is_away)
+        stop.set()
+        await going
+        assert not health.ready
+        assert len(made.routes.desk.batches) == (0 if is_away else 1)
+
+    told(story)
