@@ -51,6 +51,8 @@ SCRIPTS = (
     "redaction",
     "small_model",
     "listedness",
+    "extraction",
+    "transfer",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 
