@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from unit.span_samples import lines
 from vigimesh.app.train.fit_chain import ChainRecipe, fit_chain
 from vigimesh.app.train.spans import Marked
-from vigimesh.domain.cascade.extraction import Tagger, extract, extract_many
+from vigimesh.domain.cascade.extraction import Tagger, _batches, extract, extract_many
 from vigimesh.domain.cascade.extraction_chain import FIELDS, LABELS, OUTSIDE, Chain, allowed, best, sums
 from vigimesh.domain.cascade.extraction_features import (
     BUCKETS,
@@ -78,8 +78,8 @@ def test_the_best_way_is_the_best_of_all_and_the_sums_are_those_of_all() -> None
         sizes = np.array([1, 4, 3])
         scores = CHANCE.integers(-60, 60, (3, 4, len(LABELS)))
         labels = best(one, scores, sizes)
-        steps = np.where(allowed(), one.steps * one.unit, -1e8).astype(np.float64)
-        found = sums(steps, scores * one.unit, sizes)
+        steps = np.where(allowed(), one.steps * one.unit, -1e8)
+        found = sums(steps, (scores * one.unit).astype(np.float64), sizes)
         for row, size in enumerate(sizes.tolist()):
             values = {way: value(one, scores[row], way) for way in ways(size)}
             assert value(one, scores[row], tuple(labels[row, :size])) == max(values.values())
@@ -165,6 +165,17 @@ def test_hostile_texts_end_bounded() -> None:
         assert fields.whole == (len(text) <= MAX_CHARACTERS)
         assert all(one.end <= MAX_CHARACTERS for one in fields.found)
     assert max(len(piece.words) for piece in pieces("hiccups " * 2_000)) == MAX_PIECE
+
+
+def test_what_is_read_at_once_is_bounded_by_characters() -> None:
+    texts = ["x" * 100, "y" * 5 * MAX_CHARACTERS, *["z" * (MAX_CHARACTERS // 2)] * 9, ""]
+    batches = list(_batches(texts))
+    assert [text for batch in batches for text in batch] == texts
+    assert all(
+        sum(min(len(text), MAX_CHARACTERS) for text in batch) <= 4 * MAX_CHARACTERS for batch in batches
+    )
+    assert len(batches) == 2
+    assert list(_batches([])) == []
 
 
 @given(st.text(max_size=200))

@@ -6,7 +6,7 @@ nothing that it finds may lower what the tools found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,8 +40,9 @@ from vigimesh.domain.cascade.model import TERM_CHARACTERS, Term
 
 #: What is told of one field: the features that weighed most for it, against "outside".
 TOP_FEATURES = 4
-#: Texts that are read at once, and pieces whose labels are found at once.
-_TEXTS, _PIECES = 256, 128
+#: Characters of the texts that are read at once (one text may reach a quarter of it; the arrays of a batch are some 300 bytes for each
+#: token), and pieces whose labels are found at once.
+_CHARACTERS, _PIECES = 4 * MAX_CHARACTERS, 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +92,7 @@ def extract(tagger: Tagger, text: str) -> Fields:
 def extract_many(tagger: Tagger, texts: Sequence[str]) -> list[Fields]:
     """Return the fields of each text, the same as `extract` alone would give, in their order."""
     made = []
-    for at in range(0, len(texts), _TEXTS):
-        some = texts[at : at + _TEXTS]
+    for some in _batches(texts):
         held = [(number, piece) for number, text in enumerate(some) for piece in pieces(text)]
         fields: list[list[Field]] = [[] for _ in some]
         for number, found in zip(
@@ -104,6 +104,21 @@ def extract_many(tagger: Tagger, texts: Sequence[str]) -> list[Fields]:
             for text, found in zip(some, fields, strict=True)
         ]
     return made
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in batches of at most `_CHARACTERS` that are read."""
+    some: list[str] = []
+    held = 0
+    for text in texts:
+        size = min(len(text), MAX_CHARACTERS)
+        if held + size > _CHARACTERS:
+            yield some
+            some, held = [], 0
+        some.append(text)
+        held += size
+    if some:
+        yield some
 
 
 @dataclass(frozen=True, slots=True, eq=False)
