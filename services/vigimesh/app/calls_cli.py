@@ -68,10 +68,10 @@ def list_command(
 
 @app.command("answers")
 def answers_command(data: Data = None) -> None:
-    """Write the answers that the journal holds, as JSON lines, the oldest first.
+    """Write recorded answers as JSON lines.
 
-    Each with its case, step, model and the moment of the call: what `vigimesh train --from-answers` reads. An answer too large for
-    the journal's row is left out and counted.
+    The oldest first, each with its case, step, model and the moment of the call: what `vigimesh train --from-answers` reads. An answer too
+    large for the journal's row is left out and counted.
     """
     written, large = _with_journal(data, _write_answers)
     typer.echo(f"{written} answers; left out as too large: {large}", err=True)
