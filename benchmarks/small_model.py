@@ -71,13 +71,17 @@ def read(data: Path, train: Path, last: int) -> tuple[list[Example], list[Exampl
     Without `train` nobody can say which narratives the model has seen: then only later years are taken.
     """
     given = {folder: read_vaers(folder) if folder.is_dir() else [] for folder in {data, train}}
-    parts = by_year(given[train], last)
+    return unseen_of(given[train], given[data], last), by_year(given[train], last)["train"]
+
+
+def unseen_of(known: Sequence[Example], judged: Sequence[Example], last: int) -> list[Example]:
+    """Return those of `judged` that a model made from `known` up to the year `last` has not seen; repeats count once."""
+    parts = by_year(known, last)
     seen = {one.group for part in ("train", "tune", "certify") for one in parts[part]}
-    of_last = by_year([*given[train], *given[data]], last)["held_out"] if given[train] else []
-    later = [one for one in given[data] if one.year > last]
-    mine = {one.group for one in given[data]}
-    unseen = [one for one in one_per_group([*of_last, *later]) if one.group in mine and one.group not in seen]
-    return unseen, parts["train"]
+    of_last = by_year([*known, *judged], last)["held_out"] if known else []
+    later = [one for one in judged if one.year > last]
+    mine = {one.group for one in judged}
+    return [one for one in one_per_group([*of_last, *later]) if one.group in mine and one.group not in seen]
 
 
 def accuracy(report: Report, model: Model, card: Any, unseen: Sequence[Example]) -> None:

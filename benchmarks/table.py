@@ -103,6 +103,23 @@ MEANINGS = {
         "resolved_by_person": "A: cases that a person looks at",
         "cost_per_1000_calls": "the small tier, dollars for 1,000 texts at 0.05 a core hour",
     },
+    "extraction": {
+        "f1": "fields in sentences of PHEE that chose nothing, exact place: F1 of the worst of drug, reaction, dose, age, time",
+        "f1_micro": "the same, all fields together",
+        "f1_touching": "the worst field, where one common character is enough",
+        "peer_gain_low": "lower end of the paired 95 % interval of F1 (all fields) against token-wise logistic regression",
+        "floor_gain_low": "the same against a dictionary with the tools' rules",
+        "texts_per_second": "sentences/s of one core, with probability and reasons of each field",
+    },
+    "transfer": {
+        "left_out_recall": "seriousness recipe without one vaccine type, threshold from the others: recall on that type, worst of three",
+        "left_out_recall_low": "the same, lower end of the exact 95 % bound",
+        "left_out_saving": "the same, share of all reports below the threshold",
+        "adults_recall": "shipped model and its carried threshold, unseen reports of adults: recall",
+        "adults_saving": "the same, share below the threshold",
+        "phee_recall": "the same on single sentences of PHEE in which people marked something grave (misses only)",
+        "psytar_recall": "the same on patients' sentences whose words name something grave (a rule, no label)",
+    },
     "listedness": {
         "recall": "101 annotated US labels: (label, term) pairs that are found listed",
         "held_out_recall": "the same, of the half of the labels that no word was chosen by",

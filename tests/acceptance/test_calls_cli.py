@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from journals import PgBench, begun, call_of, database, processes
+from journals import USAGE, PgBench, begun, call_of, database, processes
 from vigimesh.app.calls_cli import app
+from vigimesh.app.train.answers import read_answers
+from vigimesh.domain.budget.calls import ByDigest
 from vigimesh.domain.budget.values import Booked
+from vigimesh.domain.cascade.question import Answer, write_answer
 from vigimesh.errors import Refused
 
 pytestmark = pytest.mark.real
@@ -70,6 +74,31 @@ def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
     assert run("list", "--state", "in_doubt")["calls"] == []
     assert run("list", "--state", "made")["counted_micro"] == 300
     assert [(one.state, one.amount_micro) for one in booked(uri)] == [("settled", 300)]
+
+
+def test_answers_are_written_as_training_reads_them(uri: str, tmp_path: Path) -> None:
+    told = Answer(text='{"serious": "yes", "grade": 4}', tokens=USAGE, finish="stop", model="large-1")
+
+    async def story() -> None:
+        bench = PgBench(uri)
+        async with processes(bench) as (epoch, (one, _)):
+            bodies: dict[str, bytes | ByDigest] = {
+                "m/a": write_answer(told),
+                "m/b": ByDigest(digest="d" * 64),
+            }
+            for name, body in bodies.items():
+                call = await begun(one, call_of(name, epoch))
+                await one.answer(call.call_id, body, 700, USAGE)
+            await begun(one, call_of("m/c", epoch))
+
+    asyncio.run(story())
+    result = CliRunner().invoke(app, ["answers"], catch_exceptions=False)
+    assert result.stderr.startswith("1 answers; left out as too large: 1")
+    file = tmp_path / "answers.jsonl"
+    file.write_text(result.stdout, encoding="utf-8")
+    found = read_answers(file)
+    assert (found.serious, found.models, found.unread) == ({"a": "yes"}, {"large-1": 1}, 0)
+    assert json.loads(result.stdout)["prompt_digest"] == "d" * 64
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ SCRIPTS = (
     "small_model",
     "listedness",
     "cascade",
+    "extraction",
+    "transfer",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 

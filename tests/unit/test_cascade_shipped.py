@@ -11,9 +11,12 @@ import pytest
 from rules.house import ROOT
 from vigimesh.domain.cascade.artefact import card_of
 from vigimesh.domain.cascade.certify import Facts, opens
+from vigimesh.domain.cascade.extraction import extract
 from vigimesh.domain.cascade.model import score, score_many
 from vigimesh.domain.cascade.shipped import (
     ADVERSE_EVENT,
+    EVERY,
+    EXTRACTION,
     NAMES,
     SERIOUS,
     SUMS,
@@ -22,6 +25,8 @@ from vigimesh.domain.cascade.shipped import (
     shipped_header,
     shipped_model,
     shipped_or_absent,
+    shipped_tagger,
+    tagger_of,
 )
 from vigimesh.domain.cascade.small import basis_of
 from vigimesh.errors import Misconfigured
@@ -33,7 +38,7 @@ MODELS = ROOT / "services/vigimesh/domain/cascade/models"
 def test_every_file_is_listed_as_it_is() -> None:
     files = {file.name: digest(file.read_bytes()) for file in MODELS.iterdir() if file.name != SUMS}
     assert listed((MODELS / SUMS).read_bytes()) == files
-    assert set(files) == {f"{name}.{end}" for name in NAMES for end in ("json", "npz", "md")}
+    assert set(files) == {f"{name}.{end}" for name in EVERY for end in ("json", "npz", "md")}
 
 
 def test_together_they_are_small() -> None:
@@ -127,3 +132,27 @@ def test_the_shipped_certificates_are_of_the_tools_that_are_here() -> None:
     """Where this fails, what reads seriousness in a text was changed: make the models anew with `vigimesh train`."""
     model = shipped_model(SERIOUS)
     assert {one.model for one in model.certificates} == {basis_of(model.tables_digest)}
+def test_the_tagger_holds_numbers_and_is_checked() -> None:
+    with np.load(MODELS / f"{EXTRACTION}.npz", allow_pickle=False) as held:
+        kinds = {key: held[key].dtype.kind for key in held.files}
+    assert kinds == {"weights": "i", "steps": "i", "unit": "f", "seen": "u"}
+    header = json.loads(shipped_header(EXTRACTION))
+    assert set(header) == {"name", "layout", "labels", "templates", "npz_sha256", "card"}
+    assert card_of(shipped_header(EXTRACTION))["limits"]
+    assert shipped_tagger().digest in (MODELS / f"{EXTRACTION}.md").read_text(encoding="utf-8")
+    for file in (f"{EXTRACTION}.json", f"{EXTRACTION}.npz"):
+
+        def altered(wanted: str, file: str = file) -> bytes:
+            data = (MODELS / wanted).read_bytes()
+            at = len(data) // 2
+            return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] if wanted == file else data
+
+        with pytest.raises(Misconfigured, match="VM-2201"):
+            tagger_of(altered)
+
+
+def test_fields_of_a_sentence_of_our_own_are_found() -> None:
+    text = "A 61-year-old woman developed severe rash two weeks after starting zoledronate 4 mg daily."
+    found = {(one.name, text[one.start : one.end]) for one in extract(shipped_tagger(), text).found}
+    assert {("age", "61-year-old"), ("drug", "zoledronate")} <= found
+    assert any(name == "reaction" and "rash" in words for name, words in found)

@@ -40,6 +40,7 @@ from vigimesh.domain.budget.calls import (
     PaidCall,
     Rebuilding,
     Resolved,
+    Told,
     booked_state,
     counted_micro,
 )
@@ -244,6 +245,14 @@ class PgJournal(Turns):
         block = "calls" if state in (None, ANSWERED) else "unanswered_calls"
         rows = await self._link.ask(self._sql[block], {"state": state, "most": MAX_LINES})
         return [_line(row) for row in rows]
+
+    async def answers(self, after: int = 0) -> Sequence[Told]:
+        """Return the oldest answered calls whose number is above `after`, at most `MAX_LINES`, by number. Raises `Transient` as any statement."""
+        rows = await self._link.ask(self._sql["answers"], {"after": after, "most": MAX_LINES})
+        return [
+            Told(**{**row, "at": _utc(row["at"]), "answer": None if row["answer"] is None else bytes(row["answer"])})
+            for row in rows
+        ]  # fmt: skip
 
     async def resolve(self, call_id: str, cost_micro: int | None, reason: str) -> Resolved:
         """Write down the truth about a call in doubt; see `ports.Journal`."""

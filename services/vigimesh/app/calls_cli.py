@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(name="calls", help="Paid model calls: list, resolve.", no_args_is_help=True)
+app = typer.Typer(name="calls", help="Paid model calls: list, answers, resolve.", no_args_is_help=True)
 
 #: What a person may say of a call in doubt.
 TRUTHS = ("made", "not-made")
@@ -64,6 +64,17 @@ def list_command(
         f"for {_money(sum(line.counted_micro for line in doubtful))}",
         err=True,
     )
+
+
+@app.command("answers")
+def answers_command(data: Data = None) -> None:
+    """Write recorded answers as JSON lines.
+
+    The oldest first, each with its case, step, model and the moment of the call: what `vigimesh train --from-answers` reads. An answer too
+    large for the journal's row is left out and counted.
+    """
+    written, large = _with_journal(data, _write_answers)
+    typer.echo(f"{written} answers; left out as too large: {large}", err=True)
 
 
 @app.command()
@@ -107,6 +118,27 @@ def resolve(
             f"{GRACE_S:g} s after the end of the call's lease at the earliest; see `vigimesh budget show`",
             err=True,
         )
+
+
+async def _write_answers(journal: PgJournal) -> tuple[int, int]:
+    """Write every answer as a line; return how many, and how many are too large."""
+    from vigimesh.domain.cascade.question import read_answer
+
+    after = written = large = 0
+    while page := await journal.answers(after):
+        for told in page:
+            if told.answer is None:
+                large += 1
+                continue
+            answer = read_answer(told.answer)
+            line = {
+                "call_id": told.call_id, "case_id": told.case_id, "version": told.version, "step": told.step,
+                "prompt_digest": told.prompt_digest, "at": told.at.isoformat(), "model": answer.model, "answer": answer.text,
+            }  # fmt: skip
+            typer.echo(json.dumps(line, ensure_ascii=False))
+            written += 1
+        after = page[-1].number
+    return written, large
 
 
 def _with_journal(data: Path | None, ask: Callable[[PgJournal], Awaitable[T]]) -> T:

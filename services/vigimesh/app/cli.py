@@ -294,7 +294,7 @@ def train(
         Path, typer.Option("--out", metavar="DIR", help="Where the models and their cards are written.")
     ] = Path("small-models"),
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="serious or adverse_event. [default: both]")
+        str, typer.Option("--model", metavar="NAME", help="serious, adverse_event or extraction. [default: all]")
     ] = "",
     last_year: Annotated[
         int | None,
@@ -303,19 +303,28 @@ def train(
             help="Reports before it train, its own calibrate, certify and are held out. [default: the last that is found]",
         ),
     ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-answers", metavar="FILE",
+            help="Also learn seriousness from what the large tier said of reports in DIR that nobody labelled (`calls answers` writes FILE).",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Make the small models anew from labelled data.
 
     Needs scikit-learn. The same data makes the same files; each model comes with a card that says what it is worth.
     """
-    from vigimesh.domain.cascade.shipped import NAMES
+    from vigimesh.domain.cascade.shipped import EVERY
 
     if model:
-        one_of(model, NAMES, "--model")
+        one_of(model, EVERY, "--model")
     command = load("vigimesh.app.train.command:train_command")
-    models = (model,) if model else NAMES
-    raise typer.Exit(command(data=data, out=out, models=models, last_year=last_year, as_json=as_json))
+    models = (model,) if model else EVERY
+    raise typer.Exit(
+        command(data=data, out=out, models=models, last_year=last_year, as_json=as_json, answers=answers)
+    )
 
 
 @app.command()

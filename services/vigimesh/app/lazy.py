@@ -24,7 +24,7 @@ LAZY: dict[str, tuple[str, str]] = {
         "vigimesh.app.deadletter_cli:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
-    "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, resolve."),
+    "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, answers, resolve."),
     "throttle": ("vigimesh.app.throttle_cli:app", "Orders for lanes and workflows: show, set, clear."),
     "lane": ("vigimesh.app.brakes_cli:lane_app", "A whole lane: pause, drain, unpause."),
     "tier": ("vigimesh.app.brakes_cli:tier_app", "A tier in every lane: disable, enable."),

@@ -141,6 +141,13 @@ WHERE %(state)s::text IS NULL OR state = %(state)s
 ORDER BY number
 LIMIT %(most)s;
 
+-- name: answers
+SELECT number, call_id, case_id, version, step, prompt_digest, at, answer
+FROM journal.call
+WHERE state = 'answered' AND number > %(after)s
+ORDER BY number
+LIMIT %(most)s;
+
 -- name: unanswered_calls
 SELECT * FROM (
     SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at, number,

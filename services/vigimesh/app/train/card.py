@@ -6,6 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from vigimesh.domain.cascade.model import Model
+from vigimesh.domain.cascade.shipped import SERIOUS
+
+#: Where `benchmarks/transfer.py` writes what the model is worth elsewhere; both lines stay.
+TRANSFER_BEGIN, TRANSFER_END = "<!-- transfer: begin -->", "<!-- transfer: end -->"
+
+_ELSEWHERE = (
+    "## Elsewhere", "",
+    (
+        "What a threshold from elsewhere does (`benchmarks/transfer.py` says how): other vaccine types than it learned from, adults, and single sentences about "
+        "drugs. No certificate."
+    ), "",
+    TRANSFER_BEGIN, "Not measured for these weights: run `benchmarks/transfer.py --card FILE`.", TRANSFER_END, "",
+)  # fmt: skip
 
 
 def card_text(model: Model, card: Mapping[str, Any]) -> str:
@@ -52,6 +65,7 @@ def card_text(model: Model, card: Mapping[str, Any]) -> str:
         "",
         *([f"- {one.words}" for one in model.certificates] or ["None: the gate stays closed."]),
         "",
+        *(_ELSEWHERE if model.name == SERIOUS else ()),
         "## Limits",
         "",
         *(f"- {limit}" for limit in card["limits"]),

@@ -71,7 +71,7 @@ def read_vaers(folder: Path) -> list[Example]:
         if isinstance(item, Accepted) and _is_day(item.case.first_received_on)
     ]
     if not found:
-        raise _nothing(
+        raise nothing_to_train(
             "no VAERS report", folder, "name a folder with YYYYVAERSDATA, VAERSSYMPTOMS and VAERSVAX"
         )
     return found
@@ -92,7 +92,9 @@ def _example(case: Case) -> Example:
 def vaers_files(folder: Path) -> list[Path]:
     """Return the DATA tables of VAERS below a folder, by their header and not by their name, in the order of their paths."""
     return [
-        file for file in _files(folder, (".csv", ".csv.gz")) if table_of(_header(file, ","), "") == "DATA"
+        file
+        for file in train_files(folder, (".csv", ".csv.gz"))
+        if table_of(_header(file, ","), "") == "DATA"
     ]
 
 
@@ -133,7 +135,7 @@ def read_sentences(folder: Path) -> dict[Part, list[Example]]:
     """
     parts: dict[Part, list[Example]] = {"train": [], "tune": [], "certify": [], "held_out": []}
     seen: set[str] = set()
-    files = [(_part_named(file), file) for file in _files(folder, (".csv", ".json", ".jsonl"))]
+    files = [(part_named(file), file) for file in train_files(folder, (".csv", ".json", ".jsonl"))]
     for named, file in sorted(files, key=lambda one: (one[0] != "train", one[1])):
         if named is None:
             continue
@@ -145,13 +147,14 @@ def read_sentences(folder: Path) -> dict[Part, list[Example]]:
             example = Example(text=text, facts=(), label=label, group=group)
             parts["train" if named == "train" else share_of(group)].append(example)
     if not all(parts.values()):
-        raise _nothing(
+        raise nothing_to_train(
             "no sentences of PsyTAR or PHEE", folder, "name a folder with their train and dev files"
         )
     return parts
 
 
-def _part_named(file: Path) -> Literal["train", "dev"] | None:
+def part_named(file: Path) -> Literal["train", "dev"] | None:
+    """Return what a file of sentences is for, by its name; `None` when nobody may learn from it."""
     name = file.name.lower()
     if "test" in name:
         return None
@@ -176,9 +179,10 @@ def _sentences(file: Path) -> Iterator[tuple[str, bool]]:
             return
 
 
-def _files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+def train_files(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    """Return the files below a folder with these endings, by path. Raises `Misconfigured` VM-2203 when there is no such folder."""
     if not folder.is_dir():
-        raise _nothing("no such folder", folder, "name the folder of the labelled data with --data")
+        raise nothing_to_train("no such folder", folder, "name the folder of the labelled data with --data")
     return sorted(
         file for file in folder.rglob("*") if file.is_file() and file.name.lower().endswith(endings)
     )
@@ -198,7 +202,8 @@ def _is_day(text: str) -> bool:
     return len(text) >= 10 and text[:4].isdecimal() and text[4] == text[7] == "-"
 
 
-def _nothing(what: str, folder: Path, todo: str) -> Misconfigured:
+def nothing_to_train(what: str, folder: Path, todo: str) -> Misconfigured:
+    """Return the error of a folder that lacks what is needed."""
     return Misconfigured("VM-2203", what=f"{what} to train from", where=str(folder), todo=todo)
 
 

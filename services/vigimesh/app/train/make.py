@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from math import inf
 from typing import Any
@@ -44,6 +44,8 @@ class Subject:
     domain: Domain | None
     limits: tuple[str, ...]
     recipe: Recipe
+    #: Where labels of the part train are from that no person gave; empty when there are none.
+    answers: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,8 @@ def _about(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> dict[st
         "share_under_18": round(sum(age < 18 for age in ages) / len(ages), 3) if ages else None,
         "positive_by_criterion": dict(sorted(criteria.items())),
         "limits": list(subject.limits),
+        # Only where there are some: the shipped models have none, and their bytes stay.
+        **({"answers": dict(subject.answers)} if subject.answers else {}),
     }  # fmt: skip
 
 

@@ -174,6 +174,20 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What was answered to a call: `answer` as `question.write_answer` wrote it, `None` when it is larger than a row holds."""
+
+    number: int
+    call_id: str
+    case_id: str
+    version: str
+    step: str
+    prompt_digest: str
+    at: datetime
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """The truth about a call that was in doubt: what it counted for, and what it counts for now."""
 

@@ -71,15 +71,15 @@ def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
     Raises `Misconfigured` VM-2201 when they are not what was written: altered, cut off, of another model or of another layout.
     """
     if wanted and digest(header) != wanted:
-        raise _refused("its JSON is not the one that was recorded")
+        raise refused("its JSON is not the one that was recorded")
     if max(len(header), len(tables)) > MAX_BYTES:
-        raise _refused(f"a file is larger than {MAX_BYTES} bytes")
+        raise refused(f"a file is larger than {MAX_BYTES} bytes")
     try:
         value = json.loads(header)
         if value["layout"] != LAYOUT or value["features"] != list(features.BITS):
-            raise _refused(f"its layout is {value['layout']}, this version reads {LAYOUT}")
+            raise refused(f"its layout is {value['layout']}, this version reads {LAYOUT}")
         if value["npz_sha256"] != digest(tables):
-            raise _refused("its npz is not the one that its JSON names")
+            raise refused("its npz is not the one that its JSON names")
         curve = Curve(*(tuple(map(float, value["curve"][key])) for key in ("margins", "probabilities")))
         certificates = tuple(map(certify.read, value["certificates"]))
         return Model(
@@ -88,7 +88,7 @@ def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
             reference=drift.read(value["reference"]) if "reference" in value else None,
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _refused(f"it cannot be read: {type(error).__name__}") from error
+        raise refused(f"it cannot be read: {type(error).__name__}") from error
 
 
 def card_of(header: bytes) -> Mapping[str, Any]:
@@ -96,13 +96,14 @@ def card_of(header: bytes) -> Mapping[str, Any]:
     try:
         card = json.loads(header)["card"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _refused(f"it cannot be read: {type(error).__name__}") from error
+        raise refused(f"it cannot be read: {type(error).__name__}") from error
     if not isinstance(card, dict):
-        raise _refused("it has no card")
+        raise refused("it has no card")
     return card
 
 
-def _refused(why: str) -> Misconfigured:
+def refused(why: str) -> Misconfigured:
+    """Return the error VM-2201 of a model whose files are not what was written."""
     return Misconfigured(
         "VM-2201", what=f"the small model cannot be used: {why}", where="small model",
         todo="install vigimesh again, or make the model anew with `vigimesh train`; until then the small tier is absent",

@@ -8,6 +8,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from vigimesh.domain.cascade.artefact import read_model
+from vigimesh.domain.cascade.extraction import Tagger
+from vigimesh.domain.cascade.extraction_files import read_tagger
 from vigimesh.domain.cascade.model import Absent, Model
 from vigimesh.errors import Misconfigured
 from vigimesh.events.ids import digest
@@ -15,6 +17,9 @@ from vigimesh.events.ids import digest
 #: Is the case serious (from narrative and facts); does a sentence tell of an adverse event.
 SERIOUS, ADVERSE_EVENT = "serious", "adverse_event"
 NAMES = (SERIOUS, ADVERSE_EVENT)
+#: Which words of a sentence are drugs, reactions, doses, ages, times.
+EXTRACTION = "extraction"
+EVERY = (*NAMES, EXTRACTION)
 #: The file of the folder that names every other one with its sha256, as `sha256sum` writes it.
 SUMS = "SHA256SUMS"
 
@@ -39,6 +44,18 @@ def model_of(name: str, read: Callable[[str], bytes]) -> Model:
     return read_model(
         read(f"{name}.json"), read(f"{name}.npz"), wanted=sums.get(f"{name}.json", "not listed")
     )
+
+
+@cache
+def shipped_tagger() -> Tagger:
+    """Return the shipped tagger of fields. Raises `Misconfigured` VM-2201 when it was altered, VM-2202 when it is not there."""
+    return tagger_of(lambda file: _file(EXTRACTION, file))
+
+
+def tagger_of(read: Callable[[str], bytes]) -> Tagger:
+    """Return a tagger as `model_of` returns a model. Raises `Misconfigured` VM-2201 when a file was altered, and what `read` raises."""
+    wanted = listed(read(SUMS)).get(f"{EXTRACTION}.json", "not listed")
+    return read_tagger(read(f"{EXTRACTION}.json"), read(f"{EXTRACTION}.npz"), wanted=wanted)
 
 
 def shipped_or_absent(name: str) -> Model | Absent:
