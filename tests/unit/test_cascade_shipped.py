@@ -132,6 +132,8 @@ def test_the_shipped_certificates_are_of_the_tools_that_are_here() -> None:
     """Where this fails, what reads seriousness in a text was changed: make the models anew with `vigimesh train`."""
     model = shipped_model(SERIOUS)
     assert {one.model for one in model.certificates} == {basis_of(model.tables_digest)}
+
+
 def test_the_tagger_holds_numbers_and_is_checked() -> None:
     with np.load(MODELS / f"{EXTRACTION}.npz", allow_pickle=False) as held:
         kinds = {key: held[key].dtype.kind for key in held.files}
