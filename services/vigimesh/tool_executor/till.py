@@ -80,12 +80,12 @@ class Till:
             await asyncio.wait_for(self._opened.wait(), OPEN_S)
         if self._payer is None:
             return plain(
-                Unpaid(call_id=name_of(wanted), reason="away", detail="what pays could not be opened")
+                Unpaid(call_id=name_of(wanted), reason="away", detail="what pays could not be opened"), wanted
             )
         least = min(wanted.caps.calls_per_minute, self.calls(wanted.workflow))
         wanted = replace(wanted, caps=replace(wanted.caps, calls_per_minute=least))
         try:
-            return plain(await self._payer.pay(wanted))
+            return plain(await self._payer.pay(wanted), wanted)
         except Exception as error:  # noqa: BLE001  money never stops a case, whatever a store or a defect raises
             _log.warning("an opinion was not paid for: %s", said(error))
-            return plain(Unpaid(call_id=name_of(wanted), reason="lost", detail=said(error)))
+            return plain(Unpaid(call_id=name_of(wanted), reason="lost", detail=said(error)), wanted)
