@@ -148,14 +148,14 @@ def advised(event: EvidenceRetrieved, text: str, triage: Triage, told: Sequence[
                 not_before=until, why=f"waits for money: {first.why}; not serious, its clock leaves room"
             )
         return _absent(triage, first.why)
-    step, basis = basis_of(told[-1]) or (STEP, Basis())
+    _, basis = basis_of(told[-1]) or (STEP, Basis())
     last = told_of(told[-1])
     made = tuple(_made(value) for value in told if isinstance(told_of(value), Paid))
     triage = _with(triage, INSTRUCTIONS) if basis.instructions else triage
-    before = (_unread(first, STEP, "; it was asked once more"),) if len(told) > 1 else ()
+    before = (_unread(first, "; it was asked once more"),) if len(told) > 1 else ()
     opinion = _opinion(event, text, last) if isinstance(last, Paid) else None
     if opinion is None:
-        return Advised(triage=_with(triage, MISSING), findings=(*before, _unread(last, step)), made=made)
+        return Advised(triage=_with(triage, MISSING), findings=(*before, _unread(last)), made=made)
     after = opined(event.case, triage, opinion, event.route.received_at, whole=not basis.held)
     finding = _finding(event, text, opinion, made[-1], basis)
     return Advised(triage=after, findings=(*before, finding), made=made)
@@ -201,20 +201,20 @@ def _finding(event: EvidenceRetrieved, text: str, opinion: Opinion, made: Made, 
     )
     table = narrative_of(event.case, text, event.passages).table
     return Finding(
-        step=made.step, result=f"serious {opinion.serious}, grade {opinion.grade}",
+        step=STEP, result=f"serious {opinion.serious}, grade {opinion.grade}",
         detail=f"{name} answered; it can raise what the tools found, not lower it; {read}; prompt {made.prompt or 'without a name'}",
         quotes=tuple(restore(one, table) for one in opinion.evidence),
     )  # fmt: skip
 
 
-def _unread(told: Paid | Unpaid, step: str, more: str = "") -> Finding:
+def _unread(told: Paid | Unpaid, more: str = "") -> Finding:
     """Return what is told of a purchase that gave no opinion."""
     if isinstance(told, Unpaid):
         return Finding(
-            step=step, result=f"not asked: {told.why}", detail="its first answer could not be read"
+            step=STEP, result=f"not asked: {told.why}", detail="its first answer could not be read"
         )
     name = told.answer.model or "the model"
-    return Finding(step=step, result="no opinion", detail=f"{name} did not answer in the schema{more}")
+    return Finding(step=STEP, result="no opinion", detail=f"{name} did not answer in the schema{more}")
 
 
 def _absent(triage: Triage, why: str) -> Advised:
