@@ -380,22 +380,7 @@ class AuditRecorded:
 
 
 Event = (
-    CaseReceived
-    | CaseRouted
-    | CasePlanned
-    | EvidenceRetrieved
-    | ToolsExecuted
-    | HeadMoved
-    | CaseDecided
-    | ReviewRequested
-    | EventParked
-    | EventDeadLettered
-    | UsageRecorded
-    | RetrievalMeasured
-    | FlowCounted
-    | FlowTotalled
-    | ThrottleOrdered
-    | DocumentVersioned
-    | ConfigActivated
-    | AuditRecorded
+    CaseReceived | CaseRouted | CasePlanned | EvidenceRetrieved | ToolsExecuted | HeadMoved
+    | CaseDecided | ReviewRequested | EventParked | EventDeadLettered | UsageRecorded | RetrievalMeasured
+    | FlowCounted | FlowTotalled | ThrottleOrdered | DocumentVersioned | ConfigActivated | AuditRecorded
 )
