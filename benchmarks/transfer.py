@@ -41,7 +41,6 @@ from vigimesh.app.train.examples import (
     Example,
     Part,
     by_year,
-    group_of,
     one_per_group,
     read_vaers,
     texts_of,
@@ -55,6 +54,7 @@ from vigimesh.domain.cascade.calibration import isotonic
 from vigimesh.domain.cascade.certify import recall_bound
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import Model, margins_of
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.domain.cascade.shipped import SERIOUS, SUMS, shipped_header, shipped_model, sums_of
 from vigimesh.events.case import Case
 

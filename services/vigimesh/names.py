@@ -116,7 +116,7 @@ PAYING_SHUT = Metric(
 MODEL_BREAKER = Metric(
     name="vigimesh.model.breaker", kind="gauge", unit="{state}", labels=("stage", "lane"),
     meaning="whether the large model is asked: 0 closed, every call is made; 1 half-open, one call tries it; 2 open, since "
-    "several calls in a row failed: cases go on without their opinions", alarm="SRE: above 0 for ten minutes",
+    "several calls in a row failed: cases go on without their opinions, or with a fallback's; of several models the worst", alarm="SRE: above 0 for ten minutes",
 )  # fmt: skip
 GATES_SHUT = Metric(
     name="vigimesh.cascade.gates_shut", kind="gauge", unit="{gate}", labels=("stage", "lane"),

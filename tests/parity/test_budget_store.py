@@ -100,7 +100,7 @@ def test_who_waits_for_a_connection_of_a_busy_process_is_not_told_that_the_store
 
     async def scenario(rig: Rig) -> None:
         budget = await rig.built()
-        pool = redis_of(budget)._scripts._client.connection_pool
+        pool: Any = redis_of(budget)._scripts._client.connection_pool  # its methods have no types
         lent = [await pool.get_connection() for _ in range(redis_scripts.CONNECTIONS)]
         asked = asyncio.ensure_future(budget.reserve([ask("a", 10)]))
         # Twice as long as an answer may take.

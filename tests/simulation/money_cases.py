@@ -119,7 +119,9 @@ def opinions(card: Card) -> Opinions:
 def purchase_of(report: Report, card: Card) -> Purchase:
     """Return what is bought for a message."""
     event = event_of(report)
-    need = opinions(card).need(event, *run_steps(event.plan.steps, event.case, event.case.narrative, (), event.route.received_at))  # fmt: skip
+    text = event.case.narrative
+    found = run_steps(event.plan.steps, event.case, text, (), event.route.received_at)
+    need = opinions(card).need(event, text, *found)
     assert need is not None
     assert isinstance(need.asked, Purchase)
     return need.asked

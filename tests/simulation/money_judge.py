@@ -17,6 +17,7 @@ from vigimesh.adapters.memory_broker import MemoryBroker
 from vigimesh.domain.budget.calls import ANSWERED, IN_DOUBT, NOT_MADE
 from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.budget.windows import names_of
+from vigimesh.domain.cascade.opinion import ASKED, ASKED_AGAIN
 from vigimesh.domain.record.spend import Spent
 from vigimesh.events.classes import AuditRecorded, EventParked, ThrottleOrdered, ToolsExecuted
 from vigimesh.events.topics import topic
@@ -102,7 +103,7 @@ def _usage(world: MoneyWorld, read: _Read) -> Iterator[str]:
     """Look whether `usage` is what the journal has answered: each call once, at its cost, and none unaccounted for.
 
     A call may be answered when its case has gone on without it, and then stands in no `usage`: the audit of the case says
-    which call it did without, and why.
+    which call it did without, and why. A call that asked again is done without when the one before it is.
     """
     answered = {row.call_id: row.amount_micro for row in rows_of(world) if row.state == "settled"}
     spent, times = Spent(), Counter[str]()
@@ -115,12 +116,24 @@ def _usage(world: MoneyWorld, read: _Read) -> Iterator[str]:
         if answered.get(name) != amount:
             yield f"usage is not journal: {name} {amount}, the journal has {answered.get(name)}"
     told = dict(_told(read))
+    before = _asked_before(world)
     for name in answered.keys() - spent.calls.keys():
-        if "reason" not in told.get(name, {}):
+        if "reason" not in told.get(name, {}) and "reason" not in told.get(before.get(name, ""), {}):
             yield f"paid, and nobody knows what for: {name} {told.get(name)}"
     world.figures["used"] += len(spent.calls)
     world.figures["paid, done without"] += len(answered.keys() - spent.calls.keys())
     world.figures.update(f"told {one['reason']}" for one in told.values() if "reason" in one)
+
+
+def _asked_before(world: MoneyWorld) -> dict[str, str]:
+    """Return for each call that asked again the call whose answer could not be read."""
+    calls = [row.call for row in world.servers.calls.ordered()]
+    first = {(one.case_id, one.version, one.pass_number): one.call_id for one in calls if one.step == ASKED}
+    return {
+        one.call_id: first[one.case_id, one.version, one.pass_number]
+        for one in calls
+        if one.step == ASKED_AGAIN
+    }
 
 
 def _told(read: _Read) -> Iterator[tuple[str, Mapping[str, Any]]]:

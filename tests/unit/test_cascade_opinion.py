@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from unit.safety_making import AT, case, passage, triage
 from vigimesh.domain.cascade.opinion import (
-    MAX_ANSWER,
+    ASKED,
+    PROMPT,
     Model,
     Opinion,
     facts_of,
@@ -24,6 +25,7 @@ from vigimesh.domain.cascade.opinion import (
     second_opinion,
     term_of,
 )
+from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.cascade.question import prompt_digest
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.events.case import Attachment, Case, Patient, Product, Reaction, Reporter
@@ -129,7 +131,7 @@ def test_the_question_is_a_bounded_json_object_the_same_for_the_same_facts() -> 
     assert json.loads(text)["criteria"] == []
     once, again = (second_opinion(MODEL, large, triage(large), ()) for _ in range(2))
     assert prompt_digest(once) == prompt_digest(again)
-    assert once.max_tokens == MAX_ANSWER
+    assert once.max_tokens == shipped_prompt(PROMPT).steps[ASKED].max_tokens
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from unit.safety_making import case
 from unit.verb_path import CALL_MICRO, Path, path
 from vigimesh.adapters.model_replies import meaning_of
-from vigimesh.domain.cascade.opinion import MAX_ANSWER_CHARACTERS, Opinion, read_opinion
+from vigimesh.domain.cascade.opinion import ASKED, ASKED_AGAIN, MAX_ANSWER_CHARACTERS, Opinion, read_opinion
 from vigimesh.domain.cascade.question import Answer, InDoubt
 from vigimesh.events.case import Case
 from vigimesh.events.classes import ReviewRequested
@@ -77,6 +77,11 @@ def test_an_answer_outside_its_schema_is_no_opinion_and_keeps_the_case_from_a_ma
     assert read_opinion(said) is None
     after, without = path(UNCLEAR, said), path(UNCLEAR, "")
     assert outcome(after) == outcome(without)
+    # Where something was said it is asked for once more, and both calls are paid for.
+    calls = len(after.purchases)
+    assert [one.step for one in after.purchases] == [ASKED, ASKED_AGAIN][:calls]
+    assert calls == (2 if said.strip() else 1)
+    assert after.end.cost_micro == without.end.cost_micro + (calls - 1) * CALL_MICRO
     event = after.executed[-1]
     assert event.findings[-1].result == "no opinion"
     assert event.findings[-1].detail == "standin-1 did not answer in the schema"
@@ -98,7 +103,6 @@ def outcome(of: Path) -> tuple[object, ...]:
         of.end.lane,
         of.end.grade,
         of.end.serious,
-        of.end.cost_micro,
         of.end.due_at,
     )
 

@@ -15,7 +15,7 @@ from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.cascade.breaker import FAILURES, PAUSE_S
 from vigimesh.tool_executor.purchase import Paid, Unpaid, lease_s
 
-FAULT = "x-standin-fault"
+FAULT, RETRY_AFTER = "x-standin-fault", "x-standin-retry-after"
 
 
 class Ahead(Stepping):
@@ -69,7 +69,8 @@ async def begun(process: Process, text: str, at: str) -> tuple[Gate, asyncio.Fut
 
 def answering(made: Shop, process: Process, fault: str = "") -> None:
     """Let the endpoint answer the process so from now on."""
-    cast(Door, process.payer.models).inner = made.world.models({FAULT: fault} if fault else {})
+    wishes = {FAULT: fault, RETRY_AFTER: "0"} if fault else {}
+    cast(Door, process.payer.models).inner = made.world.models(wishes)
 
 
 async def reason(process: Process, text: str, **changes: object) -> str:

@@ -51,6 +51,7 @@ EVERY = {
     "VIGIMESH_OTLP_ENDPOINT": "http://collector.example:4318",
     "VIGIMESH_LARGE_MODEL__BASE_URL": "https://models.example/v1",
     "VIGIMESH_LARGE_MODEL__NAME": "large-1",
+    "VIGIMESH_LARGE_MODEL__FALLBACKS": "large-2,large-3",
     "VIGIMESH_LARGE_MODEL__KEY": "hidden-4",
     "VIGIMESH_LARGE_MODEL__DEADLINE_S": "30",
     "VIGIMESH_LARGE_MODEL__CALLS_PER_MINUTE": "600",

@@ -108,4 +108,6 @@ def _answer(need: Need, said: str) -> Any:
                 finish="stop",
                 model="standin-1",
             )
-            return plain(Paid(call_id=need.key, at=AT, answer=answer, cost_micro=CALL_MICRO, currency="EUR"))
+            paid = Paid(call_id=need.key, at=AT, answer=answer, cost_micro=CALL_MICRO, currency="EUR")
+            assert isinstance(need.asked, Purchase)
+            return plain(paid, need.asked)

@@ -11,6 +11,9 @@ from vigimesh.clock import Clock
 from vigimesh.domain.budget.prices import MAX_BOOK_BYTES, PriceBook, read_prices, shipped_prices
 from vigimesh.errors import Misconfigured, Refused
 
+#: Models beside the first: each costs a look-up in the call journal per call.
+MAX_FALLBACKS = 3
+
 if TYPE_CHECKING:
     from vigimesh.adapters.openai_models import OpenAIModels
 
@@ -24,6 +27,21 @@ def has_large_model(settings: LargeModelSettings) -> bool:
             todo="set both VIGIMESH_LARGE_MODEL__BASE_URL and VIGIMESH_LARGE_MODEL__NAME, or neither",
         )  # fmt: skip
     return all(there)
+
+
+def fallbacks_of(settings: LargeModelSettings) -> tuple[str, ...]:
+    """Return the models that are asked when the first takes no call. Raises `Misconfigured` VM-1102 for a list that is none."""
+    names = tuple(filter(None, (name.strip() for name in settings.fallbacks.split(","))))
+    if (
+        len(names) > MAX_FALLBACKS
+        or len({*names, settings.name}) <= len(names)
+        or (names and not settings.name)
+    ):
+        raise Misconfigured(
+            "VM-1102", what="the fallbacks of the large model name one twice, are too many, or there is no model to fall back from",
+            where="VIGIMESH_LARGE_MODEL__FALLBACKS", todo=f"name up to {MAX_FALLBACKS} models other than VIGIMESH_LARGE_MODEL__NAME, each once",
+        )  # fmt: skip
+    return names
 
 
 def large_model(settings: LargeModelSettings, clock: Clock) -> OpenAIModels:
@@ -43,9 +61,9 @@ def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
     book = shipped_prices()
     if settings.prices:
         book = read_prices(_bytes(Path(settings.prices)), settings.prices).over(book)
-    if has_large_model(settings):
+    for name in (settings.name, *fallbacks_of(settings)) if has_large_model(settings) else ():
         try:
-            book.price(settings.name, at)
+            book.price(name, at)
         except Refused as failure:
             raise Misconfigured(
                 "VM-1102", what=f"{failure.what}, so that it would never be called", where=failure.where,

@@ -16,7 +16,7 @@ from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.usage_tail import newest_paid
-from vigimesh.app.large_model import large_model, prices_of
+from vigimesh.app.large_model import fallbacks_of, large_model, prices_of
 from vigimesh.app.settings import Settings
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
@@ -42,7 +42,8 @@ _log = logging.getLogger(__name__)
 
 def opinions_of(settings: Settings, cards: Cards) -> Opinions:
     """Return who is asked for opinions. Only where `has_large_model`."""
-    model = Model(name=settings.large_model.name, deadline_s=float(settings.large_model.deadline_s))
+    large = settings.large_model
+    model = Model(name=large.name, deadline_s=float(large.deadline_s), fallbacks=fallbacks_of(large))
     return Opinions(model=model, cards=cards)
 
 

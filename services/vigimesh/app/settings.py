@@ -121,6 +121,13 @@ class LargeModelSettings:
         TEXT,
         "Name of the model there; it must have a price, see VIGIMESH_LARGE_MODEL__PRICES.",
     )
+    fallbacks: str = declare(
+        "VIGIMESH_LARGE_MODEL__FALLBACKS",
+        "",
+        TEXT,
+        "Up to three other models of the same endpoint, separated by commas, asked in this order when the one before did not take the "
+        "call (429, 503, no connection, refused); each must have a price. Never after a call that may have been billed.",
+    )
     key: str = declare("VIGIMESH_LARGE_MODEL__KEY", "", SECRET, "Key of the endpoint; none when empty.")
     deadline_s: int = declare(
         "VIGIMESH_LARGE_MODEL__DEADLINE_S",

@@ -280,6 +280,8 @@ class UsageRecorded:
     pass_number: A[int, "pass"] = 1
     call_id: A[str, "the paid call in the call journal, which counts once however often it is used; else empty"] = ""
     called_at: A[datetime | None, "when that call was reserved: the journal has one as new, or it is an old copy"] = None
+    step: A[str, "of a model call: which call of its pass it was; else empty"] = ""
+    prompt: A[str, "of a model call: name, version and digest of its prompt; else empty"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
@@ -13,7 +12,15 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExec
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
 from vigimesh.tool_executor.added import AddedTools, said
-from vigimesh.tool_executor.opinions import KIND, Advised, Opinions, advised, usage_of
+from vigimesh.tool_executor.opinions import (
+    Advised,
+    Made,
+    Opinions,
+    advised,
+    to_be_asked_again,
+    told_in,
+    usage_of,
+)
 from vigimesh.tool_executor.scoring import Scoring
 
 STAGE = "tool-executor"
@@ -52,10 +59,13 @@ class Executor:
             score = self.scoring.need(case.event, _narrative(case.event, answers))
             if score is not None and score.name not in answers:
                 return (score,)
-        if case.event.plan.tier != "large" or self.opinions is None or _told(answers) is not None:
+        if case.event.plan.tier != "large" or self.opinions is None:
+            return ()
+        told, text = told_in(answers), _narrative(case.event, answers)
+        if told and not to_be_asked_again(case.event, text, told):
             return ()
         try:
-            opinion = self.opinions.need(case.event, *self._run(case.event, answers))
+            opinion = self.opinions.need(case.event, text, *self._run(case.event, answers), again=bool(told))
         except Refused:
             return ()  # `decide` says it
         return () if opinion is None else (opinion,)
@@ -77,18 +87,17 @@ class Executor:
             return Reject(code=failure.code, why=str(failure))
         if isinstance(found, Park):
             return found
-        paid = None
+        made: tuple[Made, ...] = ()
         cost = self.price_micro * runs
         if found is not None:
-            findings, triage, paid = (*findings, found.finding), found.triage, found.paid
+            findings, triage, made = (*findings, *found.findings), found.triage, found.made
         route = _raised(event.route, triage)
         executed = ToolsExecuted(
             case=event.case, route=route, plan=event.plan, passages=event.passages, findings=findings, triage=triage,
-            cost_micro=event.route.cost_micro + cost + (paid.cost_micro if paid else 0),
+            cost_micro=event.route.cost_micro + cost + sum(one.paid.cost_micro for one in made),
         )  # fmt: skip
         used = [self._usage(event, route, runs, cost)]
-        if paid is not None:
-            used.append(usage_of(event, paid, route.lane, STAGE))
+        used += [usage_of(event, one, route.lane, STAGE) for one in made]
         emits = tuple(_emits(case, executed, used))
         return Done(events=emits, why=_why(event.route, route, triage), pass_number=route.pass_number)
 
@@ -96,8 +105,7 @@ class Executor:
         """Return what the opinion makes of it; `None` when none was planned."""
         if event.plan.tier != "large":
             return None
-        # By its kind: which model was asked is not asked again, so that a replay needs no endpoint.
-        return advised(event, triage, _told(answers))
+        return advised(event, _narrative(event, answers), triage, told_in(answers))
 
     def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
         """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
@@ -125,11 +133,6 @@ class Executor:
         )
 
 
-def _told(answers: Answers) -> Mapping[str, Any] | None:
-    """Return what came of the one purchase of a pass; `None` when nothing was asked."""
-    return next((told for name, told in answers.items() if name.startswith(f"{KIND}:")), None)
-
-
 def _emits(case: Input, executed: ToolsExecuted, used: list[UsageRecorded]) -> Iterator[Emit]:
     route = executed.route
     named = [(lane_topic("supervise", route.lane), executed), *((topic("usage"), one) for one in used)]
@@ -146,6 +149,7 @@ def _narrative_need(event: EvidenceRetrieved) -> Need | None:
 
 
 def _narrative(event: EvidenceRetrieved, answers: Answers) -> str:
+    """Return the narrative of a case, fetched where the case refers to it."""
     need = _narrative_need(event)
     return event.case.narrative if need is None else _text(answers[need.name])
 

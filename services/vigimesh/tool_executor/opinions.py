@@ -8,21 +8,50 @@ from typing import Any
 
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.budget.waiting import waits_until
-from vigimesh.domain.cascade.opinion import Model, raised, read_opinion, second_opinion
+from vigimesh.domain.cascade.narrative import Leaving
+from vigimesh.domain.cascade.opinion import (
+    ASKED,
+    ASKED_AGAIN,
+    PROMPT,
+    Model,
+    Opinion,
+    asked_again,
+    narrative_of,
+    opined,
+    read_opinion,
+    second_opinion,
+)
+from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.policy.cards import Cards
-from vigimesh.errors import Refused
+from vigimesh.domain.privacy.redaction import restore
+from vigimesh.domain.privacy.rules import rules_digest
+from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage, UsageRecorded
-from vigimesh.loop.outcome import Need, Park
-from vigimesh.tool_executor.purchase import PATIENCE_S, MayWait, Paid, Purchase, Unpaid, name_of, told_of
+from vigimesh.loop.outcome import Answers, Need, Park
+from vigimesh.tool_executor.purchase import (
+    PATIENCE_S,
+    Basis,
+    MayWait,
+    Paid,
+    Purchase,
+    Unpaid,
+    basis_of,
+    name_of,
+    told_of,
+)
 
-#: The step under which calls are remembered and findings are told.
-STEP = "large_model"
+#: The step under which calls are remembered and findings are told; a second call that mends an answer has `ASKED_AGAIN`.
+STEP = ASKED
 #: The kind of need that is answered by paying.
 KIND = "model"
 #: What a case that may wait waits for, by the reason that nothing was paid.
 WAITS = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What keeps a case from a machine when the opinion that was planned for it is missing.
 MISSING = "opinion_missing"
+#: What tells a person that the narrative holds what could be an order to a machine.
+INSTRUCTIONS = "instructions_in_text"
+#: How an answer ends that is not asked for again: the model declined, or said nothing at all.
+_DECLINED = frozenset({"refusal", "content_filter", "nothing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,28 +61,48 @@ class Opinions:
     model: Model
     cards: Cards
 
-    def need(self, event: EvidenceRetrieved, findings: Sequence[Finding], triage: Triage) -> Need | None:
-        """Return what to ask of a planned pass.
+    def need(
+        self,
+        event: EvidenceRetrieved,
+        text: str,
+        findings: Sequence[Finding],
+        triage: Triage,
+        *,
+        again: bool = False,
+    ) -> Need | None:
+        """Return what to ask of a planned pass, or to ask `again`; `text` is its narrative.
 
-        `None` when nothing can be asked: its card is gone, it is a document (none of its facts may leave), or its facts make
-        no question. That is never the case's fault: it goes on without.
+        `None` when nothing can be asked: its card is gone, it is a document (none of its facts may leave), or its facts make no question. That
+        is never the case's fault: it goes on without.
         """
         card = self.cards.named(event.route.workflow)
         if card is None or event.case.kind == "document":
             return None
+        narrative = narrative_of(event.case, text, event.passages)
         try:
-            question = second_opinion(self.model, event.case, triage, findings, event.passages)
+            question = second_opinion(self.model, event.case, triage, findings, event.passages, narrative)
             wanted = Purchase(
-                question=question, case_id=event.case.case_id, workflow=event.route.workflow, step=STEP,
-                version="/".join(event.route.version), pass_number=event.route.pass_number, caps=Caps.of(card),
+                question=asked_again(question) if again else question, case_id=event.case.case_id,
+                workflow=event.route.workflow, step=ASKED_AGAIN if again else STEP, version="/".join(event.route.version),
+                pass_number=event.route.pass_number, caps=Caps.of(card),
                 patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
                 may_wait=MayWait(
                     triage=triage, lane=event.route.lane, received_at=event.route.received_at, window=card.batch_window
                 ),
+                basis=_basis(narrative), fallbacks=self.model.fallbacks,
             )  # fmt: skip
             return Need(kind=KIND, key=name_of(wanted), asked=wanted)
-        except (Refused, ValueError, OverflowError):
+        except (Refused, Misconfigured, ValueError, OverflowError):
             return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A call that was paid for: of which step, and by which prompt (empty for one of before prompts had names)."""
+
+    paid: Paid
+    step: str
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,66 +110,124 @@ class Advised:
     """What an opinion made of a case: the triage result, what is told about it, what was paid."""
 
     triage: Triage
-    finding: Finding
-    paid: Paid | None = None
+    findings: tuple[Finding, ...]
+    made: tuple[Made, ...] = ()
 
 
-def advised(event: EvidenceRetrieved, triage: Triage, told: Mapping[str, Any] | None) -> Advised | Park:
-    """Return what the answer to `Opinions.need` makes of a triage result; without one the tier is absent, and it stands.
+#: What came of one purchase, as plain values.
+Told = Mapping[str, Any]
+
+
+def told_in(answers: Answers) -> tuple[Told, ...]:
+    """Return what came of the purchases of a pass, the first one first. By their kind: a replay needs no endpoint."""
+    told = [value for name, value in answers.items() if name.startswith(f"{KIND}:")]
+    return tuple(sorted(told, key=lambda value: value.get("step", STEP) == ASKED_AGAIN))
+
+
+def to_be_asked_again(event: EvidenceRetrieved, text: str, told: Sequence[Told]) -> bool:
+    """Return whether the one answer that there is could not be read, and its model neither declined nor kept silent.
+
+    What was told before steps were kept is not asked again: a replay of it knows of no second call.
+    """
+    if len(told) != 1 or basis_of(told[0]) is None:
+        return False
+    paid = told_of(told[0])
+    if not isinstance(paid, Paid) or _opinion(event, text, paid) is not None:
+        return False
+    # An answer of which nothing came before its bound is worth another one, with more room.
+    finish = paid.answer.finish
+    return finish == "length" or (bool(paid.answer.text.strip()) and finish not in _DECLINED)
+
+
+def advised(event: EvidenceRetrieved, text: str, triage: Triage, told: Sequence[Told]) -> Advised | Park:
+    """Return what the answers to `Opinions.need` make of a triage result; without one the tier is absent, and it stands.
 
     Of a case that may wait, and that only the money was missing for, the record is parked until the budget has room; of one whose
     question was gathered for a batch, until its answer is there.
     """
-    if told is None:
+    if not told:
         return _absent(triage, "no model is here, its card is gone, or nothing of it may leave")
-    match told_of(told):
-        case Unpaid() as unpaid:
-            until = waits_until(
-                triage, event.route.lane, event.route.received_at, unpaid.retry_at, unpaid.call_id
-            )
-            if unpaid.reason in WAITS and until is not None:
-                return Park(
-                    not_before=until,
-                    why=f"{WAITS[unpaid.reason]}: {unpaid.why}; not serious, its clock leaves room",
-                )
-            return _absent(triage, unpaid.why)
-        case Paid() as paid:
-            return _answered(event, triage, paid)
+    first = told_of(told[0])
+    if isinstance(first, Unpaid):
+        until = waits_until(triage, event.route.lane, event.route.received_at, first.retry_at, first.call_id)
+        if first.reason in WAITS and until is not None:
+            why = f"{WAITS[first.reason]}: {first.why}; not serious, its clock leaves room"
+            return Park(not_before=until, why=why)
+        return _absent(triage, first.why)
+    _, basis = basis_of(told[-1]) or (STEP, Basis())
+    last = told_of(told[-1])
+    made = tuple(_made(value) for value in told if isinstance(told_of(value), Paid))
+    triage = _with(triage, INSTRUCTIONS) if basis.instructions else triage
+    before = (_unread(first, "; it was asked once more"),) if len(told) > 1 else ()
+    opinion = _opinion(event, text, last) if isinstance(last, Paid) else None
+    if opinion is None:
+        return Advised(triage=_with(triage, MISSING), findings=(*before, _unread(last)), made=made)
+    after = opined(event.case, triage, opinion, event.route.received_at, whole=not basis.held)
+    finding = _finding(event, text, opinion, made[-1], basis)
+    return Advised(triage=after, findings=(*before, finding), made=made)
 
 
-def usage_of(event: EvidenceRetrieved, paid: Paid, lane: str, stage: str) -> UsageRecorded:
+def usage_of(event: EvidenceRetrieved, made: Made, lane: str, stage: str) -> UsageRecorded:
     """Return the record of a paid call."""
-    tokens = paid.answer.tokens
+    paid, tokens = made.paid, made.paid.answer.tokens
     return UsageRecorded(
         case_id=event.case.case_id, message_id=event.case.message_id, workflow=event.route.workflow, lane=lane,
         stage=stage, kind="model_call", name=paid.answer.model or "large", tier="large",
         quantity=tokens.prompt + tokens.completion, unit="tokens", cost_micro=paid.cost_micro,
         currency=paid.currency, pass_number=event.route.pass_number, call_id=paid.call_id, called_at=paid.at,
+        step=made.step, prompt=made.prompt,
     )  # fmt: skip
 
 
-def _answered(event: EvidenceRetrieved, triage: Triage, paid: Paid) -> Advised:
-    opinion = read_opinion(paid.answer.text)
-    if opinion is None:
-        finding = Finding(
-            step=STEP,
-            result="no opinion",
-            detail=f"{paid.answer.model or 'the model'} did not answer in the schema",
-        )
-        return Advised(triage=_without(triage), finding=finding, paid=paid)
-    after = raised(event.case, triage, opinion, event.route.received_at)
-    finding = Finding(
+def _basis(narrative: Leaving) -> Basis:
+    return Basis(
+        prompt=shipped_prompt(PROMPT).label, rules=rules_digest(), held=narrative.held,
+        instructions=", ".join(narrative.instructions),
+    )  # fmt: skip
+
+
+def _made(value: Told) -> Made:
+    step, basis = basis_of(value) or (STEP, Basis())
+    paid = told_of(value)
+    assert isinstance(paid, Paid)
+    return Made(paid=paid, step=step, prompt=basis.prompt)
+
+
+def _opinion(event: EvidenceRetrieved, text: str, paid: Paid) -> Opinion | None:
+    """Return the opinion in an answer; what it quotes must stand in what was sent."""
+    return read_opinion(paid.answer.text, narrative_of(event.case, text, event.passages).text)
+
+
+def _finding(event: EvidenceRetrieved, text: str, opinion: Opinion, made: Made, basis: Basis) -> Finding:
+    """Return what is told of an opinion; what it quotes is given as the narrative has it, personal data put back."""
+    name = made.paid.answer.model or "the model"
+    read = (
+        basis.held
+        or "it read the whole narrative without personal data, so that its no settles what nothing says"
+    )
+    table = narrative_of(event.case, text, event.passages).table
+    return Finding(
         step=STEP, result=f"serious {opinion.serious}, grade {opinion.grade}",
-        detail=f"{paid.answer.model or 'the model'} answered; it can raise what the tools found, not lower it",
+        detail=f"{name} answered; it can raise what the tools found, not lower it; {read}; prompt {made.prompt or 'without a name'}",
+        quotes=tuple(restore(one, table) for one in opinion.evidence),
     )  # fmt: skip
-    return Advised(triage=after, finding=finding, paid=paid)
+
+
+def _unread(told: Paid | Unpaid, more: str = "") -> Finding:
+    """Return what is told of a purchase that gave no opinion."""
+    if isinstance(told, Unpaid):
+        return Finding(
+            step=STEP, result=f"not asked: {told.why}", detail="its first answer could not be read"
+        )
+    name = told.answer.model or "the model"
+    return Finding(step=STEP, result="no opinion", detail=f"{name} did not answer in the schema{more}")
 
 
 def _absent(triage: Triage, why: str) -> Advised:
     finding = Finding(step=STEP, result=f"not asked: {why}", detail="the tier is absent in this pass")
-    return Advised(triage=_without(triage), finding=finding)
+    return Advised(triage=_with(triage, MISSING), findings=(finding,))
 
 
-def _without(triage: Triage) -> Triage:
+def _with(triage: Triage, flag: str) -> Triage:
     """Return the result with a flag that keeps it from a machine: a rule that trusts the tier must not trust its absence."""
-    return triage if MISSING in triage.flags else replace(triage, flags=(*triage.flags, MISSING))
+    return triage if flag in triage.flags else replace(triage, flags=(*triage.flags, flag))

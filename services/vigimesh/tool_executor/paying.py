@@ -9,8 +9,8 @@ Each step can be the last one of a process, and each may be done again. What hol
 2. *Only who made a reservation gives it back while its lease runs*, by its own lease's end, after it began the call and found
    it not made. What lapses is left to the sweep (`background/books`), and nobody begins a call on a lapsed reservation.
 3. *A call that had begun before is made on a reservation of one's own*: the one found may be on its way back.
-4. *An endpoint that fails is left alone* (`domain/cascade/breaker.py`): while its breaker is open nothing is reserved, and no case
-   waits for a call that hangs.
+4. *A model that fails is left alone* (`domain/cascade/breaker.py`), and so is one that asked for it, as long as it asked
+   (`Retry-After`): nothing is reserved meanwhile, and no case waits for a call that hangs.
 5. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
    when its process ends; then the call is in doubt.
 
@@ -42,7 +42,7 @@ from vigimesh.domain.budget.lapse import GRACE_S, is_of, reserved_at
 from vigimesh.domain.budget.money import MICRO, is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
 from vigimesh.domain.budget.values import Denied, NotReserved, Shut
-from vigimesh.domain.cascade.breaker import CLOSED, Breaker, State, admitted, ended, returned
+from vigimesh.domain.cascade.breaker import State
 from vigimesh.domain.cascade.question import (
     Answer,
     InDoubt,
@@ -53,6 +53,7 @@ from vigimesh.domain.cascade.question import (
 from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.errors import Refused, Transient, VigimeshError
 from vigimesh.ports import Agreement, Budget, Journal, Models, Objects
+from vigimesh.tool_executor.breakers import Breakers
 from vigimesh.tool_executor.purchase import (
     STORE_S,
     Paid,
@@ -62,7 +63,6 @@ from vigimesh.tool_executor.purchase import (
     ask_of,
     call_of,
     lease_s,
-    name_of,
 )
 
 _log = logging.getLogger(__name__)
@@ -88,12 +88,14 @@ class Payer:
     prices: PriceBook
     agreement: Agreement
     clock: Clock
-    #: Told how the breaker stands whenever that changes.
+    #: Told how the breaker that stands worst stands, whenever that changes.
     tell: Callable[[State], None] = lambda state: None
-    _breaker: Breaker = CLOSED
-    #: The call that is to try the endpoint, until it is made or turns out not to be.
-    _trying: str = ""
+    _breakers: Breakers = field(init=False, repr=False)
     _aside: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        # Asked for anew each time: who is told may be set later.
+        self._breakers = Breakers(self.clock, lambda state: self.tell(state))  # noqa: PLW0108
 
     async def pay(self, wanted: Purchase) -> Paid | Unpaid:
         """Return the answer, paid once however often and by however many it is asked; or why there is none.
@@ -109,15 +111,18 @@ class Payer:
             return await self._looked_up(wanted, at, "unpriced", error.what)
         if not is_amount(most):
             return await self._looked_up(wanted, at, "unpriced", "its worst case is no amount")
-        if not self._admitted(wanted):
-            again_s = max(0.0, self._breaker.until_s - self.clock.monotonic_s())
-            return await self._looked_up(wanted, at, "breaker_open", retry_at=at + timedelta(seconds=again_s))
+        if (held_up := self._breakers.holds_up(wanted)) is not None:
+            reason, again_s = held_up
+            return await self._looked_up(wanted, at, reason, retry_at=at + timedelta(seconds=again_s))
         try:
             return await self._tried(wanted, at, price, most)
         finally:
-            if self._trying == name_of(wanted):
-                self._trying = ""
-                self._set(returned(self._breaker, self.clock.monotonic_s()))
+            self._breakers.given_up(wanted)
+
+    async def found(self, wanted: Purchase) -> Paid | Unpaid | None:
+        """Return what an earlier try came to: its answer, in doubt, or still under way; `None` when nothing was made. Raises as `pay` does."""
+        told = await self._looked_up(wanted, self.clock.now(), "not_made")
+        return None if isinstance(told, Unpaid) and told.reason == "not_made" else told
 
     async def close(self) -> None:
         """Let calls and what goes on with their replies come to an end within `CLOSE_S` seconds; then they are cut off."""
@@ -127,25 +132,6 @@ class Payer:
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
-
-    def _admitted(self, wanted: Purchase) -> bool:
-        """Return whether the endpoint may be asked now, or, where its breaker was open, tried."""
-        question = wanted.question
-        breaker, may = admitted(self._breaker, self.clock.monotonic_s(), lease_s(question))
-        if breaker is not self._breaker:
-            self._trying = name_of(wanted)
-            self._set(breaker)
-        return may
-
-    def _set(self, breaker: Breaker) -> None:
-        before, self._breaker = self._breaker.state, breaker
-        if breaker.state == before:
-            return
-        self.tell(breaker.state)
-        if before == "closed":
-            _log.warning("the large model failed %d times in a row: it is left alone", len(breaker.failed_s))
-        elif breaker.state == "closed":
-            _log.info("the large model answers again")
 
     async def _tried(self, wanted: Purchase, at: datetime, price: Price, most: int) -> Paid | Unpaid:
         for _ in range(TRIES):
@@ -201,15 +187,14 @@ class Payer:
 
     async def _made(self, wanted: Purchase, call: PaidCall, price: Price, held: _Held) -> Paid | Unpaid:
         """Make the call and write down how it ended; cut off by `close`, it is in doubt."""
-        if self._trying == call.call_id:
-            self._trying = ""  # now its end decides
+        self._breakers.made(call.model, call.call_id)
         try:
             reply = await self.models.ask(wanted.question)
         except asyncio.CancelledError:
             with suppress(VigimeshError):
                 await self.journal.in_doubt(call.call_id, "cut off when its process ended")
             raise
-        self._set(ended(self._breaker, answered=isinstance(reply, Answer), now_s=self.clock.monotonic_s()))
+        self._breakers.replied(call.model, reply)
         return await self._ended(call, reply, price, held)
 
     async def _ended(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 
 from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.values import Ask, Caps
+from vigimesh.domain.cascade.narrative import FACTS_ALONE
 from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
 from vigimesh.domain.policy.cards import BatchWindow
 from vigimesh.events.classes import Triage
@@ -24,7 +25,7 @@ MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
 Reason = Literal[
-    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "not_made", "in_doubt", "under_way", "lost"
+    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "asked_to_wait", "not_made", "in_doubt", "under_way", "lost",
 ]  # fmt: skip
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
@@ -33,6 +34,7 @@ REASONS: dict[Reason, str] = {
     "shut": "the budget does not agree with the call journal now",
     "away": "the call journal does not answer",
     "breaker_open": "the endpoint failed several times in a row and is left alone for a while",
+    "asked_to_wait": "the endpoint asked not to be called before a time that has not come",
     "not_made": "the endpoint did not take the call",
     "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
     "under_way": "another process makes this very call",
@@ -51,10 +53,25 @@ class MayWait:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a question was made from, which is no part of its name and is kept with its answer: replay need not make it again.
+
+    `prompt` is the prompt's label, `rules` the digest of the redaction rules, `held` why a *no* settles nothing (empty: the narrative was sent
+    whole), `instructions` the kinds of what could be an order in it, joined by commas.
+    """
+
+    prompt: str = ""
+    rules: str = ""
+    held: str = FACTS_ALONE
+    instructions: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """A question, for whom it is asked and what its workflow may spend.
 
-    Case, version, step and pass say which call it is, together with the prompt: asked again it is the same call.
+    Case, version, step and pass say which call it is, together with the prompt: asked again it is the same call. `fallbacks` are models of
+    the same endpoint that are asked in this order when the one before did not take the call.
     """
 
     question: Question
@@ -64,10 +81,12 @@ class Purchase:
     step: str
     pass_number: int
     caps: Caps
-    #: Seconds to wait for another try of the same call, which is no part of its name.
+    #: Seconds to wait for another try of the same call, or until the endpoint takes calls again; no part of its name.
     patience_s: float = PATIENCE_S
     #: `None`: it may not wait, whatever the case.
     may_wait: MayWait | None = None
+    basis: Basis = Basis()
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +146,20 @@ def name_of(wanted: Purchase) -> str:
     return call_id(wanted.case_id, wanted.version, wanted.step, wanted.pass_number, asked)
 
 
-def plain(told: Paid | Unpaid) -> dict[str, Any]:
-    """Return what came of a purchase as plain values, which `audit` keeps and replay reads."""
+def plain(told: Paid | Unpaid, wanted: Purchase | None = None) -> dict[str, Any]:
+    """Return what came of a purchase as plain values, which `audit` keeps and replay reads; with `wanted` also what it rested on."""
+    basis = {} if wanted is None else {"step": wanted.step, **asdict(wanted.basis)}
+    return _told(told) | basis
+
+
+def basis_of(value: Mapping[str, Any]) -> tuple[str, Basis] | None:
+    """Return the step of a purchase and what its question rested on; `None` for what was told before that was kept."""
+    if "step" not in value:
+        return None
+    return value["step"], Basis(**{one.name: value[one.name] for one in fields(Basis)})
+
+
+def _told(told: Paid | Unpaid) -> dict[str, Any]:
     if isinstance(told, Unpaid):
         return {
             "call_id": told.call_id, "reason": told.reason, "detail": told.detail,

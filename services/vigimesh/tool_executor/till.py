@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from vigimesh.errors import said
 from vigimesh.loop.orders import ANY_CALLS
 from vigimesh.loop.outcome import Need
+from vigimesh.tool_executor.choosing import pay_to_one
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import Purchase, Unpaid, name_of, plain
 
@@ -80,12 +81,12 @@ class Till:
             await asyncio.wait_for(self._opened.wait(), OPEN_S)
         if self._payer is None:
             return plain(
-                Unpaid(call_id=name_of(wanted), reason="away", detail="what pays could not be opened")
+                Unpaid(call_id=name_of(wanted), reason="away", detail="what pays could not be opened"), wanted
             )
         least = min(wanted.caps.calls_per_minute, self.calls(wanted.workflow))
         wanted = replace(wanted, caps=replace(wanted.caps, calls_per_minute=least))
         try:
-            return plain(await self._payer.pay(wanted))
+            return plain(await pay_to_one(self._payer, wanted), wanted)
         except Exception as error:  # noqa: BLE001  money never stops a case, whatever a store or a defect raises
             _log.warning("an opinion was not paid for: %s", said(error))
-            return plain(Unpaid(call_id=name_of(wanted), reason="lost", detail=said(error)))
+            return plain(Unpaid(call_id=name_of(wanted), reason="lost", detail=said(error)), wanted)

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from vigimesh.app.train.examples import Example, Part, group_of, nothing_to_train
+from vigimesh.app.train.examples import Example, Part, nothing_to_train
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.opinion import read_opinion
+from vigimesh.domain.cascade.sample import group_of
 from vigimesh.events.ids import digest
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted

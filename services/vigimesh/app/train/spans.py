@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vigimesh.app.train.examples import group_of, nothing_to_train, part_named, train_files
+from vigimesh.app.train.examples import nothing_to_train, part_named, train_files
 from vigimesh.domain.cascade.extraction_chain import FIELDS
+from vigimesh.domain.cascade.sample import group_of
 
 #: train: weights. tune: choices of the recipe. held_out: figures alone.
 SpanPart = Literal["train", "tune", "held_out"]
@@ -30,7 +31,7 @@ _PLACES: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A sentence with its spans; `group` is the same for repeats of it (`examples.group_of`)."""
+    """A sentence with its spans; `group` is the same for repeats of it (`sample.group_of`)."""
 
     text: str
     spans: frozenset[Span]
