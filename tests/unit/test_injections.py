@@ -21,6 +21,7 @@ from unit.verb_path import Path, path
 from vigimesh.domain.cascade.opinion import ASKED, PROMPT
 from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.cascade.question import Question
+from vigimesh.domain.safety.legible import legible
 from vigimesh.events.case import Attachment, Case, Product, Reaction
 from vigimesh.events.classes import CaseDecided
 
@@ -180,13 +181,19 @@ def test_a_case_that_obeyed_would_be_found(place: str, other: str) -> None:
 
 
 def test_most_orders_change_nothing_at_all() -> None:
-    """The others hold words of a criterion ("urgent seizure"), which may only raise."""
+    """The others hold words of a criterion ("urgent seizure"), or letters that no tool reads: both may only raise."""
+    read = {name: order for name, order in INJECTIONS.items() if legible(order)}
     same = [
-        name for name, order in INJECTIONS.items()
+        name for name, order in read.items()
         if path(PLACES["calm"](order), HOSTILE).executed[0].triage
         == undisturbed("calm", len(order)).executed[0].triage
     ]  # fmt: skip
-    assert len(same) >= 0.95 * len(INJECTIONS)
+    assert len(same) >= 0.95 * len(read)
+    assert len(read) >= 0.9 * len(INJECTIONS)
+    for name in INJECTIONS.keys() - read.keys():
+        triage = path(PLACES["calm"](INJECTIONS[name]), HOSTILE).executed[0].triage
+        assert triage.serious != "no", name
+        assert "ambiguous_text" in triage.flags, name
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
