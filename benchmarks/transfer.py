@@ -261,7 +261,13 @@ def card_lines(report: Report) -> str:
         "| where | cases | serious | missed | recall | at least, 95 % | resolved |",
         "|---|---|---|---|---|---|---|",
     )
-    return "\n".join([*head, *rows])
+    margin = report.notes.get("threshold_carried", {}).get("margin")
+    note = (
+        f"At the margin {margin:.3f} carried from the part tune; a model without a type at its own."
+        if margin
+        else ""
+    )
+    return "\n".join([*head, *rows, "", note] if note else [*head, *rows])
 
 
 def shown(made: dict[str, Any]) -> dict[str, Any]:
