@@ -28,8 +28,8 @@ from vigimesh.errors import Misconfigured
 #: Bounds that are marked on the curve (issue 8), each with confidence 1 - `DELTA`.
 BOUNDS = (Fraction(95, 100), Fraction(98, 100), Fraction(99, 100))
 DELTA = Fraction(1, 20)
-#: Points of a curve at most: a picture shows no more.
-MAX_POINTS = 200
+#: Points of a curve at most, and the lowest recall that it shows: a picture shows no more, and an exact bound of many misses takes seconds.
+MAX_POINTS, LOWEST = 50, 0.8
 #: Cases whose cost is told.
 PER = 1_000
 
@@ -77,7 +77,7 @@ def exported(file: Path) -> list[Labelled]:
 def curve(cases: Sequence[Labelled], call_micro: int) -> dict[str, Any]:
     """Return the curve of these cases as JSON values.
 
-    `points` in rising order of misses: below `threshold` the tier resolves, `handed_on` is the share that it does not, `recall` what is found
+    `points` in rising order of misses, down to a recall of `LOWEST`: below `threshold` the tier resolves, `handed_on` is the share that it does not, `recall` what is found
     here with its lower bound at 95 %, `cost_per_1000_micro` what the calls for 1,000 cases cost at `call_micro` each. `bounds` is the cheapest
     threshold that is certified for each recall of `BOUNDS`, null where the serious cases do not suffice. Raises `Misconfigured` VM-2706 without a serious case.
     """
@@ -105,7 +105,7 @@ def curve(cases: Sequence[Labelled], call_micro: int) -> dict[str, Any]:
             "cost_per_1000_micro": round(handed_on * PER * call_micro),
         }  # fmt: skip
 
-    steps = sorted({round(at) for at in np.linspace(0, found - 1, MAX_POINTS)})
+    steps = sorted({round(at) for at in np.linspace(0, int((1 - LOWEST) * found), MAX_POINTS)})
     points = [made for at in steps if (made := point(at)) is not None]
     bounds = {}
     for recall in BOUNDS:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 #: Size of the picture and of its margins, points.
 WIDE, HIGH, LEFT, RIGHT, TOP, FOOT = 720, 420, 70, 20, 50, 50
 INK, GREY, FOUND, BOUND = "#222222", "#bbbbbb", "#8a8a8a", "#1e6f43"
-#: Recall at the foot of the picture: below it nobody tunes.
+#: Recall at the foot of the picture: where `tune` ends its curve.
 LOWEST = 0.8
 #: Width and height of one letter, and the size of its dots in the PNG.
 _LETTER_WIDE, _LETTER_HIGH, _DOT = 3, 5, 2
