@@ -100,8 +100,11 @@ def test_who_waits_for_a_connection_of_a_busy_process_is_not_told_that_the_store
 
     async def scenario(rig: Rig) -> None:
         budget = await rig.built()
-        pool: Any = redis_of(budget)._scripts._client.connection_pool  # its methods have no types
-        lent = [await pool.get_connection() for _ in range(redis_scripts.CONNECTIONS)]
+        pool = redis_of(budget)._scripts._client.connection_pool
+        lent = [
+            await pool.get_connection()  # type: ignore[no-untyped-call]  # redis has no types for it
+            for _ in range(redis_scripts.CONNECTIONS)
+        ]
         asked = asyncio.ensure_future(budget.reserve([ask("a", 10)]))
         # Twice as long as an answer may take.
         done, _ = await asyncio.wait({asked}, timeout=0.4)

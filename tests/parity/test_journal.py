@@ -327,17 +327,16 @@ def test_nothing_begins_on_a_reservation_that_has_lapsed_and_what_was_begun_befo
     async def story() -> None:
         async with processes(bench) as (epoch, (one, other)):
             late = call_of("a", epoch, at=bench.now() - timedelta(seconds=61))
-            for again in (False, True):
-                late = replace(late, at=bench.now() - timedelta(seconds=61))
+            for _ in ("never begun", "begun and not made"):
                 found = await one.begin(late)
                 assert isinstance(found, Shut)
                 assert "lapsed" in found.why
                 assert list(await other.booked()) == [], "dead now, it leaves nothing that counts"
                 fresh = await begun(other, replace(late, at=bench.now()))
                 assert isinstance(await one.begin(late), Busy), "looking up is no beginning"
-                if not again:
-                    await other.not_made(fresh.call_id, "429")
-            await other.answer(late.call_id, b"yes", 700, USAGE)
+                await other.not_made(fresh.call_id, "429")
+            fresh = await begun(other, replace(late, at=bench.now()))
+            await other.answer(fresh.call_id, b"yes", 700, USAGE)
             assert isinstance(await one.begin(late), Answered)
 
     run(story())
