@@ -10,7 +10,6 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters import kafka_consumer
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.events.topics import lane_topic
 from vigimesh.loop.broker import Batch, Part
@@ -86,7 +85,7 @@ class Client:
 
 def polls(monkeypatch: pytest.MonkeyPatch, count: int, *messages: Message) -> list[Batch]:
     """Return what the first polls of an owned partition give."""
-    monkeypatch.setattr(kafka_consumer.ck, "Consumer", Client)
+    monkeypatch.setattr(ck, "Consumer", Client)
     consumer = KafkaConsumer({}, "vigimesh.planner.hot", [TOPIC], copartitioned=False)
     client: Any = consumer._consumer
     client.join()
@@ -125,7 +124,7 @@ def test_ends_behind_a_record_come_with_a_later_poll(monkeypatch: pytest.MonkeyP
 
 
 def test_an_assignment_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_consumer.ck, "Consumer", Client)
+    monkeypatch.setattr(ck, "Consumer", Client)
     consumer = KafkaConsumer({}, "vigimesh.planner.hot", [TOPIC], copartitioned=False)
     client: Any = consumer._consumer
     client.join()
