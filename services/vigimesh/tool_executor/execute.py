@@ -9,6 +9,7 @@ from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.errors import Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Route, ToolsExecuted, Triage, UsageRecorded
+from vigimesh.events.sampling import CaseSampled
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
 from vigimesh.tool_executor.added import AddedTools, said
@@ -77,8 +78,8 @@ class Executor:
         """
         event: EvidenceRetrieved = case.event
         try:
-            findings, triage = self._run(event, answers)
-            runs = len(findings)
+            findings, tools_said = self._run(event, answers)
+            runs, triage = len(findings), tools_said
             heard = self.scoring.heard(event, triage, answers) if self.scoring is not None else None
             if heard is not None:
                 findings, triage = (*findings, heard[0]), heard[1]
@@ -91,6 +92,10 @@ class Executor:
         cost = self.price_micro * runs
         if found is not None:
             findings, triage, made = (*findings, *found.findings), found.triage, found.made
+        drawn = None
+        if self.scoring is not None:
+            drawn = self.scoring.drawn(event, _narrative(event, answers), answers, (tools_said, triage))
+            triage = drawn.triage
         route = _raised(event.route, triage)
         executed = ToolsExecuted(
             case=event.case, route=route, plan=event.plan, passages=event.passages, findings=findings, triage=triage,
@@ -98,7 +103,9 @@ class Executor:
         )  # fmt: skip
         used = [self._usage(event, route, runs, cost)]
         used += [usage_of(event, one, route.lane, STAGE) for one in made]
-        emits = tuple(_emits(case, executed, used))
+        if drawn is not None and drawn.usage is not None:
+            used.append(drawn.usage)
+        emits = tuple(_emits(case, executed, used, drawn.note if drawn else None))
         return Done(events=emits, why=_why(event.route, route, triage), pass_number=route.pass_number)
 
     def _advised(self, event: EvidenceRetrieved, answers: Answers, triage: Triage) -> Advised | Park | None:
@@ -133,9 +140,14 @@ class Executor:
         )
 
 
-def _emits(case: Input, executed: ToolsExecuted, used: list[UsageRecorded]) -> Iterator[Emit]:
+def _emits(
+    case: Input, executed: ToolsExecuted, used: list[UsageRecorded], note: CaseSampled | None
+) -> Iterator[Emit]:
     route = executed.route
-    named = [(lane_topic("supervise", route.lane), executed), *((topic("usage"), one) for one in used)]
+    named: list[tuple[str, object]] = [(lane_topic("supervise", route.lane), executed)]
+    named += [(topic("usage"), one) for one in used]
+    if note is not None:
+        named.append((topic("cascade.sample"), note))
     for name, event in named:
         yield Emit(
             topic=name, key=case.key, event=event, messageid=executed.case.message_id, workflow=route.workflow,

@@ -86,7 +86,8 @@ class Opinions:
                 workflow=event.route.workflow, step=ASKED_AGAIN if again else STEP, version="/".join(event.route.version),
                 pass_number=event.route.pass_number, caps=Caps.of(card),
                 patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
-                may_wait=MayWait(
+                # A repair waits for no second batch.
+                may_wait=None if again else MayWait(
                     triage=triage, lane=event.route.lane, received_at=event.route.received_at, window=card.batch_window
                 ),
                 basis=_basis(narrative), fallbacks=self.model.fallbacks,

@@ -14,6 +14,7 @@ from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
 from vigimesh.loop.outcome import Answers, Need
 from vigimesh.loop.stage import Fetcher
+from vigimesh.tool_executor.sampling import Sampled, audited
 
 #: The kind of need that is answered by the small model, and what is asked of it.
 KIND, SERIOUS = "score", "serious"
@@ -44,6 +45,15 @@ class Scoring:
         found = said(told, self._rule(event))
         finding = Finding(step=SMALL_STEP, result=found.verdict, detail=found.reason, quotes=found.terms)
         return finding, triaged(event.case, triage, found, event.route.received_at)
+
+    def drawn(
+        self, event: EvidenceRetrieved, text: str, answers: Answers, results: tuple[Triage, Triage]
+    ) -> Sampled:
+        """Return what the live audit sample makes of a pass: `results` are what the tools said and what was made of it."""
+        card = self.cards.named(event.route.workflow)
+        if card is None:
+            return Sampled(triage=results[1])
+        return audited(event, card, text, answers.get(f"{KIND}:{SERIOUS}"), results)
 
     def _rule(self, event: EvidenceRetrieved) -> Cascade:
         return (self.cards.named(event.route.workflow) or self.cards.fallback).cascade

@@ -16,6 +16,7 @@ import msgspec
 
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
 from vigimesh.domain.cascade.facts import facts_of
+from vigimesh.domain.cascade.instructions import instructions_in
 from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
 from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.settled import open_to_models, settled
@@ -60,7 +61,7 @@ class Told:
     """All that is told of one case. `why` says why there is no score; then nothing else is given.
 
     `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
-    add to the margin.
+    add to the margin, `instructions` the kinds of what could be an order to a machine in the text.
     """
 
     why: str = ""
@@ -74,6 +75,7 @@ class Told:
     open: bool = False
     gate: str = ""
     place: CasePlace | None = None
+    instructions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
         terms=tuple((term.text, round(term.weight, 4)) for term in score.terms),
         recall=str(certificate.recall) if certificate else "", threshold=certificate.threshold if certificate else None,
         open=gate.open and not standing.closed, gate=standing.closed or gate.reason,
-        place=place_in(place, certificate) if certificate else None,
+        place=place_in(place, certificate) if certificate else None, instructions=instructions_in(one.text),
     )  # fmt: skip
 
 
@@ -126,7 +128,8 @@ def said(told: Mapping[str, Any], rule: Cascade) -> Said:
     """Return what the small tier says of a case.
 
     1. no score, or a text that was not read whole: handed on. 2. a probability at or above the card's `serious_at`: serious. 3. a gate that is closed:
-    handed on. 4. a margin at or above the certified threshold: handed on. 5. else not serious.
+    handed on. 4. what could be an order to a machine in the text: handed on. 5. a margin at or above the certified threshold: handed on. 6. else not
+    serious.
     """
     given = msgspec.convert(told, Told)
     if given.why:
@@ -141,6 +144,11 @@ def said(told: Mapping[str, Any], rule: Cascade) -> Said:
         return Said(verdict="serious", reason=f"{score}, at or above {float(rule.serious_at):g}", terms=terms)
     if not given.open or given.threshold is None:
         return Said(verdict="handed_on", reason=f"{given.gate}; {score}", terms=terms)
+    if given.instructions:
+        reason = (
+            f"its text holds what could be an order to a machine ({', '.join(given.instructions)}); {score}"
+        )
+        return Said(verdict="handed_on", reason=reason, terms=terms)
     if given.margin >= given.threshold:
         reason = f"{score}, not below the certified threshold {given.threshold:.3f}"
         return Said(verdict="handed_on", reason=reason, terms=terms)
