@@ -25,7 +25,7 @@ _REASON_CHARS, _REASON_LEAST_CHARS = 200, 30
 _BAR_CELLS = 40
 
 #: Events that say how the work was done rather than what became of the case: shown in short.
-_ASIDE = frozenset({"AuditRecorded", "HeadMoved", "RetrievalMeasured", "UsageRecorded"})
+_ASIDE = frozenset({"AuditRecorded", "CaseSampled", "HeadMoved", "RetrievalMeasured", "UsageRecorded"})
 
 
 def show_list(console: Console, lines: Sequence[Listed], left_out: int) -> None:

@@ -29,7 +29,7 @@ RECKONED = (
     *(topic(f"case.received.{door}") for door in DOORS),
     *(lane_topic(step, lane) for step in ("plan", "retrieve", "execute", "supervise") for lane in LANES),
     _DECIDED, _REVIEW, _USAGE, _PARKED,
-    *(topic(name) for name in ("case.head", "deadletter", "audit", "retrieval.telemetry")),
+    *(topic(name) for name in ("case.head", "deadletter", "audit", "retrieval.telemetry", "cascade.sample")),
 )  # fmt: skip
 
 #: Looks at the topics before something torn, lost or in flight is reported, and seconds between two: a message that was

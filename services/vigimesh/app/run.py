@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +16,16 @@ from typing import Any
 
 import psutil
 
+from vigimesh.adapters.cascade_desk import CascadeDesk
 from vigimesh.adapters.history import bounds
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
+from vigimesh.app.cascade_records import Doer, gate_records
+from vigimesh.app.demo.answers import gate, gold
+from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
 from vigimesh.app.devstack import Stack, all_pids, status, up
@@ -39,6 +43,8 @@ from vigimesh.app.standin.profile import Profile
 from vigimesh.app.tail import Tail
 from vigimesh.app.worker import rest_collector
 from vigimesh.clock import Deadline, SystemClock
+from vigimesh.domain.cascade.model import Model
+from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
 from vigimesh.errors import Misconfigured
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
@@ -82,7 +88,7 @@ def demo_command(*, as_json: bool) -> int:
     """Send the project's own synthetic cases through the mesh; return 0 when every case is accounted for, else 1."""
     with (
         _demo_model() as model,
-        _mesh(None, stack=None, data=None, model=model) as mesh,
+        _mesh(None, stack=None, data=None, model=model, first=_open_demo_gate) as mesh,
         tempfile.TemporaryDirectory(prefix="vigimesh-demo-") as folder,
     ):
         write_demo(Path(folder), today=mesh.clock.now().date())
@@ -99,8 +105,21 @@ def _demo_model() -> Iterator[LargeModelSettings]:
     if has_large_model(given):
         yield given
         return
-    with serving(StandIn(Profile(latency_ms=_DEMO_LATENCY_MS))) as base_url:
+    answers = gold(Calendar(today=SystemClock().now().date()))
+    with serving(StandIn(Profile(latency_ms=_DEMO_LATENCY_MS), gold=answers)) as base_url:
         yield LargeModelSettings(base_url=base_url, name=MODEL)
+
+
+def _open_demo_gate(settings: Settings) -> None:
+    """Let the small model settle the demo's calls about vaccines, upon labels that are invented, and said to be."""
+    model, card = shipped_or_absent(SERIOUS), cards_of(settings).named("vaccine_triage")
+    opened = gate(model, card, SystemClock().now()) if isinstance(model, Model) and card else None
+    if opened is None:
+        return
+    codec = Codec(RegistrySchemas(registry_options(settings)))
+    doer = Doer(by=opened.by, at=opened.at)
+    desk = CascadeDesk(common(settings.kafka.bootstrap, dict(settings.kafka.options)), codec)
+    asyncio.run(desk.give(lambda held: [*gate_records(codec, [opened], held.gates, doer)]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +147,12 @@ def _mesh(
     stack: Path | None,
     data: Path | None,
     model: LargeModelSettings | None = None,
+    first: Callable[[Settings], None] = lambda _: None,
 ) -> Iterator[Mesh]:
     """Bring a mesh up and take it down: a throw-away one, one on `data`, or the one that runs on `stack`.
 
-    It follows the cards of a folder, else those that `otherwise` names, else those that are signed for the demo.
+    It follows the cards of a folder, else those that `otherwise` names, else those that are signed for the demo. `first` is done before any
+    worker starts.
     """
     with ExitStack() as held:
         # Before anything is started, so that a wrong setting or card costs no wait.
@@ -164,6 +185,7 @@ def _mesh(
             held.enter_context(hold_mesh(folder))
             _say("mesh: topics, schemas, tables, documents")
             prepare(settings)
+            first(settings)
             fleet = held.enter_context(Fleet(worker_programs(settings, folder), on_restart=_tell_restart))
             _say("mesh: workers are starting")
             fleet.wait_ready(Deadline.after(clock, READY_S))

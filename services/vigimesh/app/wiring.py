@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 _READ_CARDS = ("router", "planner", "tool-executor", "supervisor")
 
 
+#: Seconds that a tool-executor waits at its start for how the gates stand.
+_GATES_S = 3.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the workers of one process share.
@@ -80,6 +84,8 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
 
     labels = {"stage": stage, "lane": ",".join(lane for lane in lanes if lane)}
     gates = GateReader(base, codec, parts.telemetry, labels).start()
+    # Until they are read every gate is closed, which is safe; the first cases need not meet that.
+    gates.caught_up(_GATES_S)
 
     def close() -> None:
         gates.close()

@@ -100,7 +100,7 @@ TOPICS: tuple[Topic, ...] = (
          "totals with the offsets they stand at"),
     _row("throttle", e.ThrottleOrdered, (("controller", "operator"), (*STAGES, "resumer", "controller")), ("lane and workflow", "archived"),
          "orders in force"),
-    _row("cascade.sample", sampling.CaseSampled, (("tool-executor",), ("operator",)), ("case id", "compacted"),
+    _row("cascade.sample", sampling.CaseSampled, (("tool-executor",), ("operator",)), _CASE,
          "a case drawn for a person, with what the small tier made of it"),
     _row("cascade.label", sampling.CaseLabelled, (("operator",), ("operator",)), ("case id", "compacted"),
          "whether a drawn case is serious; from people only"),

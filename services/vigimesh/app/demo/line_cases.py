@@ -88,6 +88,15 @@ def calls(calendar: Calendar) -> tuple[Case, ...]:
         _call(calendar, 7, adult(51, "female"), "Ocellivax",
               (reaction("Injection site swelling", highlighted="2"), reaction("Chills", highlighted="2")),
               "Swollen arm and chills for one night."),
+        # Nothing in them says serious or not, so that a model is asked: the small one, then the large one.
+        _call(calendar, 8, adult(51, "female"), "Ocellivax", (reaction("Injection site pain"),),
+              "Sore arm and a little redness at the place of the injection, gone the next day."),
+        _call(calendar, 9, adult(34, "male"), "Ocellivax", (reaction("Pyrexia"), reaction("Injection site pain")),
+              "Fever of 38.2 on the evening of the injection, and a sore arm. Better again the next morning."),
+        _call(calendar, 10, adult(62, "female"), "Torvexil", (reaction("Fatigue"),),
+              "Tired in the afternoons since the second week of the tablets. She goes on taking them."),
+        _call(calendar, 11, adult(44, "male"), "Zelphorin", (reaction("Jaundice"), reaction("Hepatitis")),
+              "Yellow eyes and dark urine since Monday; the liver values were high."),
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 A file of JSON lines, each an object: `key` says which question, `gold` has the right values of the answer's properties, `wrong`
 the values of an answer that is wrong (what is wrong and yet makes sense only its writer knows). A key is the digest of a prompt
-(`domain.cascade.question.prompt_digest`) or of a text that the last user message is, or holds as a value of its JSON object: the
+(`domain.cascade.question.prompt_digest`) or of a text that the last user message is, or holds in its JSON object: the
 narrative of a case, for example, whatever else is asked about it.
 """
 
@@ -57,10 +57,16 @@ def keys_of(prompt: str, messages: Sequence[tuple[str, str]]) -> Iterator[str]:
         value = json.loads(said)
     except (ValueError, RecursionError):
         return
-    if isinstance(value, dict):
-        for one in value.values():
-            if isinstance(one, str) and one:
-                yield key_of(one)
+    yield from map(key_of, _texts(value))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in an object of JSON, wherever they stand; as deep as `json` reads."""
+    if isinstance(value, str) and value:
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
 
 
 def read_gold(lines: Iterable[bytes], file: str) -> Gold:
