@@ -34,8 +34,9 @@ from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.fleet import Fleet, worker_programs
 from vigimesh.app.mesh import prepare, registry_options
+from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.reckoning import RECKONED, account
-from vigimesh.app.settings import LargeModelSettings, Settings
+from vigimesh.app.settings import Settings
 from vigimesh.app.standin.chat import MODEL
 from vigimesh.app.tail import Tail
 from vigimesh.clock import Deadline, SystemClock

@@ -19,7 +19,8 @@ from unit.safety_making import AT, STEPS, case
 from vigimesh.adapters.tool_calls import Runs, ToolCalls
 from vigimesh.adapters.tool_process import ToolProcess
 from vigimesh.app.foreign_tools import load_tools
-from vigimesh.app.settings import Settings, ToolsSettings
+from vigimesh.app.model_settings import ToolsSettings
+from vigimesh.app.settings import Settings
 from vigimesh.app.tool_servers import added_names, added_tools, servers_of
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.breaker import FAILURES

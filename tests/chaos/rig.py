@@ -25,7 +25,8 @@ from vigimesh.app.devstack import Stack, up
 from vigimesh.app.devstack.state import read_state
 from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.app.mesh import prepare, registry_options
-from vigimesh.app.settings import DEMO_CARDS, LargeModelSettings, MeshSettings, Settings
+from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
 from vigimesh.clock import Deadline, SystemClock

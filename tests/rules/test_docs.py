@@ -232,8 +232,8 @@ def headings(text: str) -> list[str]:
 
 
 def last_lines(text: str) -> list[str]:
-    """Return the five lines of totals, numbers left out."""
-    return [re.sub(r"\d[\d.]*", "N", line.rstrip()) for line in text.strip().splitlines()[-5:]]
+    """Return the seven lines of totals, numbers left out."""
+    return [re.sub(r"\d[\d.]*", "N", line.rstrip()) for line in text.strip().splitlines()[-7:]]
 
 
 def test_the_demos_output_has_the_shape_that_is_printed(
@@ -252,11 +252,12 @@ def test_the_demos_output_has_the_shape_that_is_printed(
     )  # fmt: skip
     asked = Waiting(workflow="triage", lane="hot", question="?" * 44, cases=1, first_due_at=None)
     reckoning = Reckoning(
-        check=check, spend_micro={}, decisions={("hot", "regulatory_prep", "in_review"): 1}, waiting=(asked,),
+        check=check, spend_micro={"triage": 2_900}, calls=2, tiers={"tools": 1},
+        decisions={("hot", "regulatory_prep", "in_review"): 1}, waiting=(asked,),
     )  # fmt: skip
     refusal = Refusal(source="x", place="line 1", code="VM-1413", what="y", todo="z")
     tally = Tally(refused=1, refusals=[refusal], skipped=[Skipped(source="x", why="y")])
-    cards = pasted.rpartition("cards: ")[2]
+    cards, model = pasted.rpartition("cards: ")[2].split("\nlarge model: ")
     show(
         Result(
             tally=tally,
@@ -265,7 +266,7 @@ def test_the_demos_output_has_the_shape_that_is_printed(
             peak_rss_bytes=1,
             restarts=0,
             cards=cards,
-            large_model="none",
+            large_model=model,
         )
     )
     printed = capsys.readouterr().out

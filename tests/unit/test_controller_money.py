@@ -11,7 +11,8 @@ import pytest
 from pricing_making import AWAY, NOW, account, cold, warm
 from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.app.controller import money_of
-from vigimesh.app.settings import LargeModelSettings, PostgresSettings, RedisSettings, Settings
+from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.settings import PostgresSettings, RedisSettings, Settings
 from vigimesh.background.controller.money import ASSUMED_CLOCK_S, PAYER, NoAccounts, Watch, backlog_of
 from vigimesh.background.controller.reign import HOLD_S, METADATA_MAX, Reign, limits_of, succeeded
 from vigimesh.clock import SystemClock

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from vigimesh.app.large_model import has_large_model, large_model, prices_of
-from vigimesh.app.settings import LargeModelSettings, read_settings
+from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.settings import read_settings
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Misconfigured
 

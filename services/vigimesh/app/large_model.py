@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vigimesh.app.settings import LargeModelSettings
+from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.clock import Clock
 from vigimesh.domain.budget.prices import MAX_BOOK_BYTES, PriceBook, read_prices, shipped_prices
 from vigimesh.errors import Misconfigured, Refused

@@ -220,7 +220,12 @@ def _late(works: int | None) -> str:
 
 
 def _money(result: Result) -> str:
-    return f"{sum(result.reckoning.spend_micro.values()) / 1e6:.2f}"
+    return _amount(sum(result.reckoning.spend_micro.values()))
+
+
+def _amount(micro: int) -> str:
+    """Return an amount in whole units of currency, with the digits that a small one needs."""
+    return f"{micro / 1e6:.{2 if micro == 0 or micro >= 1_000_000 else 4}f}"
 
 
 def _calls(result: Result) -> str:
@@ -235,7 +240,7 @@ def _tiers(result: Result) -> str:
     cost = (
         ""
         if whole is None
-        else f"; the large model for every case: about {whole / 1e6:.2f} (mean of the calls made)"
+        else f"; the large model for every case: about {_amount(whole)} (mean of the calls made)"
     )
     return f"resolved by {counts}{cost}"
 

@@ -34,9 +34,10 @@ from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.large_model import check_large_model, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
+from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
-from vigimesh.app.settings import DEMO_CARDS, LargeModelSettings, Settings, names_cluster, read_settings
+from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
 from vigimesh.app.standin.beside import serving
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from vigimesh.app.model_settings import LargeModelSettings, ToolsSettings
 from vigimesh.app.setting import (
     DSN,
     FLAG,
@@ -101,78 +102,6 @@ class TelemetrySettings:
         "",
         url_with("http", "https"),
         "Base URL of an OpenTelemetry collector that takes OTLP over HTTP; empty sends no traces.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LargeModelSettings:
-    """The endpoint of the large model; without a base URL and a name there is none, and the tier is absent."""
-
-    base_url: str = declare(
-        "VIGIMESH_LARGE_MODEL__BASE_URL",
-        "",
-        url_with("http", "https"),
-        "Base URL of an OpenAI-compatible endpoint, such as `https://models.example/v1`; empty means that there is no large "
-        "model: what the cheaper tiers leave open goes to a person.",
-    )
-    name: str = declare(
-        "VIGIMESH_LARGE_MODEL__NAME",
-        "",
-        TEXT,
-        "Name of the model there; it must have a price, see VIGIMESH_LARGE_MODEL__PRICES.",
-    )
-    fallbacks: str = declare(
-        "VIGIMESH_LARGE_MODEL__FALLBACKS",
-        "",
-        TEXT,
-        "Up to three other models of the same endpoint, separated by commas, asked in this order when the one before did not take the "
-        "call (429, 503, no connection, refused); each must have a price. Never after a call that may have been billed.",
-    )
-    key: str = declare("VIGIMESH_LARGE_MODEL__KEY", "", SECRET, "Key of the endpoint; none when empty.")
-    deadline_s: int = declare(
-        "VIGIMESH_LARGE_MODEL__DEADLINE_S",
-        60,
-        number(1, 600),
-        "Seconds for one call; one that takes longer is cut off and counts as its worst case.",
-    )
-    calls_per_minute: int = declare(
-        "VIGIMESH_LARGE_MODEL__CALLS_PER_MINUTE",
-        0,
-        number(0, 1_000_000),
-        "Calls that the endpoint takes in a minute from all workflows together: the controller deals them to whoever is "
-        "nearest to a legal clock, and one at least to each; 0 knows of no limit, so that each card's own holds.",
-    )
-    limit_field: Literal["max_tokens", "max_completion_tokens"] = declare(
-        "VIGIMESH_LARGE_MODEL__LIMIT_FIELD",
-        "max_tokens",
-        one_of("max_tokens", "max_completion_tokens"),
-        "Name under which the endpoint takes the longest answer; reasoning models of OpenAI want `max_completion_tokens`.",
-    )
-    prices: str = declare(
-        "VIGIMESH_LARGE_MODEL__PRICES",
-        "",
-        TEXT,
-        "File with the price of the model, in the form of the shipped price book, which knows only the stand-in `standin-1` and "
-        "`local`, which is free. Its models take the place of namesakes there.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolsSettings:
-    """Tools that others add."""
-
-    servers: str = declare(
-        "VIGIMESH_TOOLS__SERVERS",
-        "",
-        TEXT,
-        "File that names MCP servers and which of their tools a workflow card may name as steps (docs/tools.md); empty "
-        "knows of none.",
-    )
-    deadline_s: int = declare(
-        "VIGIMESH_TOOLS__DEADLINE_S",
-        10,
-        number(1, 60),
-        "Seconds that all added tools of one pass have together; one that takes longer has failed.",
     )
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vigimesh.app.foreign_tools import MAX_TOOLS, STEP_NAME, load_tools, owners
-from vigimesh.app.settings import Settings, ToolsSettings, without_settings
+from vigimesh.app.model_settings import ToolsSettings
+from vigimesh.app.settings import Settings, without_settings
 from vigimesh.clock import Clock
 from vigimesh.domain.policy.cel import nearest
 from vigimesh.domain.policy.reading import STEPS
