@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from vigimesh.clock import Deadline
 from vigimesh.domain.budget.batching import Gathered, Item, Member, Sent
@@ -42,7 +42,6 @@ from vigimesh.domain.budget.values import (
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question, Tokens
 from vigimesh.events.classes import Passage
 from vigimesh.loop.broker import Batch, Part, Record
-from vigimesh.loop.outcome import Need
 
 
 class Objects(Protocol):
@@ -85,21 +84,6 @@ class Models(Protocol):
 
     async def close(self) -> None:
         """Close all connections, in the event loop that asked."""
-        ...
-
-
-class AddedToolCalls(Protocol):
-    """Calls tools that others add, in one event loop."""
-
-    async def call(self, need: Need) -> Mapping[str, Any]:
-        """Return by name what came of each tool of a need, as `domain/safety/foreign.told` reads it.
-
-        Within one deadline for all of them; raises nothing of its own.
-        """
-        ...
-
-    async def keep(self) -> None:
-        """Go on until cancelled, then end what runs them."""
         ...
 
 

@@ -35,7 +35,7 @@ def status(
         bool, typer.Option("--waiting", help="Also name the drawn cases that nobody has labelled.")
     ] = False,
 ) -> None:
-    """Show where the small tier may resolve cases, and what the live sample says of it.
+    """Show where the small tier may resolve cases, and what bears it out.
 
     The recall that the labels bear out, the misses, what the sample cost so far, and how many audits are left until the
     next look. Exit status 1 when drift or a person has closed a gate.

@@ -186,8 +186,8 @@ class Settings:
     redis: RedisSettings = RedisSettings()
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    large_model: LargeModelSettings = LargeModelSettings()
-    tools: ToolsSettings = ToolsSettings()
+    large_model: LargeModelSettings = LargeModelSettings()  # noqa: RUF009  frozen
+    tools: ToolsSettings = ToolsSettings()  # noqa: RUF009  frozen
     worker: WorkerSettings = WorkerSettings()
     mesh: MeshSettings = MeshSettings()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -26,6 +26,21 @@ KIND = "tool"
 
 #: What a tool is handed: `all`, the case and its narrative as they are; `facts`, what may leave (`outside`).
 Sees = Literal["all", "facts"]
+
+
+class AddedToolCalls(Protocol):
+    """Calls tools that others add, in one event loop."""
+
+    async def call(self, need: Need) -> Mapping[str, Any]:
+        """Return by name what came of each tool of a need, as `domain/safety/foreign.told` reads it.
+
+        Within one deadline for all of them; raises nothing of its own.
+        """
+        ...
+
+    async def keep(self) -> None:
+        """Go on until cancelled, then end what runs them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

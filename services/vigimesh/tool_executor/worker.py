@@ -8,8 +8,9 @@ from typing import Any
 
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Caller, Fetcher, Stage
-from vigimesh.ports import AddedToolCalls, Objects
+from vigimesh.ports import Objects
 from vigimesh.tool_executor.added import KIND as TOOL
+from vigimesh.tool_executor.added import AddedToolCalls
 from vigimesh.tool_executor.execute import STAGE, Executor
 from vigimesh.tool_executor.scoring import KIND
 from vigimesh.tool_executor.till import Till
