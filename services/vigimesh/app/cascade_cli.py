@@ -35,7 +35,7 @@ def status(
         bool, typer.Option("--waiting", help="Also name the drawn cases that nobody has labelled.")
     ] = False,
 ) -> None:
-    """Show where the small tier may resolve cases, and what bears it out.
+    """Show where the small tier may resolve cases, and why.
 
     The recall that the labels bear out, the misses, what the sample cost so far, and how many audits are left until the
     next look. Exit status 1 when drift or a person has closed a gate.
@@ -81,7 +81,7 @@ def label(
 
 @app.command()
 def look(by: By = "", data: Data = None, as_json: AsJson = False) -> None:
-    """Look at every gate, close what has drifted, and record how all stands.
+    """Look at every gate, close what has drifted, and record it all.
 
     Meant to run daily. The record is in the audit.
     """
