@@ -91,3 +91,24 @@ def test_a_longer_narrative_costs_no_more_than_in_proportion() -> None:
         return lambda: triaged(of)
 
     assert growth(work, 500) < 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Der Patient hatte nach der Impfung einen Krampf und lag drei Tage auf der Station.",
+        "La patiente a perdu connaissance et elle est restée trois jours dans le service.",
+        "El paciente fue ingresado con dolor y estuvo tres noches en el hospital.",
+    ],
+)
+def test_a_text_in_another_language_leaves_a_case_open_and_from_a_machine(text: str) -> None:
+    """That nothing was found in it says nothing, also where the form has no tick."""
+    _, triage = triaged(case(narrative=text))
+    assert (triage.serious, AMBIGUOUS in triage.flags) == ("unknown", True)
+
+
+@pytest.mark.parametrize(
+    "text", ["pt c/o pain @ site, non-stop crying x 2 hrs", "La Crosse clinic called; rash on arm"]
+)
+def test_abbreviations_and_names_are_no_other_language(text: str) -> None:
+    assert triaged(case(narrative=text))[1].serious == "no"

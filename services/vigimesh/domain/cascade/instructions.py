@@ -14,12 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vigimesh.domain.language import ENGLISH, FOREIGN
 from vigimesh.domain.privacy.words import (
     ABBREVIATIONS,
     CALENDAR,
     COMMON,
-    ENGLISH,
-    FOREIGN,
     MEDICAL,
     PARTICLES,
 )

@@ -20,9 +20,9 @@ from vigimesh.domain.cascade.instructions import instructions_in
 from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
 from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.settled import open_to_models, settled
+from vigimesh.domain.language import is_english
 from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.policy.facts import suspects
-from vigimesh.domain.privacy.plain_text import is_english
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.reading_version import reading_version
 from vigimesh.events.case import Case

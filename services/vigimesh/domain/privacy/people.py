@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vigimesh.domain.language import ENGLISH
 from vigimesh.domain.privacy.identifiers import Span
 from vigimesh.domain.privacy.reader import Reader, Word, reader_of
 from vigimesh.domain.privacy.words import (
@@ -17,7 +18,6 @@ from vigimesh.domain.privacy.words import (
     CARRIES,
     CLINICAL_NEXT,
     COMMON,
-    ENGLISH,
     GIVEN,
     GIVEN_IN_SMALL,
     GIVEN_OR_WORD,

@@ -11,12 +11,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from vigimesh.domain.privacy.words import ENGLISH, FOREIGN
+from vigimesh.domain.language import TELLING_WORDS, counts
 
 #: Characters of one text: the narrative that an event carries by itself is 64 KiB at most.
 MAX_CHARACTERS = 65_536
-#: Words from which a text tells in which language it is.
-_TELLING_WORDS = 12
 #: Letters from which a text without small or without capital letters hides its names.
 _TELLING_LETTERS = 60
 
@@ -128,21 +126,7 @@ def _refuse_caseless(text: str) -> None:
 
 def _refuse_other_languages(text: str) -> None:
     """Refuse a text with more function words of another language than of English: its names have other neighbours."""
-    words, english, foreign = _languages(text)
-    if words >= _TELLING_WORDS and (foreign > english or (foreign > 3 and foreign * 3 > english)):
+    found = counts(text)
+    foreign, english = found.foreign, found.english
+    if found.words >= TELLING_WORDS and (foreign > english or (foreign > 3 and foreign * 3 > english)):
         raise Unreadable("it is not in English")
-
-
-def is_english(text: str) -> bool:
-    """Return whether nothing says that a text is in another language; a short one may hold no word and no letter of another."""
-    words, english, foreign = _languages(text)
-    if words < _TELLING_WORDS:
-        return foreign == 0 and text.isascii()
-    return foreign <= english and (foreign <= 3 or foreign * 3 <= english)
-
-
-def _languages(text: str) -> tuple[int, int, int]:
-    """Return how many words a text has, and how many of them are function words of English and of other languages alone."""
-    words = re.findall(r"[^\W\d_]{1,20}", text.lower())
-    english = sum(word in ENGLISH for word in words)
-    return len(words), english, sum(word in FOREIGN and word not in ENGLISH for word in words)

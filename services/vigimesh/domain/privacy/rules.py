@@ -10,12 +10,14 @@ from vigimesh.events.ids import digest
 
 @cache
 def rules_digest() -> str:
-    """Return the digest (64 hexadecimal digits) of all rules and word lists of this package, the same for the same source.
+    """Return the digest (64 hexadecimal digits) of all rules and word lists of this package and of `domain.language`, the same for the same source.
 
     A comment counts as well: that is safe, since another digest never makes two different rules look the same.
     """
     files = resources.files(__package__)
-    found = sorted((one.name, one.read_bytes()) for one in files.iterdir() if one.name.endswith(".py"))
+    language = resources.files("vigimesh.domain") / "language.py"
+    own = (one for one in files.iterdir() if one.name.endswith(".py"))
+    found = sorted((one.name, one.read_bytes()) for one in (*own, language))
     if not any(name == "redaction.py" for name, _ in found):
         raise FileNotFoundError(
             "domain/privacy/redaction.py"

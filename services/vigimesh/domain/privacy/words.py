@@ -235,18 +235,3 @@ CLINICAL_NEXT = _words(
     "stain antigen antibody titre titer fever oedema edema encephalopathy contracture lesion node fracture device pump stent",
     "wort purpura nodes spots coma disorder class wave shock thyroiditis purpura lymphoma anaemia anemia",
 )
-
-#: Function words by which English is told from what is not read here.
-ENGLISH = _words(
-    "the and of to in was with on for her his she he that had is as at by after were patient no not from which been who it",
-    "has this but all or an be are then following reported him two days",
-)
-FOREIGN = _words(
-    "der die das und mit dem den des ein eine einer wurde ist nicht nach bei sich auf war hat wegen seit zum zur patientin",
-    "le les des une est dans pour avec qui sur pas été patiente après chez aux cette elle ses traitement",
-    "el los las una por con para fue que del paciente tras desde muy pero sus está presentó años después",
-    "il gli della con una per è stato paziente dopo nel alla che non sono più dei anni",
-    "o os uma com não foi do da paciente após ao dos pelo mais",
-    "het een van met niet zijn heeft voor naar aan werd bij patiënt ook maar",
-    "nie się jest przez oraz pacjent pacjentka och att som med inte hon han var det ikke til av",
-)

@@ -1,8 +1,10 @@
-"""Whether our readers of a narrative can read all of its words. They know English in Latin letters, and look-alikes hide words."""
+"""Whether our readers of a narrative can read its words. They know English in Latin letters, and look-alikes hide words."""
 
 from __future__ import annotations
 
 import re
+
+from vigimesh.domain.language import is_foreign
 
 #: Words in which a letter of another script may stand: one Greek letter at an end, as medicine writes it (TNF-alpha).
 _WORD = re.compile(r"[^\W\d_]{1,100}")
@@ -26,3 +28,8 @@ def legible(text: str) -> bool:
     return all(
         word.isascii() or _LATIN.fullmatch(word) or _GREEK_END.fullmatch(word) for word in _WORD.findall(text)
     )
+
+
+def readable(text: str) -> bool:
+    """Return whether our readers can read `text`: its letters, and its language, as far as that can be told."""
+    return legible(text) and not is_foreign(text)

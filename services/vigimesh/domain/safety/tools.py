@@ -15,7 +15,7 @@ from vigimesh.domain.safety.dates import DateFinding, date_findings
 from vigimesh.domain.safety.documents import tells_of_event
 from vigimesh.domain.safety.foreign import flags_of
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
-from vigimesh.domain.safety.legible import legible
+from vigimesh.domain.safety.legible import readable
 from vigimesh.domain.safety.listedness import Listedness, listedness
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
@@ -84,7 +84,7 @@ class Findings:
     @cached_property
     def legible(self) -> bool:
         """Whether the tools can read all of the narrative's words."""
-        return legible(self.text)
+        return readable(self.text)
 
     @cached_property
     def graded(self) -> Graded:
