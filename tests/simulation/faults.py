@@ -229,19 +229,25 @@ class SimProducer:
 
     async def _end(self, kind: str, end: Callable[[], Any]) -> None:
         if kind in ("lost", "kept"):
-            self.network.fates[self.transactional_id] = "lost" if kind == "lost" else "kept"
             try:
-                await end()
+                await self._fated("lost" if kind == "lost" else "kept", end)
             except InDoubt:
                 await later(self.faults.slow_s())
                 raise
         elif kind == "twice":
             # The client sent it again, since no answer came for so long; it was told that all is well.
-            self.network.fates[self.transactional_id] = "twice"
-            await end()
+            await self._fated("twice", end)
             await later(DOUBT_S + self.faults.rng.random() * 3)
         else:
             await end()
+
+    async def _fated(self, fate: Fate, end: Callable[[], Any]) -> None:
+        self.network.fates[self.transactional_id] = fate
+        try:
+            await end()
+        finally:
+            # One that was fenced sent nothing: its fate is not that of the next process's request.
+            self.network.fates.pop(self.transactional_id, None)
 
     async def close(self) -> None:
         if self.process.dead:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from passage import Passage
@@ -102,7 +103,7 @@ def test_the_list_says_where_each_is(passage: Passage) -> None:
 
 def test_a_producer_without_headers_is_followed_all_the_same(passage: Passage) -> None:
     door = next(row for row in passage.rows if row.key == "one/DE-CALLCENTRE-2026-003")
-    bare = replace(door, headers=replace(door.headers, messageid=""))
+    bare = replace(door, headers=msgspec.structs.replace(door.headers, messageid=""))
     assert next(named([bare], passage.codec)).headers.messageid == door.headers.messageid
     broken = replace(bare, value=b"\x00\x00")
     assert next(named([broken], passage.codec)) == broken
