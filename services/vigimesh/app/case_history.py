@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from vigimesh.adapters.history import Broker, scan
 from vigimesh.app.case_story import Step, stage_of, step_of, unreadable
 from vigimesh.domain.record.checker import placed
@@ -178,7 +180,7 @@ def named(rows: Iterable[Row], codec: Codec) -> Iterator[Row]:
             except Refused:
                 pass
             else:
-                row = replace(row, headers=replace(row.headers, messageid=case.message_id))
+                row = replace(row, headers=msgspec.structs.replace(row.headers, messageid=case.message_id))
         yield row
 
 
