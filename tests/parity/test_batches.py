@@ -19,7 +19,7 @@ from vigimesh.app.standin.chat import FAULT
 from vigimesh.app.standin.profile import BatchProfile
 from vigimesh.background.batcher.run import Batcher
 from vigimesh.domain.budget.batching import LEASE_S, LOOK_S, MAX_TRIES, Gathered
-from vigimesh.domain.budget.calls import Busy, Doubtful
+from vigimesh.domain.budget.calls import Begun, Busy, Doubtful
 from vigimesh.domain.budget.prices import cost, shipped_prices
 from vigimesh.domain.cascade.question import read_answer
 from vigimesh.errors import Transient
@@ -290,7 +290,8 @@ def test_a_call_that_is_made_at_once_meanwhile_is_not_in_a_batch(place: Place) -
         await gather(made, one)
         batcher = made.batcher()
         epoch = await batcher.agreement.epoch()
-        await made.shop.bench.process().begin(replace(made.call(one), epoch=epoch, worst_micro=1))
+        at_once = replace(made.call(one), epoch=epoch, worst_micro=1, at=made.shop.bench.now())
+        assert isinstance(await made.shop.bench.process().begin(at_once), Begun)
         await batcher.round()
         assert not made.routes.desk.batches
         assert not await made.journal().waiting(made.clock.now(), 9)
