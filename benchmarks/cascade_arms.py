@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from multiprocessing import get_context
@@ -322,11 +322,6 @@ def answered(question: Question, serious: bool) -> Answer:
     answer = meaning_of(reply.status, dict(reply.headers), reply.body, _PAID_AT)
     assert isinstance(answer, Answer), answer
     return answer
-
-
-def with_certificates(model: Model, certificates: Sequence[Any]) -> Model:
-    """Return a model with other certificates."""
-    return replace(model, certificates=tuple(certificates))
 
 
 def cards_of(point: Point | None) -> Cards:

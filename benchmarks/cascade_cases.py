@@ -66,12 +66,6 @@ def unseen(given: Sequence[Report], made_from: Sequence[Report], last: int) -> l
     )
 
 
-def chosen_by(made_from: Sequence[Report], last: int) -> list[Report]:
-    """Return the reports by which operating points may be chosen: those that calibrated and certified the model."""
-    parts = by_year(made_from, last)
-    return _ordered([*parts["tune"], *parts["certify"]])
-
-
 def offered(report: Report) -> Offered:
     """Return a report as the figures count it."""
     return Offered(

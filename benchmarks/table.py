@@ -112,7 +112,7 @@ MEANINGS = {
         "texts_per_second": "sentences/s of one core, with probability and reasons of each field",
     },
     "transfer": {
-        "left_out_recall": "seriousness recipe without one vaccine type, threshold from the others: recall on that type, worst of three",
+        "left_out_recall": "seriousness recipe without one vaccine type, threshold from the others: recall on that type, worst of those left out (named in the result)",
         "left_out_recall_low": "the same, lower end of the exact 95 % bound",
         "left_out_saving": "the same, share of all reports below the threshold",
         "adults_recall": "shipped model and its carried threshold, unseen reports of adults: recall",
