@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from math import inf
 from pathlib import Path
@@ -155,9 +156,14 @@ def test_all_large_asks_about_every_case_and_ours_not_where_the_tools_know() -> 
         assert end.tokens > len(text) / 4
     told = both[1].end(report(TOLD, label=True), serious=False)
     assert (told.found_by, told.by, told.calls, told.stated) == ("tools", "person", 0, 1)
-    # Handed on where the certificate speaks of no such case: the large model finds what it was told to find.
-    found = both[1].end(report(SILENT, label=True), serious=True)
-    assert (found.found_by, found.by) in {("large", "person"), ("", "small")}
+    # Inside the certificate's place the small model settles it, and nobody hears what the large one would have said.
+    missed = both[1].end(report(SILENT, label=True), serious=True)
+    assert (missed.found_by, missed.by, missed.calls) == ("", "small", 0)
+    # Outside it is handed on: the large model finds what it was told to find.
+    mild = report(SILENT, label=True)
+    later = replace(mild, case=replace(mild.case, first_received_on="1999-06-01"))
+    found = both[1].end(later, serious=True)
+    assert (found.found_by, found.by, found.passes) == ("large", "person", (0, 1))
 
 
 def rows(count: int, every: int) -> list[Labelled]:
