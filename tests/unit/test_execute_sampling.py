@@ -75,3 +75,11 @@ def test_without_a_score_or_a_certificate_nothing_is_noted(
     found = audited(EVENT, ALL, TEXT, {**told, **change}, (UNKNOWN, UNKNOWN))
     assert found.note is None
     assert found.triage.flags == (FLAG,)
+
+
+def test_a_pass_of_the_tools_alone_has_no_model_to_audit() -> None:
+    """A form with a box for each criterion is read by the tools: a person would look at it for no statistic, and unpaid."""
+    alone = replace(EVENT, plan=replace(EVENT.plan, tier="tools"))
+    for after in (NO, UNKNOWN):
+        found = audited(alone, ALL, TEXT, None, (after, after))
+        assert (found.triage, found.note, found.usage) == (after, None, None)

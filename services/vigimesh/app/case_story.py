@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from vigimesh.domain.record.rows import Row
+from vigimesh.domain.safety.tools import TOOLS
 from vigimesh.events import classes as e
 from vigimesh.events.case import Case
 
@@ -116,14 +117,26 @@ def _findings(findings: tuple[e.Finding, ...], narrative: bool) -> list[str]:
     return [
         f"{one.step}: {one.result}"
         + (f" - {one.detail}" if one.detail else "")
-        + (f" [{'; '.join(_quote(q, narrative) for q in one.quotes)}]" if one.quotes else "")
+        + (f" [{'; '.join(_quotes(one, narrative))}]" if one.quotes else "")
         for one in findings
     ]
 
 
-def _quote(quote: str, narrative: bool) -> str:
+def _quotes(finding: e.Finding, narrative: bool) -> list[str]:
+    """Return what a finding rests on; without `narrative` only our own tools' quotes, which say where they are from.
+
+    A model quotes words of the narrative without their place, with names put back, and so may a tool of others.
+    """
+    if narrative:
+        return list(finding.quotes)
+    if finding.step not in TOOLS:
+        return [f"{len(finding.quotes)} quotes, not shown"]
+    return [_place(quote) for quote in finding.quotes]
+
+
+def _place(quote: str) -> str:
     place = _FROM_NARRATIVE.match(quote)
-    return f"narrative {place[1]}" if place and not narrative else quote
+    return f"narrative {place[1]}" if place else quote
 
 
 def _cited(passages: tuple[e.Passage, ...]) -> list[str]:

@@ -27,14 +27,19 @@ class Sampled:
 def audited(
     event: EvidenceRetrieved, card: Card, text: str, told: Mapping[str, Any] | None, results: tuple[Triage, Triage]
 ) -> Sampled:  # fmt: skip
-    """Return what the sample makes of a pass of the small or large tier.
+    """Return what the sample makes of a pass of the small or large tier; a pass of the tools alone has no model to audit, and is left as it was.
 
     `told` is what `small.tell` said of the case, `None` in another pass; `results` are what the tools said and what was made of it. A drawn case is
     flagged in every pass, so that no machine ends it; a person is paid for it where one would have: where a model settled it as not serious.
     """
     before, after = results
     audit = card.cascade.audit
-    if audit is None or event.case.kind != "icsr" or not drawn(event.case.case_id, audit):
+    if (
+        audit is None
+        or event.plan.tier == "tools"
+        or event.case.kind != "icsr"
+        or not drawn(event.case.case_id, audit)
+    ):
         return Sampled(triage=after)
     settled = before.serious == "unknown" and after.serious == "no"
     used = usage_of(event.case, event.route, card, "tool-executor") if settled else None
