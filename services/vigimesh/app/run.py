@@ -24,7 +24,7 @@ from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
 from vigimesh.app.cascade_records import Doer, gate_records
-from vigimesh.app.demo.answers import gate, gold
+from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
@@ -92,6 +92,7 @@ def demo_command(*, as_json: bool) -> int:
         _mesh(None, stack=None, data=None, model=model, first=_open_demo_gate) as mesh,
         tempfile.TemporaryDirectory(prefix="vigimesh-demo-") as folder,
     ):
+        mesh = replace(mesh, origin=f"{mesh.origin}; the small model settles calls about vaccines upon {WHY}")
         write_demo(Path(folder), today=mesh.clock.now().date())
         items = read_path(Path(folder), tenant=mesh.settings.mesh.tenant)
         name, key, value = poison_record(mesh.codec.schema_id(topic("case.received.normal")))
