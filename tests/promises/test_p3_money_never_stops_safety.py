@@ -15,7 +15,14 @@ from tight_fixture import EACH, MONTH_MICRO, Tight, name_of
 from vigimesh.domain.budget.waiting import ROOM
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
-from vigimesh.events.classes import AuditRecorded, EventParked, EvidenceRetrieved, ReviewRequested, Triage
+from vigimesh.events.classes import (
+    AuditRecorded,
+    CaseDecided,
+    EventParked,
+    EvidenceRetrieved,
+    ReviewRequested,
+    Triage,
+)
 
 pytestmark = pytest.mark.real
 
@@ -58,8 +65,18 @@ def test_no_case_that_waits_could_be_serious_and_each_comes_back_before_its_cloc
 
 def test_every_serious_case_and_every_case_not_known_is_with_a_person(tight: Tight) -> None:
     reviews: list[ReviewRequested] = tight.mesh.events("case.review")
+    decided: list[CaseDecided] = tight.mesh.events("case.decided")
     asked = {one.case_id for one in reviews if one.serious != "no"}
-    assert {f"default/{name_of(number)}" for number in range(3 * EACH) if number % 3 != 2} <= asked
+    serious, unknown = (
+        {f"default/{name_of(number)}" for number in range(3 * EACH) if number % 3 == rest} for rest in (0, 1)
+    )
+    assert serious <= asked
+    # Of the others only an answer that was paid for makes one known.
+    concluded: list[CaseDecided | ReviewRequested] = [*decided, *reviews]
+    told_no = {one.case_id for one in concluded if settled_by_the_model(one)}
+    paid: set[str] = {one.case_id for one in tight.mesh.events("usage") if one.kind == "model_call"}
+    assert unknown <= asked | told_no
+    assert told_no <= paid
     told = [one for one in reviews if one.serious == "unknown"]
     unasked = [
         one.reason for one in told if "large_model says not asked: the budget has no room" in one.reason
@@ -67,6 +84,11 @@ def test_every_serious_case_and_every_case_not_known_is_with_a_person(tight: Tig
     assert unasked, (
         "some of those that nobody knows of had no opinion for want of money, and their reasons say so"
     )
+
+
+def settled_by_the_model(one: CaseDecided | ReviewRequested) -> bool:
+    reasons = one.triage.grade_reasons if one.triage else ()
+    return one.serious == "no" and reasons[0].startswith("large model: serious no")
 
 
 def test_every_deferred_case_is_listed_with_its_reason(tight: Tight, parked: list[EventParked]) -> None:

@@ -35,6 +35,7 @@ from vigimesh.router.route import Router
 from vigimesh.supervisor.supervise import Supervisor
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.opinions import Opinions
+from vigimesh.tool_executor.scoring import Scoring
 
 pytestmark = pytest.mark.real
 
@@ -73,9 +74,8 @@ class History:
 
 def verbs(cards: Cards, opinions: Opinions | None = None) -> dict[str, Verb]:
     """Return the verb of each stage that works by these cards."""
-    made: tuple[Verb, ...] = (
-        Router(cards), Planner(cards), Retriever(), Executor(opinions=opinions), Supervisor(cards),
-    )  # fmt: skip
+    executor = Executor(opinions=opinions, scoring=Scoring(cards=cards))
+    made: tuple[Verb, ...] = (Router(cards), Planner(cards), Retriever(), executor, Supervisor(cards))
     return dict(zip(STAGES, made, strict=True))
 
 
