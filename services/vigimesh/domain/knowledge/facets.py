@@ -48,6 +48,7 @@ from vigimesh.domain.safety.legible import readable
 from vigimesh.domain.safety.numerals import NUMBER, number
 from vigimesh.domain.safety.quantities import Quantity, quantities
 from vigimesh.domain.safety.spans import Span, apart
+from vigimesh.domain.safety.text_seriousness import lowered
 from vigimesh.domain.safety.unit_names import AMBIGUOUS
 from vigimesh.domain.safety.units import convert
 from vigimesh.domain.safety.word_forms import concepts, stem
@@ -70,6 +71,8 @@ _SPELLINGS = (
     (re.compile(r"(?<=\w)'s\b", re.IGNORECASE), ""),
 )  # fmt: skip
 _QUIET = frozenset(".,;:?!\"'()[]")
+#: Bases in which equal is the same: mass, volume, length, concentration.
+_CONVERTED = frozenset(("g", "m3", "m", "g.m-3"))
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(NUMBER, re.IGNORECASE)
 #: Signs that a name's table writes as one word (`questions`).
@@ -79,7 +82,7 @@ _TIMES_WORDS = frozenset(("once", "twice", "thrice"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A quantity: `value` (to `upto`) in base units `base`, exactly, and the number as it is written, in its own unit."""
+    """A quantity: `value` (to `upto`) in the unit `base`, exactly, and the number as it is written, in its own unit."""
 
     value: Fraction
     upto: Fraction | None
@@ -136,7 +139,7 @@ class _Reading:
     """Reads one question: names first, then what has a number, then words."""
 
     def __init__(self, text: str, names: Scope, version: str, unsure: set[Guard]) -> None:
-        self.text, self.low, self.names = text, text.lower(), names
+        self.text, self.low, self.names = text, lowered(text), names
         self.version, self.unsure = version, unsure
         self.strengths: list[Measure] = []
         self.schedules: list[tuple[int, Decimal | None, str]] = []
@@ -207,22 +210,13 @@ class _Reading:
         return Item("population", f"age {parts}-{age.upto}", age.start, age.end)
 
     def _quantity(self, one: Quantity) -> Iterator[Item]:
-        found = one.canonical
-        upto = None if found is None or one.upto is None else convert(one.upto, one.unit, found[1])
-        if (
-            found is None
-            or one.value is None
-            or one.outcome != "read"
-            or (one.upto is not None and upto is None)
-        ):
+        measure = _measure(one)
+        if measure is None:
             self.unsure.add("strength")
             yield Item("strength", one.text, one.start, one.end)
             return
-        # UCUM counts an annotation as 1: without its name a tablet would be a capsule.
-        base = f"{found[1]}{''.join(_ANNOTATION.findall(one.unit))}"
-        measure = Measure(value=found[0], upto=upto, base=base, written=one.value)
         self.strengths.append(measure)
-        yield Item("strength", f"{measure.value}-{measure.upto} {base}", one.start, one.end)
+        yield Item("strength", f"{measure.value}-{measure.upto} {measure.base}", one.start, one.end)
         if isinstance(one, Dose):
             yield from self._interval(one)
 
@@ -278,6 +272,22 @@ class _Reading:
             for item in items
             if item.kind == "term" and polarity(self.low, item.start, item.end, verb=False) == "negated"
         )
+
+
+def _measure(one: Quantity) -> Measure | None:
+    """Return a quantity in base units, or as written where UCUM's base says less than the unit; None without one value.
+
+    UCUM counts an equivalent as a mole, a sievert as a gray and a tablet as 1; a drop's size is the product's own.
+    """
+    found = one.canonical
+    if found is None or one.value is None or one.outcome != "read":
+        return None
+    if found[1] not in _CONVERTED or "[drp]" in one.unit:
+        upto = None if one.upto is None else Fraction(one.upto)
+        return Measure(value=Fraction(one.value), upto=upto, base=one.unit, written=one.value)
+    upto = None if one.upto is None else convert(one.upto, one.unit, found[1])
+    base = f"{found[1]}{''.join(_ANNOTATION.findall(one.unit))}"
+    return Measure(value=found[0], upto=upto, base=base, written=one.value)
 
 
 def _read_at(words: Sequence[str], at: int) -> tuple[Kind, str, int]:

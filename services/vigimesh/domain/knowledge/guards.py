@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from vigimesh.domain.knowledge.facets import Facets, Guard
+from vigimesh.events.ids import ID_DIGITS, digest
 
 #: Every guard, in the order in which they are told.
 GUARDS: tuple[Guard, ...] = get_args(Guard)
@@ -75,3 +76,20 @@ def _measures(one: Facets, other: Facets) -> dict[str, bool]:
             other_unit = mine.written == theirs.written and mine.value != theirs.value
             unit, strength = unit or other_unit, strength or not other_unit
     return {"strength": strength, "unit": unit}
+
+
+def signature(one: Facets) -> str:
+    """Return a key (32 hexadecimal digits) that two questions share exactly when `agreement` holds; empty when unsure.
+
+    So what may share an answer can be looked up, without a vector and without comparing with every stored question. It
+    holds the version, like the scope under which it is looked for.
+    """
+    if one.unsure:
+        return ""
+    measures = tuple((measure.base, str(measure.value), str(measure.upto)) for measure in one.strengths)
+    schedules = tuple((times, every and str(every.normalize()), unit) for times, every, unit in one.schedules)
+    said = (
+        one.version, one.drugs, measures, schedules, one.routes, one.numbers, one.negated, sorted(one.denied), one.without,
+        one.populations, one.plain, one.words,
+    )  # fmt: skip
+    return digest(repr(said).encode())[:ID_DIGITS]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vigimesh.domain.knowledge.question_words import FREE, LEADING, MEDICAL
+from vigimesh.domain.knowledge.question_words import FREE, LEADING, MEDICAL, MODAL
 from vigimesh.domain.safety.word_forms import stem
 
 Kind = Literal[
@@ -21,6 +21,8 @@ Kind = Literal[
 CONTENT: frozenset[Kind] = frozenset(
     ("drug", "strength", "schedule", "number", "route", "population", "term", "aspect", "unknown")
 )
+#: Kinds that belong to the product that is given.
+_GIVEN: frozenset[Kind] = frozenset(("strength", "schedule", "route"))
 #: Words of a plain question whose order does not count: with three, a modifier may belong to one or the other.
 MAX_UNORDERED = 2
 
@@ -38,7 +40,7 @@ class Item:
 def without_cues(items: Sequence[Item]) -> tuple[list[Item], bool]:
     """Drop the one word that makes a reaction an effect of the product ("caused by"), where it can mean nothing else.
 
-    It does where the product stands on its own side, next to it, and all else on the other. Returns what is left, and
+    It does where the product, with its dose, stands on its own side, and all else on the other. Returns what is left, and
     whether no such word is left.
     """
     cues = [place for place, item in enumerate(items) if item.kind in ("forward", "backward")]
@@ -49,8 +51,7 @@ def without_cues(items: Sequence[Item]) -> tuple[list[Item], bool]:
     after = [item for item in items[place + 1 :] if item.kind in CONTENT]
     forward = items[place].kind == "forward"
     own, other = (before, after) if forward else (after, before)
-    near = own[-1 if forward else 0] if own else None
-    alone = near is not None and near.kind == "drug" and not any(item.kind == "term" for item in own)
+    alone = [item.kind for item in own if item.kind not in _GIVEN] == ["drug"]
     if len(cues) > 1 or not alone or not any(item.kind == "term" for item in other):
         return list(items), False
     return [*items[:place], *items[place + 1 :]], True
@@ -100,6 +101,11 @@ def objects(items: Sequence[Item], kind: Kind) -> Iterator[str]:
 def words_left(items: Sequence[Item], *, plain: bool) -> tuple[str, ...]:
     """Return what two questions must have alike: of a plain one the reactions and aspects, else every part in its order."""
     if not plain:
-        return tuple(f"{item.kind} {item.value}" for item in items if item.kind != "empty")
+        kept = [item for item in items if item.kind != "empty" and not _is_modal(item)]
+        return tuple(f"{item.kind} {item.value}" for item in kept)
     left = [item.value for item in items if item.kind in ("term", "aspect")]
     return tuple(sorted(left) if len(left) <= MAX_UNORDERED else left)
+
+
+def _is_modal(item: Item) -> bool:
+    return item.kind == "asking" and item.value in MODAL

@@ -22,6 +22,8 @@ ASKING = frozenset(
     "can could may might any report reported reports list listed lists label labelled labeled labelling labeling "
     "mention mentioned associated use used using take taken taking give given giving receive received receiving".split()
 )
+#: Of these, the words that say nothing in any question: whether something may be, and that a product is given.
+MODAL = frozenset("can could may might any given taken used".split())
 #: As `ASKING`, but not behind a reaction: "hepatitis patients" tells who takes it.
 PEOPLE = frozenset("patient patients people person persons subject subjects".split())
 #: As `ASKING`, of several words, the longest first.
@@ -86,7 +88,7 @@ intraarticular: intraarticular, into the joint
 #: Whom it is about; each line is one group (E2B(R3) D.2.3 for ages, D.5 and B.3 for the rest).
 _POPULATIONS = """
 pregnant: pregnant, pregnancy, pregnancies, pregnant women, pregnant woman, pregnant patients, during pregnancy, gravid
-breastfeeding: breastfeeding, breast feeding, breastfeed, breastfed, lactation, lactating, nursing mothers, nursing mother, breastfeeding women, breastfeeding mothers, lactating women, nursing women, during lactation
+breastfeeding: breastfeeding, breast feeding, breastfeed, breastfed, lactation, lactating, nursing mothers, nursing mother, breastfeeding women, breastfeeding mothers, breast feeding women, breast feeding mothers, lactating women, nursing women, during lactation
 foetus: fetus, foetus, fetuses, foetuses, fetal, foetal, unborn, unborn child
 neonate: neonate, neonates, neonatal, newborn, newborns
 infant: infant, infants, baby, babies
