@@ -29,6 +29,7 @@ from vigimesh.domain.knowledge.question_words import (
     ASKING_PHRASES,
     ASPECTS,
     BACKWARD,
+    BOUND,
     EMPTY,
     FORWARD,
     LINKS,
@@ -340,6 +341,9 @@ def _meant(run: Sequence[Item]) -> Iterator[Item]:
     said = [stem(item.value) if item.kind == "term" else item.value for item in words]
     for concept, first, last in concepts(said):
         whole = words[first:last]
+        if len(whole) == 1 and whole[0].value in BOUND:
+            yield Item("unknown", whole[0].value, whole[0].start, whole[0].end)
+            continue
         kind: Kind = "link" if all(item.kind == "link" for item in whole) else "term"
         yield Item(kind, concept, whole[0].start, whole[-1].end)
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vigimesh.domain.knowledge.question_words import FREE, LEADING, MEDICAL, MODAL
-from vigimesh.domain.safety.word_forms import stem
+from vigimesh.domain.knowledge.question_words import LEADING, MODAL
 
 Kind = Literal[
     "drug", "strength", "schedule", "number", "route", "population", "term", "aspect", "unknown", "negation", "without",
@@ -77,18 +76,12 @@ def is_plain(items: Sequence[Item]) -> bool:
 def _is_free(items: Sequence[Item], place: int) -> bool:
     """Tell whether a word may be left out, or moved, in a plain question."""
     item = items[place]
-    if item.kind == "term":
-        return item.value not in _BOUND
-    if item.kind == "people":
+    if item.kind in ("people", "population"):
         return not place or items[place - 1].kind != "term"
     if item.kind == "link" and item.value in LEADING:
         behind = next((one.kind for one in items[place + 1 :] if one.kind in CONTENT), None)
         return behind in ("drug", "strength", "population")
     return True
-
-
-#: Stems of the words of `medical_words` whose place counts.
-_BOUND = frozenset(stem(word) for word in MEDICAL - FREE)
 
 
 def objects(items: Sequence[Item], kind: Kind) -> Iterator[str]:

@@ -120,10 +120,16 @@ _REACTIONS = frozenset(
     "angioedema bronchospasm dyspnoea dyspnea wheezing convulsion convulsions paralysis arthralgia myalgia sweating "
     "alopecia stomatitis pancreatitis nephritis colitis myocarditis pericarditis vasculitis neuropathy".split()
 )
-#: Words of `medical_words` that tell how things hang together, so that their place counts.
-_RELATIONS = frozenset(
-    "effect effects drug drugs lack loss low high fast slow increase increased decrease decreased poor completed "
-    "attempted reaction up discontinuation withdrawal to by from no not without after before".split()
+#: Words of `medical_words` that by themselves tell how much, how things hang together, or name a substance: their place counts,
+#: and none is taken for another ("high", "increased"), save in a phrase that has one meaning ("high blood pressure").
+BOUND = frozenset(
+    "effect effects drug drugs lack loss lost low lower lowered high higher fast slow rapid increase increased increases decrease "
+    "decreased decreases diminished reduced reduction raised rise elevated elevation gain gained poor impair impaired "
+    "impairment change changed alteration altered abnormal abnormality abnormally irregular irregularity shorten shortened "
+    "accelerated lengthened prolong prolonged prolongation delay delayed complete completed attempt attempted reaction "
+    "reactive event problem disease disorder disturbance general state common frequent frequency related up discontinuation "
+    "withdrawal suppression tolerance intolerance test ratio rate count factor level suicidal suicidality phosphate phosphorus glucose "
+    "sugar hormone third double excessive transient progressive reversible".split()
 )
 
 
@@ -150,7 +156,5 @@ MEDICAL = (
     - WITHOUT
     - PEOPLE
 )
-#: Of these, the words whose place among the others does not matter where there are one or two.
-FREE = MEDICAL - _RELATIONS
 #: The most words of a name in these tables.
 PHRASE_WORDS = max(len(phrase) for phrase in (*ROUTES, *POPULATIONS, *ASPECTS, *ASKING_PHRASES, *BACKWARD))
