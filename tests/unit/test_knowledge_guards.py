@@ -145,6 +145,13 @@ def test_paraphrases_are_let_through(frames: Mapping[str, tuple[str, ...]], leas
         ("increase Torvexil", "high Torvexil", ("words",)),
         ("suicidal on Torvexil", "suicide on Torvexil", ("words",)),
         ("acute liver rash Torvexil", "liver acute rash Torvexil", ("words",)),
+        ("hepatitis A with Torvexil", "hepatitis with Torvexil", ("words",)),
+        ("hepatitis a with Torvexil", "hepatitis with Torvexil", ("words",)),
+        ("Torvexil with vitamin A", "Torvexil with vitamin", ("words",)),
+        ("Torvexil with a diuretic", "Torvexil with A diuretic", ("words",)),
+        ("Torvexil rash May 2024", "Torvexil rash 2024", ("words",)),
+        ("Torvexil rash 3 May", "Torvexil rash 3", ("words",)),
+        ("Torvexil at 8 am", "Torvexil at 8", ("words",)),
         ("Torvexil dose >5 mg", "Torvexil dose <5 mg", ("words",)),
         ("rash and fever on Torvexil", "rash or fever on Torvexil", ("words",)),
         ("Can Torvexil be started?", "Must Torvexil be started?", ("words",)),
@@ -173,6 +180,7 @@ def test_what_parts_two_questions(one: str, other: str, guards: tuple[Guard, ...
         ("Torvexil without food", "Torvexil w/o food"),
         ("Torvexil cannot be crushed", "Torvexil can't be crushed"),
         ("Can Torvexil be given with food?", "Torvexil with food"),
+        ("Does Torvexil cause a rash?", "May Torvexil cause rash?"),
     ],
 )
 def test_what_may_share_an_answer(one: str, other: str) -> None:

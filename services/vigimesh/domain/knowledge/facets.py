@@ -78,7 +78,10 @@ _ANNOTATION = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(NUMBER, re.IGNORECASE)
 #: Signs that a name's table writes as one word (`questions`).
 _PLUS = {"+": "plus", "/": "plus", "&": "plus", "and": "plus", "with": "plus"}
-_TIMES_WORDS = frozenset(("once", "twice", "thrice"))
+#: What may stand before an article.
+_BEFORE_ARTICLE = frozenset(
+    ("start", "link", "empty", "asking", "forward", "backward", "negation", "without")
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,16 +250,18 @@ class _Reading:
     def _items(self, taken: Sequence[Item]) -> list[Item]:
         """Return everything in the question's order, what is taken and the words between."""
         items: list[Item] = []
-        at = 0
+        at, before = 0, "start"
         for item in (*sorted(taken, key=lambda one: one.start), None):
-            end = item.start if item else len(self.text)
-            items += _folded(self.low, self._read_words(at, end))
+            end, behind = (item.start, item.kind) if item else (len(self.text), "end")
+            items += _folded(self._read_words(at, end, before, behind))
+            before = behind
             if item:
                 items.append(item)
                 at = item.end
         return items
 
-    def _read_words(self, start: int, end: int) -> Iterator[Item]:
+    def _read_words(self, start: int, end: int, before: str, last: str) -> Iterator[Item]:
+        """Yield the words from `start` to `end`; `before` and `last` are the kinds of what stands around them."""
         tokens = [found for found in _TOKEN.finditer(self.text, start, end) if not _quiet(self.text, found)]
         words = [token[0].casefold() for token in tokens]
         at = 0
@@ -264,8 +269,18 @@ class _Reading:
             if tokens[at][0] in AMBIGUOUS:
                 self.unsure.add("unit")
             kind, value, length = _read_at(words, at)
+            behind = _read_at(words, at + 1)[0] if at + 1 < len(words) else last
+            if value == "a" and not self._is_article(tokens[at], before, behind):
+                kind = "unknown"
+            if value == "may" and (before == "number" or behind in ("number", "end")):
+                kind = "unknown"  # a month
             yield Item(kind, value, tokens[at].start(), tokens[at + length - 1].end())
-            at += length
+            at, before = at + length, kind
+
+    def _is_article(self, token: re.Match[str], before: str, behind: str) -> bool:
+        """Tell "a rash" from "hepatitis A" and "vitamin a": by the letter's case, and by what stands beside it."""
+        capital = token[0] == "A" and token.start() > 0 and not self.text.isupper()
+        return not capital and (before in _BEFORE_ARTICLE or (before == "term" and behind == "asking"))
 
     def _denied(self, items: Sequence[Item]) -> frozenset[str]:
         return frozenset(
@@ -323,7 +338,7 @@ _SINGLE: tuple[tuple[Kind, frozenset[str]], ...] = (
 )
 
 
-def _folded(low: str, items: Iterator[Item]) -> Iterator[Item]:
+def _folded(items: Iterator[Item]) -> Iterator[Item]:
     """Give words of reactions that stand together the one name for what they mean: "hives" is urticaria."""
     run: list[Item] = []
     for item in (*items, None):

@@ -14,9 +14,7 @@ from types import MappingProxyType
 from vigimesh.domain.safety.medical_words import SAME
 
 #: Say nothing wherever they stand.
-EMPTY = frozenset(
-    "a an the is are was were be been am do does did has have had what which there please".split()
-)
+EMPTY = frozenset("a an the is are was were be been do does did has have had what which there please".split())
 #: Ask whether a product has something to do with a reaction. Dropped only from a question about one product.
 ASKING = frozenset(
     "can could may might any report reported reports list listed lists label labelled labeled labelling labeling "
