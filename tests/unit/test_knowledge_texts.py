@@ -96,7 +96,7 @@ def test_numbered_headings_are_found_in_text() -> None:
         "1.3 Not next\n\n5.1.1 Under none\n\nText.\n\n(2) Not a heading\n\n2.\n\nDuties\nText.\n\n3. An item that ends.\n\n7\n\n4. Not next\n"
     )
     assert paths(edition(text)) == ["", "1. Scope", "1. Scope > 1.1 Who", "2. Duties"]
-    assert paths(edition("I. First\nA. Inner\nText.\nII. Second\nText.\nI. not\n")) == [
+    assert paths(edition("I. First\nA. Inner\nText.\nII. Second\nText.\n\nI. Again\n\nText.\n")) == [
         "I. First", "I. First > A. Inner", "II. Second",
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import Identity, read_markdown, read_text
 from vigimesh.errors import Refused
 
-#: Bytes at the beginning in which a form shows itself; a PDF may have 1,024 before its mark (ISO 32000-1, annex H.3.4.1).
+#: Bytes at the beginning in which a form shows itself; a PDF may have 1,024 before its mark (PDF Reference 1.7, appendix H).
 _HEAD_BYTES = 1_024
 _OTHER = {
     b"PK\x03\x04": "a Word file or another packed one",

@@ -89,6 +89,11 @@ class Levels:
         """Tell whether a marker follows one that is open."""
         return any((kind, number - 1) in self._open for kind, number in meanings)
 
+    def begins(self, meanings: tuple[Mark, ...]) -> bool:
+        """Tell whether a marker is the first of a kind that is not open."""
+        kinds = {kind for kind, _ in self._open}
+        return any(number == 1 and kind not in kinds for kind, number in meanings)
+
     def _enter(self, meanings: tuple[Mark, ...]) -> int:
         for depth in reversed(range(len(self._open))):
             for kind, number in meanings:

@@ -181,7 +181,7 @@ def _by_numbers(text: str) -> tuple[Section, ...]:
         if kind == "parts":
             follows = _follows(number, numbers)
         else:
-            follows = kind == "dot" and (after or any(count == 1 for _, count in line.found.meanings[0]))
+            follows = kind == "dot" and (after or levels.begins(line.found.meanings[0]))
         alone = at == below or not lines[at - 1].words or (after and number.isupper())
         last = _heading(text, lines, at, alone) if follows else None
         if last is not None:
