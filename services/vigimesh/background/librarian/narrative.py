@@ -20,7 +20,6 @@ _BREAK = "\0"
 #: Levels of lists that are indented.
 _LISTS = 8
 _BLOCKS = frozenset({"paragraph", "text", "list", "item", "caption", "table"})
-_SPACES = re.compile(r"[^\S\n]+")
 _POWER = re.compile(r"\s*[-+\u2212\u2013]?\d")
 
 
@@ -212,4 +211,4 @@ class Narrative:
 
 def one_line(element: etree._Element | None) -> str:
     """Return all words in an element in one line."""
-    return "" if element is None else _SPACES.sub(" ", " ".join("".join(element.itertext()).split()))
+    return "" if element is None else " ".join(str(element.xpath("string()")).split())
