@@ -109,6 +109,14 @@ def test_a_group_that_is_too_long_falls_into_its_largest_parts() -> None:
     assert [p.text for p in after_text.passages] == [before.strip(), *(p.text for p in found.passages)]
 
 
+def test_a_title_without_markup_stays_with_what_is_under_it() -> None:
+    before, under = (SENTENCE * 12).strip(), (SENTENCE * 11).strip()
+    found = check(plain(f"{before}\n\nLiver Enzymes\n\n{under}\n\nOther Findings\n\n{SENTENCE}")).passages
+    assert [p.text.partition("\n")[0] for p in found] == [before, "Liver Enzymes"]
+    long = check(plain(f"{before}\n\nLiver Enzymes\n\n" + f"{under}\n\n" * 5)).passages
+    assert [p.text.startswith("Liver Enzymes") for p in long] == [False, True, False, False]
+
+
 def test_what_the_layout_broke_is_one_paragraph() -> None:
     filler = SENTENCE * 20
     broken = "(2) A\nproduction identifier, which\n\nis a part of the number that" + " names" * 20
@@ -126,6 +134,13 @@ def test_a_table_that_fits_is_whole_and_a_longer_one_repeats_its_heading() -> No
     assert parts[0].text.startswith(head)
     assert {p.above for p in parts[1:]} == {head.strip()}
     assert [line for p in parts for line in p.text.splitlines() if "of the skin" in line] == rows
+
+
+@pytest.mark.parametrize("above", ["These are the doses:", "Table 4. Doses of 5 mg and more, by weight."])
+def test_a_table_stays_with_the_line_that_announces_it(above: str) -> None:
+    table = "\n".join(f"| drug {n} | {n} mg |" for n in range(20))
+    found = check(plain(f"{SENTENCE * 16}\n\n{above}\n\n{table}")).passages
+    assert [p.text for p in found] == [(SENTENCE * 16).strip(), f"{above}\n\n{table}"]
 
 
 def test_the_rows_of_a_table_without_named_columns_carry_its_first_row() -> None:

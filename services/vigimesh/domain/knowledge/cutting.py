@@ -1,7 +1,8 @@
 """Cuts a document into passages that stand for themselves: pure, and in time that grows with the text.
 
-A passage never crosses a section. What fits into one is not cut: a paragraph, a table, a numbered paragraph with those below it, a
-line that ends in a colon with what it announces. A longer table is cut between rows, and each later part names the place of the table's heading.
+A passage never crosses a section. What fits into one is not cut: a paragraph, a table, a numbered paragraph with those below
+it, a line that ends in a colon with what it announces, a title without markup with what is under it. A longer table is cut
+between rows, and each later part names the place of the table's heading.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ CARRIED_CHARACTERS = 600
 _CAPTION_LINES = 3
 #: Rows from the first in which the line is looked for that ends the names of columns.
 _HEAD_ROWS = 6
+#: Levels of a line that is a title without markup, and of a paragraph; markers are deeper.
+_TITLE, _PROSE = 0, 1
+#: Longest title without markup in characters: longer ones are sentences.
+_TITLE_CHARACTERS = 80
 #: Level of a paragraph that goes on with the sentence of the one before it: below every marker.
 _TIED = 1_000
 
@@ -199,10 +204,21 @@ def _blocks(text: str, start: int, end: int) -> Iterator[_Block]:
         found = markers(words.partition("\n")[0])
         is_row = words.startswith("|")
         tied = bool(before) and not found.meanings and _goes_on(before, words, is_row)
-        level = _TIED if tied else levels.enter(found)
-        leads = bool(found.meanings) or words.endswith(":") or bool(_ANNOUNCES.match(words))
+        title = not found.meanings and not is_row and _is_title(words)
+        level = _TIED if tied else _TITLE if title else _PROSE + levels.enter(found)
+        leads = title or bool(found.meanings) or words.endswith(":") or bool(_ANNOUNCES.match(words))
         yield _Block(first, last, level, leads)
         before = words
+
+
+def _is_title(words: str) -> bool:
+    """Tell a short line alone that is no sentence: labels and PDFs have sub-headings that are marked in no other way."""
+    return (
+        len(words) <= _TITLE_CHARACTERS
+        and "\n" not in words
+        and words[:1].isupper()
+        and words[-1] not in ".,;:!?"
+    )
 
 
 def _goes_on(before: str, words: str, is_row: bool) -> bool:
