@@ -88,24 +88,37 @@ def parse(source: str, where: str) -> Document:
         raise _wrong(
             where, f"no {', '.join(missing)} in the front matter", "add a line such as `version: 1.0`"
         )
-    if not _ID.fullmatch(fields["id"]):
+    document = checked(Document(
+        id=fields["id"], version=fields["version"], title=fields["title"], kind=fields["kind"],
+        names=_list(fields.get("names", "")), aliases=_list(fields.get("aliases", "")),
+        text=source[body_at:], digest=digest(source.encode()),
+    ), where)  # fmt: skip
+    if not document.text.strip():
+        raise _wrong(where, "no text after the front matter", "write the document below the second ---")
+    return document
+
+
+def checked(document: Document, where: str) -> Document:
+    """Return `document` if its id, version, kind, names and length are as a document's must be.
+
+    Raises `Refused` VM-1503 saying which is not; `where` is the file name.
+    """
+    if not _ID.fullmatch(document.id):
         raise _wrong(
             where, "id is not lower-case letters, digits and ./_-", "write it such as `product/name`"
         )
-    if not _VERSION.fullmatch(fields["version"]):
+    if not _VERSION.fullmatch(document.version):
         raise _wrong(where, "version is not numbers and dots", "write it such as `1.0` or `2024.3`")
-    if fields["kind"] not in KINDS:
+    if document.kind not in KINDS:
         raise _wrong(where, "kind is not known", f"write one of {', '.join(KINDS)}")
-    names, aliases = _list(fields.get("names", "")), _list(fields.get("aliases", ""))
-    if len(names) + len(aliases) > MAX_NAMES:
-        raise _wrong(where, f"{len(names) + len(aliases)} names and aliases", f"keep at most {MAX_NAMES}")
-    text = source[body_at:]
-    if not text.strip():
-        raise _wrong(where, "no text after the front matter", "write the document below the second ---")
-    return Document(
-        id=fields["id"], version=fields["version"], title=fields["title"], kind=fields["kind"],
-        names=names, aliases=aliases, text=text, digest=digest(source.encode()),
-    )  # fmt: skip
+    named = len(document.names) + len(document.aliases)
+    if named > MAX_NAMES:
+        raise _wrong(where, f"{named} names and aliases", f"keep at most {MAX_NAMES}")
+    if len(document.text) > DOCUMENT_CHARACTERS:
+        raise _wrong(
+            where, f"{len(document.text)} characters, at most {DOCUMENT_CHARACTERS}", "split it into several"
+        )
+    return document
 
 
 def chunks(document: Document) -> tuple[Chunk, ...]:
@@ -115,7 +128,7 @@ def chunks(document: Document) -> tuple[Chunk, ...]:
 
 def _chunks(text: str) -> Iterator[Chunk]:
     for path, start, end in _sections(text):
-        for first, last in _pieces(text, start, end):
+        for first, last in pieces(text, start, end):
             yield Chunk(
                 section=" > ".join(path), start=first, end=last, text=text[first:last],
                 listed=LISTED_HEADING in path,
@@ -137,14 +150,17 @@ def _sections(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
     yield path, start, place
 
 
-def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cut `text[start:end]` where a paragraph, else a sentence, else a word ends, trimmed of white space."""
+def pieces(text: str, start: int, end: int, most: int = CHUNK_CHARACTERS) -> Iterator[tuple[int, int]]:
+    """Cut `text[start:end]` where a paragraph, else a sentence, else a word ends, trimmed of white space.
+
+    Yields (first, after the last) of each piece, at most `most` characters long.
+    """
     while start < end:
         while start < end and text[start].isspace():
             start += 1
         if start == end:
             return
-        limit = min(end, start + CHUNK_CHARACTERS)
+        limit = min(end, start + most)
         cut = limit if limit == end else _cut(text, start, limit)
         last = cut
         while text[last - 1].isspace():

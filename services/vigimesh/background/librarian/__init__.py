@@ -1,0 +1,1 @@
+"""Documents in: labels and guidance read from their bytes."""
