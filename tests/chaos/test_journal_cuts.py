@@ -167,7 +167,7 @@ class Trial:
         for call in calls:
             found = await self.worker(direct, call, world)
             if isinstance(found, Busy):
-                bench.let_pass(61)
+                bench.age(61)
                 await self.worker(direct, call, world)
         booked = dict(await direct.booked_of([call.call_id for call in calls]))
         for call in calls:
@@ -237,7 +237,7 @@ async def mend_under(cut: Cut | None, proxy: PostgresProxy, direct: PgJournal, b
     await ended(journal, bench)
     # Whoever waits for the dead one's rebuild gets it; what was resolved stays resolved, at the same cost.
     if not await direct.epoch():
-        bench.let_pass(31)
+        bench.age(31)
         taken = await direct.claim_epoch("run")
         assert isinstance(taken, Claimed), cut
         assert isinstance(await direct.open_epoch(taken.epoch), Kept), cut
