@@ -259,7 +259,7 @@ def test_a_dead_producers_open_transaction_holds_readers_up_no_longer_than_its_t
         until(lambda: says(f"http://127.0.0.1:{port}", "/readyz") == 200, within_s=WITHIN_S, what="ready")
         # Once before, so that the hot lane's way is known to be free and nothing in it starts for the first time below.
         begun = committed(half, hot)
-        first = send(half.bootstrap, half.settings, half.codec, batch(2))
+        first = send(half.bootstrap, half.settings, half.codec, batch(7))
         until(lambda: committed(half, hot) >= begun + len(first), within_s=WITHIN_S, what="hot plans before")
         # Positions alone are committed every few seconds, too: what is held must have records. The worker's next transaction,
         # begun while this one ends, must not free it: it would commit before anyone has looked.
