@@ -35,10 +35,8 @@ def worker(kafka: str, ids: sample.FixedSchemas, stage: str, lane: str | None) -
         Settings(), kafka=KafkaSettings(bootstrap=kafka), worker=WorkerSettings(instance="bench")
     )
     search = chain.memory_search()
-    # With cards the tool-executor opens the books of what it pays for; the chain beside it pays for nothing.
-    cards = None if stage == "tool-executor" else chain.cards()
     parts = Parts(
-        settings=settings, cards=cards, codec=Codec(ids), objects=MemoryObjects(), search=lambda: search,
+        settings=settings, cards=chain.cards(), codec=Codec(ids), objects=MemoryObjects(), search=lambda: search,
         telemetry=OtelTelemetry(stage, instance="bench"), clock=SystemClock(),
     )  # fmt: skip
     return worker_of(stage, lane if stage in LANE_STAGES else None, parts)
