@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from vigimesh import names
+from vigimesh.adapters.follower import ASK_S, Follower
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen
 from vigimesh.domain.cascade.live import standing
 from vigimesh.domain.cascade.sample import key_of, place_in
 from vigimesh.domain.cascade.small import Standing
-from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.codec import Codec
 from vigimesh.events.sampling import CasePlace, GateMoved
 from vigimesh.events.topics import topic
@@ -25,8 +24,6 @@ GATES_MAX = 2_000
 #: What is said while nobody knows how the gates stand.
 UNKNOWN = "how the gates stand was not read yet"
 
-#: Seconds a poll waits, and how soon `close` is noticed; for one question to the broker; before a new start after one that failed.
-_POLL_S, _ASK_S, _RETRY_S = 0.5, 10.0, 1.0
 _GATE = topic("cascade.gate")
 
 
@@ -69,23 +66,16 @@ class GateBook:
         return tuple(key_of(place) for place, gate in self.gates.items() if gate.closed)
 
 
-class GateReader:
+class GateReader(Follower):
     """A `GateBook` from the broker. While it is away the gates stand as they were read; before they were read once, all are closed."""
 
     def __init__(
         self, base: Mapping[str, Any], codec: Codec, telemetry: Telemetry | None = None, labels: Mapping[str, str] | None = None
     ) -> None:  # fmt: skip
         """Nothing is read before `start`. `base` are the settings of every client; `labels` those of the metric."""
-        self._base = {**base, "log_level": 0}
+        super().__init__(base, _GATE, "gates")
         self._codec, self._telemetry, self._labels = codec, telemetry, dict(labels or {})
         self._book = GateBook()
-        self._stop, self._quiet = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="gates", daemon=True)
-
-    def start(self) -> Self:
-        """Begin to follow the topic; returns at once."""
-        self._thread.start()
-        return self
 
     def seen_of(self, place: CasePlace) -> Seen:
         """See `GateBook`."""
@@ -99,63 +89,15 @@ class GateReader:
         """See `GateBook`."""
         return self._book.standing(facts, certificate)
 
-    def caught_up(self, within_s: float) -> bool:
-        """Wait until all that was on the topic at the start has been read; return whether it has."""
-        return self._quiet.wait(within_s)
+    def _first(self, consumer: Consumer) -> int:
+        """Return the beginning: the topic is compacted, so that it holds each gate once."""
+        start: int = consumer.get_watermark_offsets(TopicPartition(_GATE, 0), timeout=ASK_S)[0]
+        return start
 
-    def close(self) -> None:
-        """Stop following, within `_POLL_S` where the broker answers; the thread never keeps a process alive."""
-        self._stop.set()
-        self._thread.join(_POLL_S * 2)
+    def _take(self, value: bytes, at_ms: int) -> None:
+        self._book.take(self._codec.decode(_GATE, value))
 
-    def _follow(self) -> None:
-        while not self._stop.is_set():
-            consumer: Consumer | None = None
-            try:
-                consumer = self._placed()
-                while not self._stop.is_set():
-                    self._take(consumer.poll(_POLL_S))
-            except (KafkaException, VigimeshError):
-                # Broker or registry away, topic not there yet: begin anew, from the start, so that nothing is missed.
-                self._stop.wait(_RETRY_S)
-            finally:
-                if consumer is not None:
-                    consumer.close()
-
-    def _placed(self) -> Consumer:
-        consumer = Consumer(
-            {
-                **self._base, "group.id": "vigimesh.gates", "enable.auto.commit": False, "auto.offset.reset": "error",
-                "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 500,
-            }
-        )  # fmt: skip
-        try:
-            start, _ = consumer.get_watermark_offsets(TopicPartition(_GATE, 0), timeout=_ASK_S)
-            consumer.assign([TopicPartition(_GATE, 0, start)])
-        except BaseException:
-            consumer.close()
-            raise
-        return consumer
-
-    def _take(self, message: Any) -> None:
-        if message is None:
-            return
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self._book.read = True
-            self._quiet.set()
-            self._tell()
-            return
-        if error is not None:
-            passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
-            if not error.retriable() and error.code() not in passing:
-                raise KafkaException(error)
-            return
-        try:
-            self._book.take(self._codec.decode(_GATE, message.value() or b""))
-        except Refused:
-            return  # no gate of ours
-
-    def _tell(self) -> None:
+    def _ended(self) -> None:
+        self._book.read = True
         if self._telemetry is not None:
             self._telemetry.level(names.GATES_SHUT, float(len(self._book.shut)), self._labels)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from vigimesh.adapters.follower import ASK_S, Follower
 from vigimesh.clock import Clock
 from vigimesh.domain.policy.tiers import TIERS
-from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
@@ -27,13 +26,6 @@ OPERATOR_S = 86_400.0
 #: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken. As many
 #: pauses are remembered until their ends: what waits by one more comes back when that pause was to end.
 ORDERS_MAX = 500
-
-#: Seconds a poll waits, and how soon `close` is noticed.
-_POLL_S = 0.5
-#: Seconds for one question to the broker; only this thread waits.
-_ASK_S = 10.0
-#: Seconds before a new start after one that failed.
-_RETRY_S = 1.0
 
 _THROTTLE = topic("throttle")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,23 +98,15 @@ class OrderBook:
             self._pauses = frozenset(kept)  # whole at once, as above
 
 
-class OrderReader:
+class OrderReader(Follower):
     """`loop.orders.Orders` and `Pauses` from the broker. While it is away, what was ordered expires: full speed, never a stop."""
 
     def __init__(self, base: Mapping[str, Any], codec: Codec, clock: Clock) -> None:
         """Nothing is read before `start`. `base` are the settings of every client; one reader serves a process."""
-        self._base = {**base, "log_level": 0}
+        super().__init__(base, _THROTTLE, "orders")
         self._codec = codec
         self._clock = clock
         self._book = OrderBook()
-        self._stop = threading.Event()
-        self._quiet = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="orders", daemon=True)
-
-    def start(self) -> Self:
-        """Begin to follow the topic; returns at once."""
-        self._thread.start()
-        return self
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """See `loop.orders.Orders`."""
@@ -132,65 +116,18 @@ class OrderReader:
         """See `loop.orders.Pauses`; nothing before all that was ordered has been read once."""
         return self._book.lifted(now) if self._quiet.is_set() else ()
 
-    def caught_up(self, within_s: float) -> bool:
-        """Wait until all orders that were on the topic at the start have been read; return whether they have."""
-        return self._quiet.wait(within_s)
+    def _first(self, consumer: Consumer) -> int:
+        """Return where an order could still be in force."""
+        # The end first: an order written after this question lies behind it.
+        _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=ASK_S)
+        since = self._clock.now() - timedelta(seconds=OPERATOR_S)
+        asked = TopicPartition(_THROTTLE, 0, int(since.timestamp() * 1000))
+        (found,) = consumer.offsets_for_times([asked], timeout=ASK_S)
+        if found.error is not None:
+            raise KafkaException(found.error)
+        offset: int = found.offset if found.offset >= 0 else end
+        return offset
 
-    def close(self) -> None:
-        """Stop following, within `_POLL_S` where the broker answers; the thread never keeps a process alive."""
-        self._stop.set()
-        self._thread.join(_POLL_S * 2)
-
-    def _follow(self) -> None:
-        while not self._stop.is_set():
-            consumer: Consumer | None = None
-            try:
-                consumer = self._placed()
-                while not self._stop.is_set():
-                    self._take(consumer.poll(_POLL_S))
-            except (KafkaException, VigimeshError):
-                # Broker or registry away, topic not there yet: begin anew, far enough back to miss nothing.
-                self._stop.wait(_RETRY_S)
-            finally:
-                if consumer is not None:
-                    consumer.close()
-
-    def _placed(self) -> Consumer:
-        """Return a consumer that stands where an order could still be in force."""
-        consumer = Consumer(
-            {
-                **self._base, "group.id": "vigimesh.orders", "enable.auto.commit": False, "auto.offset.reset": "error",
-                "isolation.level": "read_committed", "enable.partition.eof": True, "fetch.wait.max.ms": 500,
-            }
-        )  # fmt: skip
-        try:
-            # The end first: an order written after this question lies behind it.
-            _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=_ASK_S)
-            since = self._clock.now() - timedelta(seconds=OPERATOR_S)
-            asked = TopicPartition(_THROTTLE, 0, int(since.timestamp() * 1000))
-            (found,) = consumer.offsets_for_times([asked], timeout=_ASK_S)
-            if found.error is not None:
-                raise KafkaException(found.error)
-            consumer.assign([TopicPartition(_THROTTLE, 0, found.offset if found.offset >= 0 else end)])
-        except BaseException:
-            consumer.close()
-            raise
-        return consumer
-
-    def _take(self, message: Any) -> None:
-        if message is None:
-            return
-        error = message.error()
-        if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self._quiet.set()
-            return
-        if error is not None:
-            passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT)
-            if not error.retriable() and error.code() not in passing:
-                raise KafkaException(error)
-            return
-        try:
-            ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, message.value() or b"")
-        except Refused:
-            return  # no order of ours
-        self._book.take(ordered, _EPOCH + timedelta(milliseconds=message.timestamp()[1]))
+    def _take(self, value: bytes, at_ms: int) -> None:
+        ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, value)
+        self._book.take(ordered, _EPOCH + timedelta(milliseconds=at_ms))
