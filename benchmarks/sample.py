@@ -19,7 +19,6 @@ from vigimesh.events.classes import (
     Clock,
     EvidenceRetrieved,
     Finding,
-    Passage,
     Plan,
     Route,
     ToolsExecuted,
@@ -28,6 +27,7 @@ from vigimesh.events.classes import (
 )
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, Headers, to_headers
+from vigimesh.events.knowledge import Passage
 from vigimesh.events.topics import BY_NAME, group_of, lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
 

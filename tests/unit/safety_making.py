@@ -8,7 +8,8 @@ from typing import Any
 
 from vigimesh.domain.safety.tools import TOOLS, run_steps
 from vigimesh.events.case import Case, Patient, Product, Reaction, Reporter
-from vigimesh.events.classes import Finding, Passage, Triage
+from vigimesh.events.classes import Finding, Triage
+from vigimesh.events.knowledge import Passage
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 STEPS = tuple(TOOLS)

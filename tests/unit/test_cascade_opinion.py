@@ -29,7 +29,8 @@ from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.cascade.question import prompt_digest
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.events.case import Attachment, Case, Patient, Product, Reaction, Reporter
-from vigimesh.events.classes import Clock, Passage
+from vigimesh.events.classes import Clock
+from vigimesh.events.knowledge import Passage
 
 MODEL = Model(name="m-1", deadline_s=30)
 KNOWN = passage("Headache")

@@ -15,15 +15,8 @@ from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Transient
 from vigimesh.events.case import Case, Product
-from vigimesh.events.classes import (
-    CasePlanned,
-    EvidenceRetrieved,
-    Passage,
-    Plan,
-    RetrievalMeasured,
-    Route,
-    UsageRecorded,
-)
+from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, Plan, Route, UsageRecorded
+from vigimesh.events.knowledge import Passage, RetrievalMeasured
 from vigimesh.events.topics import LANES
 from vigimesh.loop.outcome import Done, Input
 from vigimesh.retriever.retrieve import MAX_PASSAGES, Retriever

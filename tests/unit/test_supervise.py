@@ -27,12 +27,12 @@ from vigimesh.events.classes import (
     CaseRouted,
     Clock,
     HeadMoved,
-    Passage,
     ReviewRequested,
     SeenMessage,
     ToolsExecuted,
     Triage,
 )
+from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Input
 from vigimesh.supervisor.supervise import Supervisor
 from vigimesh.supervisor.versions import MAX_SEEN, Version, moved, order, place

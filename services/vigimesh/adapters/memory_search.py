@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from vigimesh.domain.knowledge.chunks import Chunk, Document, chunks, version_ordinal
 from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
 from vigimesh.errors import Refused, Transient
-from vigimesh.events.classes import Passage
+from vigimesh.events.knowledge import Passage
 
 #: Weight of a word in running text, and the sum of 1/n squared that it is divided by: PostgreSQL's `ts_rank`.
 _WORD_WEIGHT = 0.1

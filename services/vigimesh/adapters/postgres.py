@@ -16,7 +16,7 @@ from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.knowledge.chunks import Document, chunks, version_ordinal
 from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
 from vigimesh.errors import Refused, Transient
-from vigimesh.events.classes import Passage
+from vigimesh.events.knowledge import Passage
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
 MAX_QUESTIONS = 4_000

@@ -14,6 +14,7 @@ from typing import Any
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.safety.tools import TOOLS
 from vigimesh.events import classes as e
+from vigimesh.events import knowledge as k
 from vigimesh.events.case import Case
 
 #: What a detail may be: one text, or several.
@@ -139,7 +140,7 @@ def _place(quote: str) -> str:
     return f"narrative {place[1]}" if place else quote
 
 
-def _cited(passages: tuple[e.Passage, ...]) -> list[str]:
+def _cited(passages: tuple[k.Passage, ...]) -> list[str]:
     return [
         f"{p.document_id}@{p.version}, {p.section}, {p.start}-{p.end} (for: {p.question})" for p in passages
     ]
@@ -255,7 +256,7 @@ def _audited(event: e.AuditRecorded, narrative: bool) -> _Said:
     )
 
 
-def _measured(event: e.RetrievalMeasured, narrative: bool) -> _Said:
+def _measured(event: k.RetrievalMeasured, narrative: bool) -> _Said:
     return _Said(
         title=f"question answered from {event.cache_level}: {event.hits} of {event.wanted}",
         details={"passages": list(event.passages)},
@@ -275,5 +276,5 @@ _SAID: dict[type, Callable[[Any, bool], _Said]] = {
     e.UsageRecorded: _used,
     e.HeadMoved: _head,
     e.AuditRecorded: _audited,
-    e.RetrievalMeasured: _measured,
+    k.RetrievalMeasured: _measured,
 }

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Annotated as A
 
 from vigimesh.events.case import Case
+from vigimesh.events.knowledge import DocumentVersioned, Passage, RetrievalMeasured
 from vigimesh.events.sampling import CaseLabelled, CaseSampled, GateMoved
 
 # A field per line, its meaning beside it.
@@ -78,20 +79,6 @@ class CasePlanned:
     case: A[Case, "the version itself"]
     route: A[Route, "what the router decided"]
     plan: A[Plan, "what the planner decided"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """A passage of a document, so that a reader can open it at its place."""
-
-    document_id: A[str, "document"]
-    version: A[str, "the document's version"]
-    section: A[str, "path of headings, joined by ' > '"]
-    start: A[int, "first character in the document's text"]
-    end: A[int, "character after the last one"]
-    text: A[str, "the passage"]
-    score: A[float, "rank score of the search that found it; larger is nearer"]
-    question: A[str, "the question it answers"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,22 +272,6 @@ class UsageRecorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RetrievalMeasured:
-    """A question was put to the knowledge base."""
-
-    question_key: A[str, "hash of the question and its scope"]
-    case_id: A[str, "the case"]
-    message_id: A[str, "the version's message"]
-    workflow: A[str, "workflow card"]
-    lane: A[str, "hot, warm or cold"]
-    cache_level: A[str, "hot, warm, cold, or search on a miss"]
-    hits: A[int, "passages found"]
-    wanted: A[int, "passages asked for"]
-    grounded: A[bool, "whether at least one passage was found"]
-    passages: A[tuple[str, ...], "document@version#start-end of each"] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FlowCounted:
     """Records consumed and produced in one transaction, per stage, workflow and lane."""
 
@@ -338,16 +309,6 @@ class ThrottleOrdered:
     reason: A[str, "why"]
     by: A[str, "the operator who ordered it, empty for the controller: an operator's order holds beside the controller's"] = ""
     holds_acceptance: A[bool, "whether nothing of the workflow may be accepted by machine"] = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentVersioned:
-    """A document of the knowledge base has a new version."""
-
-    document_id: A[str, "document"]
-    version: A[str, "new version"]
-    digest: A[str, "sha256 of its text"]
-    supersedes: A[str, "version it replaces, or empty"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,8 @@ import msgspec
 
 from vigimesh.events.avro import fields_schema, type_schema
 from vigimesh.events.case import Case
-from vigimesh.events.classes import Passage, Plan, Route
+from vigimesh.events.classes import Plan, Route
+from vigimesh.events.knowledge import Passage
 
 #: Types of fields that stages hand on as they got them.
 CARRIED: tuple[Any, ...] = (Case, Route, Plan, tuple[Passage, ...])

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Literal
 
 from vigimesh.events import classes as e
+from vigimesh.events import knowledge as k
 from vigimesh.events import sampling
 
 PREFIX = "vigimesh."
@@ -92,7 +93,7 @@ TOPICS: tuple[Topic, ...] = (
     _row("parked", e.EventParked, ((*STAGES, "resumer"), ("resumer",)), ("event id", "compacted"),
          "an event that waits until a moment, as it was"),
     _row("usage", e.UsageRecorded, (STAGES, ("spend",)), _CASE, "each priced thing"),
-    _row("retrieval.telemetry", e.RetrievalMeasured, (("retriever",), ("librarian",)),
+    _row("retrieval.telemetry", k.RetrievalMeasured, (("retriever",), ("librarian",)),
          ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
     _row("flow", e.FlowCounted, ((*STAGES, "resumer", "operator"), ("controller",)), ("workflow", "archived"),
          "records consumed and produced in each transaction"),
@@ -106,7 +107,7 @@ TOPICS: tuple[Topic, ...] = (
          "whether a drawn case is serious; from people only"),
     _row("cascade.gate", sampling.GateMoved, (("operator",), ("tool-executor", "operator")), ("place", "compacted"),
          "what the labels of a place let the small tier do there"),
-    _row("knowledge.changed", e.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
+    _row("knowledge.changed", k.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
          "a document has a new version"),
     _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
          "which card, rule set, price book or model came into force when"),

@@ -10,7 +10,8 @@ from vigimesh.domain.knowledge.chunks import CHUNK_CHARACTERS
 from vigimesh.domain.knowledge.questions import key as question_key
 from vigimesh.domain.knowledge.questions import normal
 from vigimesh.events.case import Case
-from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, Passage, RetrievalMeasured, UsageRecorded
+from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, UsageRecorded
+from vigimesh.events.knowledge import Passage, RetrievalMeasured
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
 

@@ -27,7 +27,8 @@ from vigimesh.domain.privacy.rules import rules_digest
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.case import Case, Product
-from vigimesh.events.classes import Clock, Finding, Passage, Triage
+from vigimesh.events.classes import Clock, Finding, Triage
+from vigimesh.events.knowledge import Passage
 from vigimesh.events.words import WORDS
 
 #: Names of one kind in one question: what one case report form holds.

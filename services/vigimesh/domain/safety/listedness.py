@@ -17,7 +17,7 @@ from typing import Literal
 from vigimesh.domain.safety.criteria import SUSPECT_ROLES
 from vigimesh.domain.safety.listed_terms import HOW, SURE, How, Mention, mention_of
 from vigimesh.events.case import Case, Product
-from vigimesh.events.classes import Passage
+from vigimesh.events.knowledge import Passage
 
 #: A heading under which a document lists reactions; a passage of another section lists nothing.
 _LISTING = re.compile(

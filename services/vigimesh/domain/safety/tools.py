@@ -24,7 +24,8 @@ from vigimesh.domain.safety.text_seriousness import Hit, read_term, read_text
 from vigimesh.domain.safety.told_when import told_of
 from vigimesh.errors import Refused
 from vigimesh.events.case import Case
-from vigimesh.events.classes import Clock, Finding, Passage, Triage
+from vigimesh.events.classes import Clock, Finding, Triage
+from vigimesh.events.knowledge import Passage
 
 #: Run for every case, whatever the plan says: no case is triaged without them.
 MANDATORY = ("minimum_criteria", "seriousness_flags", "clock")

@@ -1,14 +1,12 @@
-"""What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
+"""What a paid call needs: the budget, the journal of calls, and whether both agree."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from vigimesh.clock import Deadline
-from vigimesh.domain.budget.batching import Gathered, Item, Member, Sent
 from vigimesh.domain.budget.calls import (
     Answered,
     Begun,
@@ -40,34 +38,6 @@ from vigimesh.domain.budget.values import (
     Standing,
 )
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question, Tokens
-from vigimesh.events.classes import Passage
-from vigimesh.loop.broker import Batch, Part, Record
-
-
-class Objects(Protocol):
-    """A content-addressed, create-only store: the name of an object is the SHA-256 of its bytes."""
-
-    def put(self, data: bytes) -> str:
-        """Store `data` once and return its digest; storing the same bytes again is no error.
-
-        Raises `Transient` when the store is away or full.
-        """
-        ...
-
-    def get(self, digest: str) -> bytes:
-        """Return the bytes; raises `Refused` VM-1601 when there are none, `Broken` VM-1602 when they do not fit."""
-        ...
-
-
-class Search(Protocol):
-    """Looks passages up in the knowledge base."""
-
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return for each question at most `limit` passages, best first; a whole batch in one round trip.
-
-        Raises `Transient` VM-1501 when the base is away.
-        """
-        ...
 
 
 class Models(Protocol):
@@ -84,50 +54,6 @@ class Models(Protocol):
 
     async def close(self) -> None:
         """Close all connections, in the event loop that asked."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Spot:
-    """Where a record lies."""
-
-    part: Part
-    offset: int
-
-
-class ParkedTopic(Protocol):
-    """Reads `parked` in its group, always from the start of the log, and again at any offset."""
-
-    async def poll(self, max_records: int, timeout_s: float) -> Batch:
-        """Return at most `max_records` committed records, waiting up to `timeout_s` for the first; a tombstone has no bytes.
-
-        As `loop.broker.Consumer.poll`, but a partition that comes is read from the start of its log.
-        """
-        ...
-
-    async def ends(self, parts: Sequence[Part]) -> Mapping[Part, int]:
-        """Return where each partition ends now, open transactions included (the high watermark).
-
-        Asked only when no transaction that holds a position of the group is under way in the partition: from then on its
-        former owner is refused, so that whatever it could still write lies below this end. A partition for which that
-        is not known yet is left out. Raises `Transient` when the broker is away.
-        """
-        ...
-
-    async def fetch(self, spots: Sequence[Spot], max_bytes: int) -> Mapping[Spot, Record | None]:
-        """Read records again; `None` for one that is no longer there.
-
-        What is left when `max_bytes` have been read is left out; at least one is read. Raises `Transient` when the
-        broker is away.
-        """
-        ...
-
-    async def topics(self) -> frozenset[str]:
-        """Return the names of the topics that are there now. Raises `Transient` when the broker is away."""
-        ...
-
-    async def close(self) -> None:
-        """Leave the group."""
         ...
 
 
@@ -293,98 +219,6 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Let what was cancelled be given back, then leave the server."""
-        ...
-
-
-class BatchJournal(Protocol):
-    """Batches in the call journal, whose name is what their calls are ended by. All raise `Transient` VM-1501 as `Journal` does."""
-
-    async def gather(self, one: Gathered) -> str:
-        """Let a question wait for a batch, if it has not been in too many; return `waiting`, `sent`, or else `ended`.
-
-        The same again changes nothing: one that was not sent while it might be is `ended`, and is to be paid at once.
-        """
-        ...
-
-    async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
-        """Return at most `most` of those that may be sent at `now`, the first gathered first."""
-        ...
-
-    async def begin_batch(
-        self, name: str, calls: Sequence[PaidCall], made_at: datetime
-    ) -> frozenset[str] | Shut:
-        """Begin a batch and its calls at once, all of one epoch; return the ids that have begun.
-
-        Those that another began or that are answered are left out and wait no longer. `Shut` when the epoch is not the current one.
-        """
-        ...
-
-    async def open_batches(self) -> Sequence[Sent]:
-        """Return the batches that have not ended, the oldest first."""
-        ...
-
-    async def note(
-        self,
-        name: str,
-        *,
-        file_id: str | None = None,
-        asked_at: datetime | None = None,
-        batch_id: str | None = None,
-    ) -> Sent:
-        """Write down how far a batch is: what is `None` stays. Raises `Transient` VM-2406 when it has ended."""
-        ...
-
-    async def members(self, name: str) -> Sequence[Member]:
-        """Return the calls of a batch, the first gathered first."""
-        ...
-
-    async def answer(
-        self, name: str, call_id: str, answer: bytes | ByDigest, cost_micro: int, usage: Tokens
-    ) -> Kept | Overtaken:
-        """Store the answer of a call in the batch `name`, as `Journal.answer` does."""
-        ...
-
-    async def not_made(self, name: str, call_id: str, why: str) -> Kept | Overtaken:
-        """Write down that a call in the batch was certainly not made."""
-        ...
-
-    async def in_doubt(self, name: str, call_id: str, why: str) -> Kept | Overtaken:
-        """Write down that nobody knows whether a call in the batch was made."""
-        ...
-
-    async def end(self, name: str, why: str = "") -> None:
-        """End a batch: what of it was not made waits for another one, a bounded number of times. The same again changes nothing."""
-        ...
-
-    async def close(self) -> None:
-        """Leave the server."""
-        ...
-
-
-class Batches(Protocol):
-    """Batches of an endpoint. All raise `Transient` VM-2402 when it is away or fails: then nobody knows whether it was done."""
-
-    async def upload(self, items: Sequence[Item]) -> str:
-        """Send the questions as a file and return its id. It costs nothing, so it may be sent again."""
-        ...
-
-    async def create(self, file_id: str, name: str) -> str:
-        """Begin a batch that carries `name`, and return the endpoint's id of it."""
-        ...
-
-    async def find(self, name: str, since: datetime) -> str:
-        """Return the endpoint's id of the batch that carries `name`, created after `since`; empty when there is none."""
-        ...
-
-    async def results(self, batch_id: str) -> Mapping[str, Answer | NotMade | InDoubt] | None:
-        """Return how each question ended, by the key of its item; `None` while the batch goes on.
-
-        A key that is missing has no result. *NotMade* is what the endpoint lists as failed or not come to; it bills none of it.
-        """
-        ...
-
-    async def close(self) -> None:
-        """Close all connections."""
         ...
 
 

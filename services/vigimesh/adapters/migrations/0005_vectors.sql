@@ -1,0 +1,2 @@
+-- vectors of passages: to be filled.
+SELECT 1;

@@ -1,0 +1,2 @@
+-- what was recalled: to be filled.
+SELECT 1;
