@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Chunk, Document, chunks, version_ordinal
-from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
+from vigimesh.domain.knowledge.questions import Query, index_words, understand
 from vigimesh.errors import Refused, Transient
 from vigimesh.events.knowledge import Passage
 
@@ -30,7 +31,7 @@ class MemorySearch:
 
     _versions: dict[tuple[str, str], Document] = field(default_factory=dict)
     _current: list[_Entry] = field(default_factory=list)
-    _scope: Scope = field(default_factory=Scope)
+    _state: State = field(default_factory=State)
 
     def load(self, documents: Iterable[Document]) -> tuple[Document, ...]:
         """Store the documents that are not there yet and return them; see `postgres_search.load`."""
@@ -55,22 +56,32 @@ class MemorySearch:
             for one in sorted(newest.values(), key=lambda one: one.id)
             for place, chunk in enumerate(chunks(one))
         ]
-        self._scope = Scope.of((one.id, one.names, one.aliases) for one in newest.values())
+        if added:
+            rows = [(one.id, one.names, one.aliases, one.version) for one in newest.values()]
+            self._state = State.of(self._state.number + 1, rows)
         return tuple(added)
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
+        self.state()
+        return [self._answer(question, limit) for question in questions]
+
+    def state(self) -> State:
+        """Return the state of the base as it is now; raises as `PgSearch.state` does."""
         if not self._versions:
             raise Transient(
                 "VM-1501", what="the knowledge base holds no document yet", where="memory",
                 todo="load documents first",
             )  # fmt: skip
-        return [self._answer(question, limit) for question in questions]
+        return self._state
+
+    def changed(self) -> None:
+        """Take note that the base has changed: its state is always the newest."""
 
     def _answer(self, question: str, limit: int) -> tuple[Passage, ...]:
-        query = understand(question, self._scope)
+        query = understand(question, self._state.names)
         scored = [(_score(entry, query), entry) for entry in self._current if _may_answer(entry, query)]
         scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
         return tuple(

@@ -1,20 +1,24 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
-from vigimesh.ports.knowledge import Search
+from vigimesh.ports.knowledge import Answers, Keep, Products, Search, Summaries
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
 
 __all__ = [
     "Agreement",
+    "Answers",
     "BatchJournal",
     "Batches",
     "Budget",
     "Journal",
+    "Keep",
     "Models",
     "Objects",
     "ParkedTopic",
+    "Products",
     "Search",
     "Spot",
+    "Summaries",
 ]

@@ -2,7 +2,7 @@
 SELECT number FROM knowledge.state;
 
 -- name: names
-SELECT id, names, aliases FROM knowledge.document WHERE current ORDER BY id;
+SELECT id, names, aliases, version FROM knowledge.document WHERE current ORDER BY id;
 
 -- name: search
 -- All questions of a batch at once. A question about one product sees that product's document only, all of it; any other
