@@ -1,7 +1,7 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
-from vigimesh.ports.knowledge import Answers, Keep, Products, Search, Summaries
+from vigimesh.ports.knowledge import Answers, Keep, Library, Products, Search, Summaries
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
@@ -14,6 +14,7 @@ __all__ = [
     "Budget",
     "Journal",
     "Keep",
+    "Library",
     "Models",
     "Objects",
     "ParkedTopic",

@@ -113,6 +113,7 @@ class Lookup:
     products: Products = OneForAll()
     sign: Callable[[str, Scope, str], str] = sign
     failed: Callable[[str], None] = lambda what: None
+    wait_s: float = WAIT_S
     pause: Callable[[float], object] = field(default_factory=lambda: Event().wait)
     _resting: dict[int, float] = field(default_factory=dict)
     _placed: OrderedDict[tuple[str, int], tuple[AnswerScope | None, str]] = field(default_factory=OrderedDict)
@@ -177,6 +178,7 @@ class Lookup:
         if why != "fresh":
             one.missed = why if one.missed == ABSENT else one.missed
             return False
+        one.made = found
         one.given = handed(
             found.rows(one.question),
             entry.read_at,
@@ -260,7 +262,10 @@ class Lookup:
         """Search for what is left, each question once however many ask: here, in this process, and in the others."""
         mine, others, flights = self._taken_off(asked)
         try:
-            leased, elsewhere = self._leased(mine)
+            # Again, in the nearest store only: another thread may have found it between the look there and the take-off.
+            again = [one for one in mine if one.scope and self.stores]
+            self._take(0, again, self._read(0, again, signed=False), state, "exact")
+            leased, elsewhere = self._leased(_open(mine))
             self._find(leased, state)
             self._await(elsewhere, state)
             self._find(_open(elsewhere), state)
@@ -268,7 +273,7 @@ class Lookup:
             # Whatever became of it: nobody waits for what will not come.
             self._land(mine, flights)
         # Only after its own have landed, so that two threads never wait for each other.
-        wait([flight for _, flight in others], timeout=WAIT_S)
+        wait([flight for _, flight in others], timeout=self.wait_s)
         for one, flight in others:
             self._serve(one, flight.result() if flight.done() else None, state, "hot", "exact")
         self._find(_open([one for one, _ in others]), state)
@@ -316,8 +321,8 @@ class Lookup:
         return [one for one in mine if id(one) not in taken], elsewhere
 
     def _await(self, elsewhere: Sequence[_Asked], state: State) -> None:
-        """Look a few times whether other processes have found their answers; never longer than `WAIT_S`."""
-        last, deadline = len(self.stores) - 1, Deadline.after(self.clock, WAIT_S)
+        """Look a few times whether other processes have found their answers; never longer than `wait_s`."""
+        last, deadline = len(self.stores) - 1, Deadline.after(self.clock, self.wait_s)
         while left := _open(elsewhere):
             if deadline.passed() or self._rests(last):
                 return

@@ -29,6 +29,10 @@ Match = Literal["exact", "semantic", "none"]
 ABSENT, AWAY = "absent", "away"
 
 
+#: A document as a state is made of it: id, names, aliases, newest version, and whether this is current (else it was withdrawn).
+Named = tuple[str, Iterable[str], Iterable[str], str, bool]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """The knowledge base at one instant: the number of its set, the names of its products, its current versions."""
@@ -38,17 +42,25 @@ class State:
     known: Known = field(default_factory=Known)
 
     @classmethod
-    def of(
-        cls, number: int, rows: Iterable[tuple[str, Iterable[str], Iterable[str], str]],
-        withdrawn: Iterable[str] = (),
-    ) -> State:  # fmt: skip
-        """Return the state of (document id, names, aliases, version) of each current document, and the ids withdrawn."""
-        listed = [(one, tuple(names), tuple(aliases), version) for one, names, aliases, version in rows]
-        current = {one: version for one, _, _, version in listed} | {WHOLE_SET: str(number)}
+    def of(cls, number: int, rows: Iterable[Named]) -> State:
+        """Return the state of all documents there are.
+
+        One that was withdrawn keeps its names: otherwise a question about it would fall to another whose name it begins with.
+        """
+        listed = [
+            (one, tuple(names), tuple(aliases), version, current)
+            for one, names, aliases, version, current in rows
+        ]
+        versions = {one: version for one, _, _, version, current in listed if current} | {
+            WHOLE_SET: str(number)
+        }
         return cls(
             number=number,
-            names=Scope.of((one, names, aliases) for one, names, aliases, _ in listed),
-            known=Known(current=MappingProxyType(current), withdrawn=frozenset(withdrawn)),
+            names=Scope.of((one, names, aliases) for one, names, aliases, _, _ in listed),
+            known=Known(
+                current=MappingProxyType(versions),
+                withdrawn=frozenset(one for one, _, _, _, current in listed if not current),
+            ),
         )
 
 
