@@ -97,7 +97,9 @@ class Labels:
 
 def lookup_of(base: Labels, *stores: Answers) -> Lookup:
     """Return a look-up whose products let every question share an answer, as far as the guards do."""
-    return Lookup(search=base, clock=SystemClock(), stores=stores, products=OneForAll(terms=Terms(semantic=True)))
+    return Lookup(
+        search=base, clock=SystemClock(), stores=stores, products=OneForAll(terms=Terms(semantic=True))
+    )
 
 
 def served(pair: Pair) -> dict[str, Any]:

@@ -150,8 +150,7 @@ def test_a_store_that_does_not_answer_costs_a_search_and_is_left_alone_for_a_whi
     failed: list[str] = []
     clock, store = Hand(), Away(what)
     lookup = Lookup(search=Counted(), clock=clock, stores=(store,), products=ALIKE, failed=failed.append)
-    ((level, _, missed),) = told(lookup, "Zelora hives")
-    assert (level, missed) == ("search", "away" if what in ("read", "like") else "absent")
+    assert told(lookup, "Zelora hives") == [SEARCHED]
     assert failed == [{"like": "read"}.get(what, what)]
     asked = len(store.asked)
     told(lookup, "Zelora hives")
@@ -283,7 +282,7 @@ def test_nobody_waits_longer_than_a_bound_for_another_process() -> None:
     )
     assert told(lookup, "Zelora hives") == [SEARCHED]
     assert base.asked == [("Zelora hives",)]
-    assert WAIT_S <= clock.at_s <= WAIT_S + 2 * POLL_S
+    assert WAIT_S - POLL_S <= clock.at_s <= WAIT_S + POLL_S
 
 
 class Summary:
