@@ -128,12 +128,40 @@ LEADING = Metric(
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
 )  # fmt: skip
 
+KNOWLEDGE_ANSWERS = Metric(
+    name="vigimesh.knowledge.answers", kind="counter", unit="{answer}", labels=("product", "level", "match"),
+    meaning="questions put to the knowledge base by what answered: hot or warm cache, or a search; and how a cache found it, "
+    "exact or semantic",
+)  # fmt: skip
+KNOWLEDGE_GROUNDED = Metric(
+    name="vigimesh.knowledge.grounded", kind="counter", unit="{answer}", labels=("product", "level"),
+    meaning="those of them that found at least one passage",
+)  # fmt: skip
+KNOWLEDGE_MISSES = Metric(
+    name="vigimesh.knowledge.misses", kind="counter", unit="{answer}", labels=("product", "reason"),
+    meaning="questions that no cache served, by why: absent, or what held back the answer that was there",
+)  # fmt: skip
+KNOWLEDGE_FALSE_HITS = Metric(
+    name="vigimesh.knowledge.false_hits", kind="counter", unit="{answer}", labels=("product", "level", "reason"),
+    meaning="answers that a cache served though what they cite was superseded, withdrawn or too old, found by the audit of "
+    "every served answer; breaches of less than a minute are not seen", alarm="the product's owner: any",
+)  # fmt: skip
+KNOWLEDGE_AGE = Metric(
+    name="vigimesh.knowledge.age_at_serve", kind="histogram", unit="s", labels=("product", "level"),
+    meaning="how long ago the sources of an answer from a cache were read when it was served",
+)  # fmt: skip
+KNOWLEDGE_OVERDUE = Metric(
+    name="vigimesh.knowledge.overdue", kind="gauge", unit="{product}", labels=("product",),
+    meaning="1 while a source of the product was not read again within its service level", alarm="the product's owner: 1",
+)  # fmt: skip
+
 METRICS: tuple[Metric, ...] = (
     CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
     PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
+    KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

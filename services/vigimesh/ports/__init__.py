@@ -2,6 +2,7 @@
 
 from vigimesh.ports.batches import Batches, BatchJournal
 from vigimesh.ports.knowledge import Search
+from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
@@ -12,6 +13,8 @@ __all__ = [
     "Batches",
     "Budget",
     "Journal",
+    "Ledger",
+    "Measurements",
     "Models",
     "Objects",
     "ParkedTopic",
