@@ -19,6 +19,8 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     alarm: str = ""
+    #: Upper bounds of a histogram's buckets where those of a hop through the mesh do not fit.
+    bounds: tuple[float, ...] = ()
 
 
 CONSUMED = Metric(
@@ -149,6 +151,7 @@ KNOWLEDGE_FALSE_HITS = Metric(
 KNOWLEDGE_AGE = Metric(
     name="vigimesh.knowledge.age_at_serve", kind="histogram", unit="s", labels=("product", "level"),
     meaning="how long ago the sources of an answer from a cache were read when it was served",
+    bounds=(1.0, 10.0, 60.0, 600.0, 3_600.0, 6 * 3_600.0, 86_400.0, 3 * 86_400.0, 7 * 86_400.0, 30 * 86_400.0),
 )  # fmt: skip
 KNOWLEDGE_OVERDUE = Metric(
     name="vigimesh.knowledge.overdue", kind="gauge", unit="{product}", labels=("product",),

@@ -8,7 +8,7 @@ from typing import Any
 
 from vigimesh.adapters.postgres_schema import Pool, blocks, connection, open_pool
 from vigimesh.domain.knowledge.ledger import Booked, Count, Ended, Kind, Pair
-from vigimesh.domain.knowledge.standing import Overdue, Source
+from vigimesh.domain.knowledge.standing import Overdue
 from vigimesh.errors import Transient
 
 #: Number of the advisory lock under which is booked, one librarian at a time.
@@ -78,20 +78,6 @@ class PgLedger:
         for row in ages:
             found[_kind(row)].ages[row[6]] += row[7]
         return found
-
-    def reread(self, pairs: Iterable[Pair], at: datetime) -> None:
-        """Keep that the sources of these versions were read again at `at`."""
-        with connection(self._pool) as own:
-            own.execute(self._sql["reread"], {**_columns(pairs), "at": at})
-
-    def sources(self) -> Sequence[Source]:
-        """Return each document that is current, with when it was read last, by id."""
-        with connection(self._pool) as own:
-            rows = own.execute(self._sql["sources"]).fetchall()
-        return [
-            Source(document_id=name, version=version, loaded_at=loaded, read_at=read)
-            for name, version, loaded, read in rows
-        ]
 
     def cross(self, past: Mapping[str, datetime], now: datetime) -> Sequence[Overdue]:
         """Keep which products are past their service level, and return those not told yet; see `ports.Ledger.cross`."""

@@ -6,14 +6,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from vigimesh.adapters.history import Broker, bounds, scan
+from confluent_kafka import KafkaException, TopicPartition
+
+from vigimesh.adapters.history import Broker, bounds, scan, settings_of
+from vigimesh.adapters.kafka import asker
 from vigimesh.domain.knowledge.ledger import Seen
 from vigimesh.errors import Refused
 from vigimesh.events.codec import Codec
-from vigimesh.events.topics import topic
+from vigimesh.events.topics import PREFIX, topic
 
 _log = logging.getLogger(__name__)
 _TOPIC = topic("retrieval.telemetry")
+_GROUP = f"{PREFIX}librarian"
 
 
 class KafkaMeasurements:
@@ -22,6 +26,7 @@ class KafkaMeasurements:
     def __init__(self, broker: Broker, codec: Codec) -> None:
         """Nothing is connected yet."""
         self._broker, self._codec = broker, codec
+        self._told: dict[int, int] = {}
 
     def after(self, places: Mapping[int, int], most: int) -> tuple[Sequence[Seen], Mapping[int, int]]:
         """Return measurements from `places` on; see `ports.Measurements`.
@@ -34,6 +39,7 @@ class KafkaMeasurements:
         late = sum(max(0, starts[part] - places.get(part, starts[part])) for part in spans)
         if late:
             _log.warning("%d offsets of %s were deleted before they were booked", late, _TOPIC)
+        self._tell({part: places[part] for part in spans if part in places})
         behind = {(_TOPIC, part) for part, (_, end) in spans.items() if starts[part] < end}
         if not behind:
             return (), {**places, **starts}
@@ -55,3 +61,17 @@ class KafkaMeasurements:
             # All was read: what lies between the last record and the end are markers of transactions.
             after = {part: max(at, spans[part][1]) for part, at in after.items()}
         return seen, {**places, **after}
+
+    def _tell(self, places: Mapping[int, int]) -> None:
+        """Commit what is booked as the group's offsets, for whoever watches its lag; nothing reads on from them."""
+        if places == self._told:
+            return
+        consumer = asker(settings_of(self._broker), _GROUP)
+        try:
+            parts = [TopicPartition(_TOPIC, part, offset) for part, offset in places.items()]
+            consumer.commit(offsets=parts, asynchronous=False)
+            self._told = dict(places)
+        except KafkaException as error:
+            _log.info("the group's offsets were not committed: %s", error.args[0].str())
+        finally:
+            consumer.close()

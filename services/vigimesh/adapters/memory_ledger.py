@@ -10,7 +10,7 @@ from datetime import date, datetime
 from vigimesh.adapters.ledger import check
 from vigimesh.domain.knowledge.chunks import version_ordinal
 from vigimesh.domain.knowledge.ledger import Booked, Count, Ended, Kind, Pair, Used
-from vigimesh.domain.knowledge.standing import Overdue, Source
+from vigimesh.domain.knowledge.standing import Overdue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,6 @@ class MemoryLedger:
     used: dict[tuple[str, str, str, int], Used] = field(default_factory=dict)
     _counts: dict[Kind, Count] = field(default_factory=dict)
     _places: dict[int, int] = field(default_factory=dict)
-    _read: dict[Pair, datetime] = field(default_factory=dict)
     _overdue: dict[Overdue, tuple[bool, datetime | None]] = field(default_factory=dict)
 
     def places(self) -> Mapping[int, int]:
@@ -73,25 +72,6 @@ class MemoryLedger:
     def counts(self, since: date) -> Mapping[Kind, Count]:
         """Return what was counted from the day `since` on."""
         return {kind: deepcopy(count) for kind, count in self._counts.items() if kind.day >= since}
-
-    def reread(self, pairs: Iterable[Pair], at: datetime) -> None:
-        """Keep that the sources of these versions were read again at `at`."""
-        for pair in pairs:
-            self._read[pair] = max(at, self._read.get(pair, at))
-
-    def sources(self) -> Sequence[Source]:
-        """Return each document that is current, with when it was read last, by id."""
-        newest: dict[str, Version] = {}
-        for one in sorted(self.versions(), key=lambda one: version_ordinal(one.version)):
-            newest[one.document_id] = one
-        return [
-            Source(
-                document_id=one.document_id, version=one.version, loaded_at=one.loaded_at,
-                read_at=max(one.loaded_at, self._read.get((one.document_id, one.version), one.loaded_at)),
-            )
-            for _, one in sorted(newest.items())
-            if one.withdrawn_at is None
-        ]  # fmt: skip
 
     def cross(self, past: Mapping[str, datetime], now: datetime) -> Sequence[Overdue]:
         """Keep which products are past their service level, and return those not told yet."""

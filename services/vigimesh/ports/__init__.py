@@ -1,7 +1,7 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
-from vigimesh.ports.knowledge import Search
+from vigimesh.ports.knowledge import Library, Search
 from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
@@ -14,6 +14,7 @@ __all__ = [
     "Budget",
     "Journal",
     "Ledger",
+    "Library",
     "Measurements",
     "Models",
     "Objects",

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Protocol
 
 from vigimesh.domain.knowledge.ledger import Booked, Count, Ended, Kind, Pair, Seen
-from vigimesh.domain.knowledge.standing import Overdue, Source
+from vigimesh.domain.knowledge.standing import Overdue
 
 
 class Measurements(Protocol):
@@ -41,14 +41,6 @@ class Ledger(Protocol):
 
     def counts(self, since: date) -> Mapping[Kind, Count]:
         """Return what was counted from the day `since` on."""
-        ...
-
-    def reread(self, pairs: Iterable[Pair], at: datetime) -> None:
-        """Keep that the sources of these versions were read again at `at` and found the same: what a service level counts from."""
-        ...
-
-    def sources(self) -> Sequence[Source]:
-        """Return each document that is current, with when it was read last, by id."""
         ...
 
     def cross(self, past: Mapping[str, datetime], now: datetime) -> Sequence[Overdue]:

@@ -49,14 +49,6 @@ CREATE TABLE knowledge.ledger_place (
     next      bigint  NOT NULL
 );
 
--- When the source of a version was last read and found to be this very text; absent until it is read again.
-CREATE TABLE knowledge.reread (
-    document_id text        NOT NULL,
-    version     text        NOT NULL,
-    at          timestamptz NOT NULL,
-    PRIMARY KEY (document_id, version)
-);
-
 -- A product past its service level, from the moment at which it was due; told once.
 CREATE TABLE knowledge.overdue (
     product  text        NOT NULL,

@@ -50,18 +50,6 @@ SELECT product, day, level, match, missed, false_hit, answers, grounded FROM kno
 -- name: ages
 SELECT product, day, level, match, missed, false_hit, bucket, answers FROM knowledge.served_age WHERE day >= %(since)s;
 
--- name: reread
-INSERT INTO knowledge.reread AS held (document_id, version, at)
-SELECT id, version, %(at)s FROM unnest(%(ids)s::text[], %(versions)s::text[]) AS read (id, version)
-ON CONFLICT (document_id, version) DO UPDATE SET at = greatest(held.at, excluded.at);
-
--- name: sources
-SELECT d.id, d.version, d.loaded_at, greatest(d.loaded_at, r.at)
-FROM knowledge.document AS d
-LEFT JOIN knowledge.reread AS r ON r.document_id = d.id AND r.version = d.version
-WHERE d.current
-ORDER BY d.id;
-
 -- name: recovered
 UPDATE knowledge.overdue SET ended_at = %(now)s WHERE ended_at IS NULL AND product <> ALL (%(past)s::text[]);
 

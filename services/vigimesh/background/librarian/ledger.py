@@ -18,7 +18,7 @@ from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.telemetry import Telemetry
-from vigimesh.ports import Ledger, Measurements
+from vigimesh.ports import Ledger, Library, Measurements
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ class ServiceLevels:
     a librarian killed in between tells it again, in a record with the same id.
     """
 
+    library: Library
     ledger: Ledger
     products: Products
     telemetry: Telemetry
@@ -101,7 +102,7 @@ class ServiceLevels:
     async def step(self) -> int:
         """Return how many crossings were told. Raises `Transient` when the ledger or the broker is away."""
         now = self.clock.now()
-        standing = standings(self.products, await asyncio.to_thread(self.ledger.sources), now)
+        standing = standings(self.products, await asyncio.to_thread(self.library.documents), now)
         for one in standing:
             self.telemetry.level(names.KNOWLEDGE_OVERDUE, float(one.past), {"product": one.product.id})
         held: Mapping[str, str] = {one.product.id: one.product.owner for one in standing}
