@@ -52,9 +52,7 @@ class KafkaMeasurements:
             try:
                 measured = self._codec.decode(_TOPIC, row.value or b"")
             except Refused as error:
-                _log.warning(
-                    "%s-%d-%d is no measurement: %s", _TOPIC, row.partition, row.offset, error.what
-                )
+                _log.warning("%s-%d-%d is no measurement: %s", _TOPIC, row.partition, row.offset, error.what)
                 continue
             seen.append(Seen(partition=row.partition, offset=row.offset, at=row.at, measured=measured))
         if len(rows) <= most:

@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from vigimesh.adapters.ledger import check
 from vigimesh.domain.knowledge.chunks import version_ordinal
-from vigimesh.domain.knowledge.ledger import Booked, Count, Ended, Kind, Pair, Used
+from vigimesh.domain.knowledge.ledger import Booked, Count, Ended, Kind, Pair, Seen, Used
 from vigimesh.domain.knowledge.standing import Overdue
 
 
@@ -88,3 +88,16 @@ class MemoryLedger:
     def told(self, overdue: Overdue) -> None:
         """Keep that a product's owner was told."""
         self._overdue[overdue] = True, self._overdue[overdue][1]
+
+
+@dataclass(slots=True)
+class MemoryMeasurements:
+    """`ports.Measurements` over a list, in the order of its partitions."""
+
+    log: list[Seen] = field(default_factory=list)
+
+    def after(self, places: Mapping[int, int], most: int) -> tuple[Sequence[Seen], Mapping[int, int]]:
+        """Return at most `most` measurements from `places` on, and the next offsets behind them."""
+        left = [one for one in self.log if one.offset >= places.get(one.partition, 0)]
+        found = sorted(left, key=lambda one: (one.partition, one.offset))[:most]
+        return found, {**places, **{one.partition: one.offset + 1 for one in found}}

@@ -21,7 +21,11 @@ DOORS = ("urgent", "normal")
 LANE_STAGES = ("planner", "retriever", "tool-executor")
 STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
 #: Processes of their own that are no stage, with the topics their group reads.
-BACKGROUND = (("resumer", ("parked",)), ("controller", ("throttle",)), ("librarian", ("retrieval.telemetry",)))
+BACKGROUND = (
+    ("resumer", ("parked",)),
+    ("controller", ("throttle",)),
+    ("librarian", ("retrieval.telemetry",)),
+)
 
 #: archived: kept until the archivist has copied it; compacted: newest per key; forever: never deleted.
 Policy = Literal["archived", "compacted", "forever"]

@@ -77,7 +77,10 @@ class Booking:
         for one in seen:
             if one.measured.read_at is not None and one.measured.cache_level in ("hot", "warm"):
                 age_s = (one.at - one.measured.read_at).total_seconds()
-                where = {"product": product_of(one.measured, self.products), "level": one.measured.cache_level}
+                where = {
+                    "product": product_of(one.measured, self.products),
+                    "level": one.measured.cache_level,
+                }
                 self.telemetry.observe(names.KNOWLEDGE_AGE, max(0.0, age_s), where)
 
 

@@ -209,7 +209,9 @@ def _kind(
 ) -> Kind:  # fmt: skip
     measured = one.measured
     name = product_of(measured, products)
-    level: Level | None = "hot" if measured.cache_level == "hot" else "warm" if measured.cache_level == "warm" else None
+    level: Level | None = (
+        "hot" if measured.cache_level == "hot" else "warm" if measured.cache_level == "warm" else None
+    )
     product = products.named(name)
     wrong = false_hit(one, product.ages.of(level), ended) if level and product else ""
     return Kind(
