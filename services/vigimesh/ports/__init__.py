@@ -6,6 +6,7 @@ from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
+from vigimesh.ports.summaries import SummaryIndex
 
 __all__ = [
     "Agreement",
@@ -21,4 +22,5 @@ __all__ = [
     "ParkedTopic",
     "Search",
     "Spot",
+    "SummaryIndex",
 ]

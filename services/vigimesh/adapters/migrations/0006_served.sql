@@ -65,6 +65,10 @@ CREATE TABLE knowledge.summary (
     older       text        NOT NULL,
     version     text        NOT NULL,
     digest      text        NOT NULL,
+    bytes       integer     NOT NULL,
+    -- The names by which the document may be asked of, see domain/knowledge/summaries.py.
+    names       text[]      NOT NULL,
     -- When both versions were read: the age of the summary counts from then.
     read_at     timestamptz NOT NULL
 );
+CREATE INDEX summary_names ON knowledge.summary USING gin (names);
