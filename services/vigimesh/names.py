@@ -157,6 +157,18 @@ KNOWLEDGE_OVERDUE = Metric(
     name="vigimesh.knowledge.overdue", kind="gauge", unit="{product}", labels=("product",),
     meaning="1 while a source of the product was not read again within its service level", alarm="the product's owner: 1",
 )  # fmt: skip
+DUTY_DONE = Metric(
+    name="vigimesh.librarian.done", kind="counter", unit="{thing}", labels=("duty",),
+    meaning="what the librarian's duties have done: changes announced, documents taken up",
+)  # fmt: skip
+DUTY_FAILED = Metric(
+    name="vigimesh.librarian.failed", kind="counter", unit="{step}", labels=("duty", "code"),
+    meaning="steps of a duty that failed and are tried again", alarm="SRE: rising for ten minutes",
+)  # fmt: skip
+DOCUMENTS_REFUSED = Metric(
+    name="vigimesh.knowledge.refused", kind="counter", unit="{document}", labels=("code",),
+    meaning="files of the watched folder that did not enter, once each time that they change", alarm="the product's owner: any",
+)  # fmt: skip
 
 METRICS: tuple[Metric, ...] = (
     CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
@@ -165,6 +177,7 @@ METRICS: tuple[Metric, ...] = (
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
     PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
     KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
+    DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

@@ -115,7 +115,7 @@ TOPICS: tuple[Topic, ...] = (
          "a document has a new version"),
     _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
          "which card, rule set, price book or model came into force when"),
-    _row("audit", e.AuditRecorded, (("intake", *STAGES, "resumer", "librarian", "operator"), ("notary",)), _CASE,
+    _row("audit", e.AuditRecorded, (("intake", *STAGES, "resumer", "operator", "librarian"), ("notary",)), _CASE,
          "who or what did what, when, why, with the answers used"),
     _row("deadletter", e.EventDeadLettered, ((*STAGES, "resumer", "operator"), ("operator",)), ("event id", "compacted"),
          "an event that could not be worked on, with its cause"),
