@@ -125,6 +125,11 @@ GATES_SHUT = Metric(
     meaning="places in which the small tier resolves nothing since its scores or the labels of the sample have drifted, or a person "
     "closed it: cases go on to the next tier or a person", alarm="the workflow's owner: above 0",
 )  # fmt: skip
+ANSWERS_FAILED = Metric(
+    name="vigimesh.knowledge.answers_failed", kind="counter", unit="{failure}", labels=("what",),
+    meaning="times a store of answers (read, write, lease), the warm level (warm) or a guard (guard) did not work: questions were "
+    "searched for instead", alarm="SRE: more than ten a minute for ten minutes",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
@@ -175,7 +180,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
+    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, ANSWERS_FAILED,
     KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
     DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip

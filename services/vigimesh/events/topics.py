@@ -62,7 +62,7 @@ def _row(
     keyed: tuple[str, Policy],
     holds: str,
 ) -> Topic:
-    one = name in ("throttle", "cascade.gate")
+    one = name in ("throttle", "cascade.gate", "knowledge.changed")
     return Topic(
         name=PREFIX + name, event=event, writers=flow[0], readers=flow[1], key=keyed[0], policy=keyed[1],
         holds=holds, partitions="one" if one else "case",
