@@ -72,6 +72,7 @@ EVERY = {
     "VIGIMESH_REPLICATION": "3",
     "VIGIMESH_TENANT": "acme",
     "VIGIMESH_KNOWLEDGE__PRODUCTS": "my-products",
+    "VIGIMESH_KNOWLEDGE__WATCH": "inbox",
 }
 
 

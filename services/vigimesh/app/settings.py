@@ -199,6 +199,12 @@ class KnowledgeSettings:
         TEXT,
         "Folder of your own knowledge products (`*.toml`), added to the shipped ones or put in place of namesakes.",
     )
+    watch: str = declare(
+        "VIGIMESH_KNOWLEDGE__WATCH",
+        "",
+        TEXT,
+        "Folder that the librarian watches: documents that are put there are taken up once they stand still.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ TOPICS: tuple[Topic, ...] = (
          "whether a drawn case is serious; from people only"),
     _row("cascade.gate", sampling.GateMoved, (("operator",), ("tool-executor", "operator")), ("place", "compacted"),
          "what the labels of a place let the small tier do there"),
-    _row("knowledge.changed", k.DocumentVersioned, (("librarian",), ("retriever",)), ("document id", "compacted"),
+    _row("knowledge.changed", k.DocumentVersioned, (("librarian", "operator"), ("retriever",)), ("document id", "compacted"),
          "a document has a new version"),
     _row("config", e.ConfigActivated, (("intake", "console"), ("auditor",)), ("digest", "forever"),
          "which card, rule set, price book or model came into force when"),
