@@ -125,12 +125,18 @@ def _lookup(settings: Settings, clock: Clock, telemetry: Telemetry) -> Lookup:
     from vigimesh.adapters.memory_answers import MemoryAnswers
     from vigimesh.adapters.postgres import PgSearch
     from vigimesh.adapters.redis_answers import RedisAnswers
+    from vigimesh.adapters.summaries import PgSummaryIndex
+    from vigimesh.adapters.warm import WarmSummaries
+    from vigimesh.app.product_files import products_of
     from vigimesh.retriever.lookup import Lookup
 
+    search = PgSearch(settings.postgres.dsn, clock=clock)
+    index = PgSummaryIndex(settings.postgres.dsn, application_name="vigimesh search")
     url = settings.cache.url or settings.redis.url
     shared = (RedisAnswers.open(url),) if url else ()
     return Lookup(
-        search=PgSearch(settings.postgres.dsn, clock=clock), clock=clock, stores=(MemoryAnswers(), *shared),
+        search=search, clock=clock, stores=(MemoryAnswers(), *shared), products=products_of(settings),
+        summaries=WarmSummaries(index, ObjectStore(settings.objects.url), search.state),
         failed=lambda what: telemetry.add(names.ANSWERS_FAILED, 1, {"what": what}),
     )  # fmt: skip
 

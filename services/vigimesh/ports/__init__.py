@@ -2,9 +2,11 @@
 
 from vigimesh.ports.batches import Batches, BatchJournal
 from vigimesh.ports.knowledge import Answers, Keep, Library, Products, Search, Summaries
+from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
+from vigimesh.ports.summaries import SummaryIndex
 
 __all__ = [
     "Agreement",
@@ -14,7 +16,9 @@ __all__ = [
     "Budget",
     "Journal",
     "Keep",
+    "Ledger",
     "Library",
+    "Measurements",
     "Models",
     "Objects",
     "ParkedTopic",
@@ -22,4 +26,5 @@ __all__ = [
     "Search",
     "Spot",
     "Summaries",
+    "SummaryIndex",
 ]
