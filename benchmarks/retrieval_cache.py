@@ -205,13 +205,13 @@ def measure(report: Report, asked: argparse.Namespace) -> None:
     report.notes["false_hits_by_kind"] = dict(wrong)
 
 
-def main() -> None:
+def main() -> int:
     """Measure and print."""
     asked = options(__doc__ or "")
     report = Report("retrieval_cache", GOALS)
     measure(report, asked)
-    finish(report, asked, {})
+    return finish(report, asked, {})
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
