@@ -147,7 +147,7 @@ def test_a_database_not_yet_set_up_makes_work_wait(database: str) -> None:
 def test_search_comes_back_after_its_connection_was_cut(database: str) -> None:
     migrate(database)
     load_into(database, shipped_documents())
-    search = PgSearch(database, application_name="to be cut", remember=0)
+    search = PgSearch(database, application_name="to be cut")
     assert search.search(["DTP Rash"], 3)[0]
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to be cut'"
     assert one(database, cut) is True

@@ -140,10 +140,9 @@ def test_a_scope_without_version_is_found_where_the_rule_overlooks_versions(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The version is held twice, by the key and by the rule; only both errors together let an old one out."""
-    scope_of = room.scope_of
 
     def versionless(question: str, state: Any) -> AnswerScope | None:
-        scope = scope_of(question, state)
+        scope = answering.scope_of(question, state)
         return scope and replace(scope, version="any")
 
     monkeypatch.setattr(room, "scope_of", versionless)

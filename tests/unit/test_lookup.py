@@ -100,9 +100,12 @@ def test_a_stored_answer_stands_under_the_question_that_was_asked() -> None:
 
 def test_a_product_without_a_semantic_match_is_asked_by_its_words_only() -> None:
     signed: list[str] = []
-    lookup = Lookup(
-        search=Counted(), clock=Hand(), stores=(MemoryAnswers(),), sign=lambda question, *_: signed.append(question) or "x"
-    )  # fmt: skip
+
+    def note_down(question: str, *_: object) -> str:
+        signed.append(question)
+        return "x"
+
+    lookup = Lookup(search=Counted(), clock=Hand(), stores=(MemoryAnswers(),), sign=note_down)
     told(lookup, "Zelora hives")
     assert told(lookup, "Zelora urticaria", "Zelora hives") == [SEARCHED, EXACT]
     assert signed == []

@@ -140,10 +140,11 @@ class RedisAnswers:
         if not commands:
             return []
         try:
-            pipe = self._client.pipeline(transaction=False)
+            pipe: Any = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
-            return pipe.execute()
+            replies: list[Any] = pipe.execute()
+            return replies
         except (RedisError, OSError) as error:
             raise Transient(
                 "VM-2707", what=f"Valkey or Redis: {type(error).__name__}: {str(error)[:200]}", where="answer cache",
