@@ -123,6 +123,12 @@ GATES_SHUT = Metric(
     meaning="places in which the small tier resolves nothing since its scores or the labels of the sample have drifted, or a person "
     "closed it: cases go on to the next tier or a person", alarm="the workflow's owner: above 0",
 )  # fmt: skip
+SEARCHED = Metric(
+    name="vigimesh.knowledge.searched", kind="counter", unit="{question}", labels=("by",),
+    meaning="questions put to the index, by what answered: both (words and vectors), or why words alone did: off (no model configured), "
+    "absent (no pgvector, or the model is missing or altered), away (its endpoint), unfinished (passages without vectors)",
+    alarm="the owner of the knowledge base: absent, or unfinished for an hour",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
@@ -133,7 +139,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
+    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, SEARCHED,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

@@ -1,4 +1,4 @@
-"""The knowledge base in PostgreSQL: documents in, passages out by full text, a whole batch in one round trip.
+"""The knowledge base in PostgreSQL: documents in, passages out by full text and by vectors, a whole batch in one round trip.
 
 Words are cut by `domain/knowledge/questions` and written as tsvector and tsquery literals, so that the server's parser and
 dictionaries have no say and the twin in memory finds the same. `ts_rank`, not `ts_rank_cd`: with words joined by OR the
@@ -7,16 +7,22 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from threading import Lock
+from typing import Any
 
 from vigimesh.adapters.postgres_schema import Connection, Pool, blocks, connection, open_pool
+from vigimesh.adapters.postgres_vectors import VectorSide
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.knowledge.chunks import Document, chunks, version_ordinal
+from vigimesh.domain.knowledge.fusion import DEPTH, OFF, PASSING, Found, Near, by_words, fused
 from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
 from vigimesh.errors import Refused, Transient
 from vigimesh.events.knowledge import Passage
+from vigimesh.loop.telemetry import Telemetry
+from vigimesh.names import SEARCHED
+from vigimesh.ports import Embedder
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
 MAX_QUESTIONS = 4_000
@@ -99,16 +105,22 @@ class PgSearch:
 
     def __init__(
         self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh search",
-        remember: int = MEMO_ANSWERS,
+        remember: int = MEMO_ANSWERS, embedder: Embedder | None = None, telemetry: Telemetry | None = None,
     ) -> None:  # fmt: skip
-        """Open a pool on `uri`; a server that is away shows at the first search. `remember` 0 remembers nothing."""
+        """Open a pool on `uri`; a server that is away shows at the first search. `remember` 0 remembers nothing.
+
+        Without an `embedder` words alone answer.
+        """
         self._pool = open_pool(uri, application_name, size=1)
         self._clock = clock or SystemClock()
         self._remember = remember
+        self._vectors = VectorSide(embedder) if embedder else None
+        self._telemetry = telemetry
         self._sql = blocks("knowledge.sql")
-        self._memo: OrderedDict[tuple[str, int], tuple[Passage, ...]] = OrderedDict()
+        self._memo: OrderedDict[tuple[str, int], Found] = OrderedDict()
         self._scope = Scope()
         self._number = -1
+        self._alone = OFF
         self._looked_at_s = float("-inf")
         self._lock = Lock()
 
@@ -119,13 +131,18 @@ class PgSearch:
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first.
 
-        Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`.
+        Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`, and
+        `Broken` VM-2610 when the side of the vectors kept something back.
         """
+        return [found.passages for found in self.find(questions, limit)]
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not within 1 to {MAX_LIMIT}")
         with self._lock:
             self._look()
-            answers: dict[str, tuple[Passage, ...]] = {}
+            answers: dict[str, Found] = {}
             unknown: list[str] = []
             for question in dict.fromkeys(questions):
                 remembered = self._memo.get((question, limit))
@@ -137,10 +154,17 @@ class PgSearch:
             for start in range(0, len(unknown), MAX_QUESTIONS):
                 answers.update(self._ask(unknown[start : start + MAX_QUESTIONS], limit))
             for question in unknown:
-                self._memo[question, limit] = answers[question]
+                if answers[question].alone not in PASSING:
+                    self._memo[question, limit] = answers[question]
             while len(self._memo) > self._remember:
                 self._memo.popitem(last=False)
+            self._tell([answers[question] for question in unknown])
             return [answers[question] for question in questions]
+
+    def _tell(self, found: Sequence[Found]) -> None:
+        if self._telemetry:
+            for alone, count in Counter(one.alone for one in found).items():
+                self._telemetry.add(SEARCHED, count, {"by": alone or "both"})
 
     def _look(self) -> None:
         """Read the number of the document set when it is time, and forget everything when it is another."""
@@ -159,30 +183,56 @@ class PgSearch:
                 self._scope = Scope.of(own.execute(self._sql["names"]).fetchall())
                 self._memo.clear()
                 self._number = number
+            if self._vectors:
+                self._alone = self._vectors.ready(own)
         self._looked_at_s = now_s
 
-    def _ask(self, questions: Sequence[str], limit: int) -> dict[str, tuple[Passage, ...]]:
+    def _ask(self, questions: Sequence[str], limit: int) -> dict[str, Found]:
         queries = [understand(question, self._scope) for question in questions]
-        parameters = {
+        vectors = self._vectors.vectors(questions) if self._vectors and not self._alone else self._alone
+        most = limit if isinstance(vectors, str) else max(limit, DEPTH)
+        scope = {
             "numbers": list(range(len(queries))),
             "product": [query.only for query in queries],
             "named": [",".join(query.named) for query in queries],
+            "most": most,
+        }
+        words = {
             "words": [_any_of(query) for query in queries],
             "phrases": [_in_order(query) for query in queries],
-            "most": limit,
         }
-        found: list[list[Passage]] = [[] for _ in queries]
         with connection(self._pool) as own:
-            for number, document, version, section, first, last, body, score, _ in own.execute(
-                self._sql["search"], parameters, prepare=True
-            ):
-                found[number].append(
-                    Passage(
-                        document_id=document, version=version, section=section, start=first, end=last, text=body,
-                        score=float(score) / 1e4, question=questions[number],
-                    )
-                )  # fmt: skip
-        return {question: tuple(passages) for question, passages in zip(questions, found, strict=True)}
+            if self._vectors is None or isinstance(vectors, str):
+                text = _read(own.execute(self._sql["search"], scope | words, prepare=True), questions)
+                return {
+                    question: by_words(one, limit, str(vectors))
+                    for question, one in zip(questions, text, strict=True)
+                }
+            # Both statements are sent before either is answered: one round trip.
+            with own.pipeline():
+                worded = own.execute(self._sql["search"], scope | words, prepare=True)
+                compared = self._vectors.ask(own, scope, vectors)
+            text = _read(worded, questions)
+            near = self._vectors.read(compared, questions, most)
+        answers = {}
+        for question, query, one, other in zip(questions, queries, text, near, strict=True):
+            floor = -1.0 if query.only else self._vectors.embedder.floor
+            answers[question] = (
+                by_words(one, limit, other) if isinstance(other, str) else fused(one, other, limit, floor)
+            )
+        return answers
+
+
+def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
+    """Return what the search by words found for each question, best first."""
+    found: list[list[Near]] = [[] for _ in questions]
+    for number, document, version, section, first, last, body, score, place in rows:
+        passage = Passage(
+            document_id=document, version=version, section=section, start=first, end=last, text=body,
+            score=float(score) / 1e4, question=questions[number],
+        )  # fmt: skip
+        found[number].append(Near(passage=passage, place=place, score=float(score)))
+    return found
 
 
 def _vector(tokens: Sequence[str]) -> str:

@@ -1,0 +1,164 @@
+"""Vectors of passages in PostgreSQL: kept as arrays, compared by pgvector, exactly and inside one scope.
+
+No approximate index: a filter behind one returns too few rows (`pgvector` #719, #785), and a scope is some dozen passages. What a
+scope holds is counted in the same scan that ranks it, and `fusion.whole` holds the answer to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
+from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED, Near, passage_text, whole
+from vigimesh.errors import Misconfigured, Transient
+from vigimesh.events.knowledge import Passage
+from vigimesh.ports import Bare, Embedder
+
+if TYPE_CHECKING:
+    from vigimesh.domain.knowledge.vectors import Rows
+
+#: A sentence that every model is asked, so that one that was exchanged under its name is noticed.
+PROBE = "Injection site pain and fever were reported after the second dose."
+#: The cosine under which two answers to `PROBE` are of two models: the same weights on another processor differ by less than 0.001.
+SAME_MODEL = 0.99
+
+
+class PgVectors:
+    """`ports.Vectors` over PostgreSQL."""
+
+    def __init__(self, uri: str, application_name: str = "vigimesh vectors") -> None:
+        """Open a pool on `uri`; a server that is away shows at the first use."""
+        self._pool = open_pool(uri, application_name, size=1)
+        self._sql = blocks("vectors.sql")
+
+    def close(self) -> None:
+        """Give the connection back to the server."""
+        self._pool.close()
+
+    def missing(self, model: str, most: int) -> tuple[Bare, ...]:
+        """Return passages without a vector of the model; see the port."""
+        with connection(self._pool) as own:
+            rows = own.execute(self._sql["missing"], {"model": model, "most": most}).fetchall()
+        return tuple(
+            Bare(document_id=document, version=version, place=place, text=passage_text(title, section, body))
+            for document, version, place, title, section, body in rows
+        )
+
+    def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
+        """Keep the rows; see the port."""
+        check_probe(embedder, self._known(embedder.digest))
+        with connection(self._pool) as own, own.cursor() as cursor:
+            cursor.execute(
+                self._sql["add_embedder"],
+                {
+                    "digest": embedder.digest, "name": embedder.name, "dimensions": embedder.dimensions,
+                    "probe": embedder.embed([PROBE])[0].tolist(),
+                },
+            )  # fmt: skip
+            cursor.executemany(
+                self._sql["add_vector"],
+                [
+                    {
+                        "model": embedder.digest, "document": one.document_id, "version": one.version, "place": one.place,
+                        "numbers": row.tolist(),
+                    }
+                    for one, row in zip(passages, rows, strict=True)
+                ],
+            )  # fmt: skip
+
+    def _known(self, digest: str) -> Sequence[float] | None:
+        with connection(self._pool) as own:
+            row = own.execute(self._sql["probe"], {"digest": digest}).fetchone()
+        return row[0] if row else None
+
+
+def check_probe(embedder: Embedder, known: Sequence[float] | None) -> None:
+    """Compare what the model says of `PROBE` with what is kept of it, if anything.
+
+    Raises `Misconfigured` VM-2612 when it is another model under the same digest, and what `embed` raises.
+    """
+    if known is None:
+        return
+    now = embedder.embed([PROBE])[0].tolist()
+    if len(now) != len(known) or sum(a * b for a, b in zip(now, known, strict=True)) < SAME_MODEL:
+        raise Misconfigured(
+            "VM-2612", what=f"the model {embedder.name} answers otherwise than when its first vector was kept",
+            where=f"embeddings, model {embedder.digest[:12]}",
+            todo="give the changed model another name; vectors of the old one stay and are not compared with it",
+        )  # fmt: skip
+
+
+class VectorSide:
+    """The half of a search that compares vectors: embeds a batch's questions and says, if it cannot take part, why."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        """Take part with this model; nothing is asked of it yet."""
+        self.embedder = embedder
+        self._sql = blocks("vectors.sql")
+
+    def ready(self, own: Connection) -> str:
+        """Return why this side cannot take part, or nothing: no pgvector, no vector of this model yet, or it was exchanged."""
+        row = own.execute(self._sql["ready"], {"model": self.embedder.digest}).fetchone()
+        there, probe = row or (False, None)
+        if not there:
+            return ABSENT
+        try:
+            check_probe(self.embedder, probe)
+        except Transient:
+            return AWAY
+        except Misconfigured:
+            return ABSENT
+        return "" if probe is not None else UNFINISHED
+
+    def vectors(self, questions: Sequence[str]) -> list[str] | str:
+        """Return each question's vector as pgvector reads it, or why there are none."""
+        try:
+            rows = self.embedder.embed(questions)
+        except Transient:
+            return AWAY
+        except Misconfigured:
+            return ABSENT
+        return ["[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()]
+
+    def ask(self, own: Connection, parameters: Mapping[str, Any], vectors: Sequence[str]) -> Any:
+        """Send the batch; its rows go to `read`."""
+        return own.execute(
+            self._sql["near"],
+            {**parameters, "model": self.embedder.digest, "vectors": list(vectors)},
+            prepare=True,
+        )
+
+    def read(self, rows: Any, questions: Sequence[str], most: int) -> list[Sequence[Near] | str]:
+        """Return for each question the nearest passages, or that not all of its scope has vectors yet.
+
+        Raises `Broken` VM-2610 when fewer came back than were due.
+        """
+        found: list[list[Near]] = [[] for _ in questions]
+        counts = [(0, 0)] * len(questions)
+        for (
+            number,
+            document,
+            version,
+            section,
+            first,
+            last,
+            body,
+            score,
+            place,
+            in_scope,
+            with_vector,
+        ) in rows:
+            counts[number] = (in_scope, with_vector)
+            if score is not None:
+                passage = Passage(
+                    document_id=document, version=version, section=section, start=first, end=last, text=body,
+                    score=float(score), question=questions[number],
+                )  # fmt: skip
+                found[number].append(Near(passage=passage, place=place, score=float(score)))
+        return [
+            UNFINISHED
+            if with_vector < in_scope
+            else whole(near, in_scope, most, f"question {question[:60]!r}")
+            for question, near, (in_scope, with_vector) in zip(questions, found, counts, strict=True)
+        ]
