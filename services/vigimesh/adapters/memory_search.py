@@ -1,4 +1,4 @@
-"""The knowledge base in memory: the twin of `postgres_search`, for tests and for a mesh without a database."""
+"""The knowledge base in memory: the twin of `PgSearch`, for tests and for a mesh without a database."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigimesh.domain.knowledge.chunks import Chunk, Document, chunks, version_ordinal
+from vigimesh.adapters.embedding import embedded
+from vigimesh.adapters.memory_library import MemoryLibrary
+from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.domain.knowledge.fusion import (
-    ABSENT,
-    AWAY,
     DEPTH,
     OFF,
     UNFINISHED,
@@ -21,8 +21,10 @@ from vigimesh.domain.knowledge.fusion import (
     passage_text,
     whole,
 )
-from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
-from vigimesh.errors import Misconfigured, Refused, Transient
+from vigimesh.domain.knowledge.indexing import Indexed, indexed
+from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
 from vigimesh.ports import Bare, Embedder
 
@@ -38,8 +40,11 @@ _ALL_REPEATS = 1.64493406685
 class _Entry:
     document: Document
     place: int
-    chunk: Chunk
-    tokens: tuple[str, ...]
+    one: Indexed
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.document.id, self.document.version, self.place
 
 
 @dataclass(slots=True)
@@ -49,53 +54,34 @@ class MemorySearch:
     Ranks words as PostgreSQL's `ts_rank` does, by its published formula, and vectors by their cosine.
     """
 
+    library: MemoryLibrary = field(default_factory=MemoryLibrary)
     embedder: Embedder | None = None
-    _versions: dict[tuple[str, str], Document] = field(default_factory=dict)
+    _number: int = 0
     _current: list[_Entry] = field(default_factory=list)
     _scope: Scope = field(default_factory=Scope)
-    _vectors: dict[tuple[str, str, str, int], Rows] = field(default_factory=dict)
+    _vectors: dict[tuple[str, tuple[str, str, int]], Rows] = field(default_factory=dict)
 
-    def load(self, documents: Iterable[Document]) -> tuple[Document, ...]:
-        """Store the documents that are not there yet and return them; see `postgres_search.load`."""
-        staged = dict(self._versions)
-        added: list[Document] = []
-        for document in documents:
-            name = (document.id, document.version)
-            if name not in staged:
-                staged[name] = document
-                added.append(document)
-            elif staged[name].digest != document.digest:
-                raise Refused(
-                    "VM-1502", what=f"version {document.version} of {document.id} is there with another text",
-                    where=f"document {document.id}", todo="give the changed document a higher version",
-                )  # fmt: skip
-        self._versions = staged
-        newest: dict[str, Document] = {}
-        for document in sorted(staged.values(), key=lambda one: version_ordinal(one.version)):
-            newest[document.id] = document
-        self._current = [
-            _Entry(one, place, chunk, tuple(index_words(one, chunk.section, chunk.text)))
-            for one in sorted(newest.values(), key=lambda one: one.id)
-            for place, chunk in enumerate(chunks(one))
-        ]
-        self._scope = Scope.of((one.id, one.names, one.aliases) for one in newest.values())
-        return tuple(added)
+    def load(self, sources: Iterable[Sectioned]) -> tuple[Sectioned, ...]:
+        """Store the documents that are not there yet and return them; see `PgLibrary.load`."""
+        return self.library.load(sources)
 
     def missing(self, model: str, most: int) -> tuple[Bare, ...]:
         """Return passages without a vector of the model; see the port."""
+        self._look()
+        bare = [entry for entry in self._current if (model, entry.key) not in self._vectors]
         return tuple(
             Bare(
-                document_id=one.document.id, version=one.document.version, place=one.place,
-                text=passage_text(one.document.title, one.chunk.section, one.chunk.text),
+                document_id=entry.document.id, version=entry.document.version, place=entry.place,
+                text=passage_text(entry.document.title, part.place.section, part.above, part.text),
             )
-            for one in self._current
-            if (model, one.document.id, one.document.version, one.place) not in self._vectors
-        )[:most]  # fmt: skip
+            for entry in bare[:most]
+            for part in [entry.one.passage]
+        )  # fmt: skip
 
     def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
         """Keep the rows; see the port."""
         for one, row in zip(passages, rows, strict=True):
-            self._vectors[embedder.digest, one.document_id, one.version, one.place] = row
+            self._vectors[embedder.digest, (one.document_id, one.version, one.place)] = row
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
@@ -105,56 +91,67 @@ class MemorySearch:
         """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
-        if not self._versions:
+        self._look()
+        if not self._number:
             raise Transient(
                 "VM-1501", what="the knowledge base holds no document yet", where="memory",
                 todo="load documents first",
             )  # fmt: skip
-        rows = self._embedded(questions)
-        if isinstance(rows, str):
-            return [by_words(self._worded(question, limit), limit, rows) for question in questions]
-        return [self._both(question, limit, row) for question, row in zip(questions, rows, strict=True)]
+        rows = embedded(self.embedder, questions) if self.embedder else OFF
+        if self.embedder is None or isinstance(rows, str):
+            alone = str(rows)
+            return [by_words(self._worded(question, limit), limit, alone) for question in questions]
+        return [
+            self._both(question, limit, row, self.embedder)
+            for question, row in zip(questions, rows, strict=True)
+        ]
 
-    def _embedded(self, questions: Sequence[str]) -> Rows | str:
-        if self.embedder is None:
-            return OFF
-        try:
-            return self.embedder.embed(questions)
-        except Transient:
-            return AWAY
-        except Misconfigured:
-            return ABSENT
+    def _look(self) -> None:
+        """Take up what the library holds now, when it is another."""
+        if self._number == self.library.number:
+            return
+        current = self.library.current()
+        self._current = [
+            _Entry(source.document, place, one)
+            for source in current
+            for place, one in enumerate(indexed(source))
+        ]
+        named = (source.document for source in current)
+        self._scope = Scope.of((one.id, one.names, one.aliases) for one in named)
+        self._number = self.library.number
 
     def _worded(self, question: str, most: int) -> list[Near]:
         query = understand(question, self._scope)
-        scored = [(_score(entry, query), entry) for entry in self._current if _may_answer(entry, query)]
-        scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
-        return [_near(entry, question, score, score / 1e4) for score, entry in scored[:most]]
+        scored = [
+            (float(_score(entry, query)), entry) for entry in self._current if _may_answer(entry, query)
+        ]
+        return [_near(entry, question, score, score / 1e4) for score, entry in _best(scored, most)]
 
-    def _both(self, question: str, limit: int, row: Rows) -> Found:
+    def _both(self, question: str, limit: int, row: Rows, embedder: Embedder) -> Found:
         query, most = understand(question, self._scope), max(limit, DEPTH)
         text = self._worded(question, most)
-        assert self.embedder is not None
-        model = self.embedder.digest
         scope = [entry for entry in self._current if _in_scope(entry, query)]
-        scored = []
-        for entry in scope:
-            numbers = self._vectors.get((model, entry.document.id, entry.document.version, entry.place))
-            if numbers is None:
-                return by_words(text, limit, UNFINISHED)
-            scored.append((float(numbers @ row), entry))
-        scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
-        near = [_near(entry, question, score, score) for score, entry in scored[:most]]
-        return fused(
-            text, whole(near, len(scope), most, f"question {question[:60]!r}"), limit,
-            -1.0 if query.only else self.embedder.floor,
-        )  # fmt: skip
+        scored = [
+            (float(numbers @ row), entry)
+            for entry in scope
+            if (numbers := self._vectors.get((embedder.digest, entry.key))) is not None
+        ]
+        if len(scored) < len(scope):
+            return by_words(text, limit, UNFINISHED)
+        near = [_near(entry, question, score, score) for score, entry in _best(scored, most)]
+        floor = -1.0 if query.only else embedder.floor
+        return fused(text, whole(near, len(scope), most, f"question {question[:60]!r}"), limit, floor)
+
+
+def _best(scored: list[tuple[float, _Entry]], most: int) -> list[tuple[float, _Entry]]:
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))[:most]
 
 
 def _near(entry: _Entry, question: str, score: float, shown: float) -> Near:
+    part = entry.one.passage
     passage = Passage(
-        document_id=entry.document.id, version=entry.document.version, section=entry.chunk.section,
-        start=entry.chunk.start, end=entry.chunk.end, text=entry.chunk.text, score=shown, question=question,
+        document_id=entry.document.id, version=entry.document.version, section=part.place.section,
+        start=part.place.start, end=part.place.end, text=part.text, score=shown, question=question,
     )  # fmt: skip
     return Near(passage=passage, place=entry.place, score=score)
 
@@ -166,13 +163,15 @@ def _in_scope(entry: _Entry, query: Query) -> bool:
 
 
 def _may_answer(entry: _Entry, query: Query) -> bool:
-    return _in_scope(entry, query) and (bool(query.only) or any(word in entry.tokens for word in query.words))
+    return _in_scope(entry, query) and (
+        bool(query.only) or any(word in entry.one.words for word in query.words)
+    )
 
 
 def _score(entry: _Entry, query: Query) -> int:
-    rank = sum(_repeats(entry.tokens.count(word)) for word in query.words) / max(1, len(query.words))
-    phrase = 1.0 if query.phrase and _has_phrase(entry.tokens, query.phrase) else 0.0
-    listed = 0.5 if query.only and entry.chunk.listed else 0.0
+    rank = sum(_repeats(entry.one.words.count(word)) for word in query.words) / max(1, len(query.words))
+    phrase = 1.0 if query.phrase and _has_phrase(entry.one.words, query.phrase) else 0.0
+    listed = 0.5 if query.only and entry.one.listed else 0.0
     return round(1e4 * (rank + phrase + listed))
 
 

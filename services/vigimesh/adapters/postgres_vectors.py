@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vigimesh.adapters.embedding import PROBE, check_probe, embedded
 from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
 from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED, Near, passage_text, whole
 from vigimesh.errors import Misconfigured, Transient
@@ -17,11 +18,6 @@ from vigimesh.ports import Bare, Embedder
 
 if TYPE_CHECKING:
     from vigimesh.domain.knowledge.vectors import Rows
-
-#: A sentence that every model is asked, so that one that was exchanged under its name is noticed.
-PROBE = "Injection site pain and fever were reported after the second dose."
-#: The cosine under which two answers to `PROBE` are of two models: the same weights on another processor differ by less than 0.001.
-SAME_MODEL = 0.99
 
 
 class PgVectors:
@@ -41,8 +37,13 @@ class PgVectors:
         with connection(self._pool) as own:
             rows = own.execute(self._sql["missing"], {"model": model, "most": most}).fetchall()
         return tuple(
-            Bare(document_id=document, version=version, place=place, text=passage_text(title, section, body))
-            for document, version, place, title, section, body in rows
+            Bare(
+                document_id=document,
+                version=version,
+                place=place,
+                text=passage_text(title, section, above, body),
+            )
+            for document, version, place, title, section, above, body in rows
         )
 
     def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
@@ -73,22 +74,6 @@ class PgVectors:
         return row[0] if row else None
 
 
-def check_probe(embedder: Embedder, known: Sequence[float] | None) -> None:
-    """Compare what the model says of `PROBE` with what is kept of it, if anything.
-
-    Raises `Misconfigured` VM-2612 when it is another model under the same digest, and what `embed` raises.
-    """
-    if known is None:
-        return
-    now = embedder.embed([PROBE])[0].tolist()
-    if len(now) != len(known) or sum(a * b for a, b in zip(now, known, strict=True)) < SAME_MODEL:
-        raise Misconfigured(
-            "VM-2612", what=f"the model {embedder.name} answers otherwise than when its first vector was kept",
-            where=f"embeddings, model {embedder.digest[:12]}",
-            todo="give the changed model another name; vectors of the old one stay and are not compared with it",
-        )  # fmt: skip
-
-
 class VectorSide:
     """The half of a search that compares vectors: embeds a batch's questions and says, if it cannot take part, why."""
 
@@ -103,22 +88,21 @@ class VectorSide:
         there, probe = row or (False, None)
         if not there:
             return ABSENT
+        if probe is None:
+            return UNFINISHED
         try:
             check_probe(self.embedder, probe)
         except Transient:
             return AWAY
         except Misconfigured:
             return ABSENT
-        return "" if probe is not None else UNFINISHED
+        return ""
 
     def vectors(self, questions: Sequence[str]) -> list[str] | str:
         """Return each question's vector as pgvector reads it, or why there are none."""
-        try:
-            rows = self.embedder.embed(questions)
-        except Transient:
-            return AWAY
-        except Misconfigured:
-            return ABSENT
+        rows = embedded(self.embedder, questions)
+        if isinstance(rows, str):
+            return rows
         return ["[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()]
 
     def ask(self, own: Connection, parameters: Mapping[str, Any], vectors: Sequence[str]) -> Any:

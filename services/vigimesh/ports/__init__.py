@@ -1,7 +1,8 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
-from vigimesh.ports.knowledge import Bare, Embedder, Search, Vectors
+from vigimesh.ports.embeddings import Bare, Embedder, Vectors
+from vigimesh.ports.knowledge import Library, Search
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
@@ -14,6 +15,7 @@ __all__ = [
     "Budget",
     "Embedder",
     "Journal",
+    "Library",
     "Models",
     "Objects",
     "ParkedTopic",

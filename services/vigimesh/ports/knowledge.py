@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
+from vigimesh.domain.knowledge.editions import Shelved, Sorted
+from vigimesh.domain.knowledge.freshness import Known
 from vigimesh.domain.knowledge.fusion import Found
-from vigimesh.events.knowledge import Passage
-
-if TYPE_CHECKING:
-    from vigimesh.domain.knowledge.vectors import Rows  # with numpy, which most stages do without
+from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.events.knowledge import DocumentVersioned, Passage
 
 
 class Search(Protocol):
@@ -31,60 +30,46 @@ class Search(Protocol):
         ...
 
 
-class Embedder(Protocol):
-    """A model that turns texts into vectors: near in meaning, near in direction."""
+class Library(Protocol):
+    """Keeps the documents: every version with its text, because decisions cite them. Each method raises `Transient` VM-1501.
 
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-        ...
+    The newest version of an id is current: it alone is searched. A document that was withdrawn has no current version until a
+    higher one comes.
+    """
 
-    @property
-    def digest(self) -> str:
-        """What it is (64 hexadecimal digits): vectors of two digests are never compared."""
-        ...
+    def ingest(self, sources: Sequence[Sectioned], *, by: str) -> Sorted:
+        """Store what is new with its passages and, where it becomes current, a change to announce: all in one transaction.
 
-    @property
-    def dimensions(self) -> int:
-        """Numbers of one vector."""
-        ...
-
-    @property
-    def floor(self) -> float:
-        """The cosine below which a passage of no product in particular is too far from a question to be shown for it."""
-        ...
-
-    def embed(self, texts: Sequence[str]) -> Rows:
-        """Return float32 rows (texts x dimensions) of unit length, on the grid of `domain/knowledge/vectors`.
-
-        Raises `Transient` VM-2611 when the model is away, `Misconfigured` VM-2612 when it is not what it says.
+        Returns what came of each, as `editions.sort_out`: of a conflict nothing enters, the rest does. Again changes nothing.
         """
         ...
 
+    def withdraw(self, document_id: str, *, by: str, reason: str) -> DocumentVersioned:
+        """Take a document back, all its versions: nothing of it is found any more. Returns the change to announce.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bare:
-    """A passage that has no vector of a model; `text` is what is to be embedded."""
-
-    document_id: str
-    version: str
-    place: int
-    text: str
-
-
-class Vectors(Protocol):
-    """Keeps the vectors of passages, by model."""
-
-    def missing(self, model: str, most: int) -> Sequence[Bare]:
-        """Return up to `most` passages that are searched and have no vector of the model with this digest.
-
-        Raises `Transient` VM-1501 when the base is away.
+        Raises `Refused` VM-2501 for a document that is not there or was withdrawn before, and without a reason.
         """
         ...
 
-    def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
-        """Keep a row for each passage, all or none; doing it again changes nothing, and a passage that is gone is left out.
+    def unannounced(self, limit: int) -> Sequence[DocumentVersioned]:
+        """Return the oldest changes that nobody has announced, at most `limit`, in the order in which they were made."""
+        ...
 
-        Raises `Misconfigured` VM-2612 when the model answers otherwise than when its first vector was kept, `Transient` VM-1501.
+    def announced(self, changes: Iterable[DocumentVersioned]) -> None:
+        """Mark changes as announced; what is marked already stays as it is."""
+        ...
+
+    def known(self) -> Known:
+        """Return each document's current version, and the documents that have none because they were withdrawn."""
+        ...
+
+    def source(self, document_id: str, version: str) -> Sectioned:
+        """Return a version as it was read, also one that is not current or was withdrawn: a citation of it must open.
+
+        Raises `Refused` VM-1514 when the version is not there, or its text was not kept.
         """
+        ...
+
+    def documents(self) -> Sequence[Shelved]:
+        """Return every version, by id, the newest first."""
         ...

@@ -41,7 +41,7 @@ ORDER BY asked.number, found.score DESC NULLS LAST, found.document_id, found.pla
 
 -- name: missing
 -- Passages that are searched and have no vector of this model.
-SELECT p.document_id, p.version, p.place, d.title, p.section, p.body
+SELECT p.document_id, p.version, p.place, d.title, p.section, p.above, p.body
 FROM knowledge.passage AS p
 JOIN knowledge.document AS d ON d.id = p.document_id AND d.version = p.version
 WHERE p.current AND NOT EXISTS (

@@ -113,7 +113,7 @@ def fused(text: Sequence[Near], near: Sequence[Near], limit: int, floor: float =
     return Found(hits=hits, alone="")
 
 
-def passage_text(title: str, section: str, body: str) -> str:
-    """Return what is embedded of a passage: its document's title, its headings, itself."""
+def passage_text(title: str, section: str, above: str, body: str) -> str:
+    """Return what is embedded of a passage: its document's title, its headings, its table's heading, itself."""
     headings = section if section.startswith(title) else f"{title}. {section}" if section else title
-    return f"{headings}\n{body}"[:TEXT_CHARACTERS]
+    return "\n".join(part for part in (headings, above, body) if part)[:TEXT_CHARACTERS]
