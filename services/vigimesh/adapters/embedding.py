@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vigimesh.domain.knowledge.fusion import ABSENT, AWAY
+from vigimesh.domain.knowledge.leaving import may_leave, product_names
+from vigimesh.domain.knowledge.questions import Scope
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.ports import Embedder
 
@@ -26,6 +28,14 @@ def embedded(embedder: Embedder, texts: Sequence[str]) -> Rows | str:
         return AWAY
     except Misconfigured:
         return ABSENT
+
+
+def put(embedder: Embedder, questions: Sequence[str], scope: Scope) -> list[str]:
+    """Return which of the questions may be put to the model: all when it is ours, else those that name nobody."""
+    if not embedder.leaves:
+        return list(questions)
+    products = product_names(scope)
+    return [question for question in questions if may_leave(question, scope, products)]
 
 
 def check_probe(embedder: Embedder, known: Sequence[float] | None) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigimesh.adapters.embedding import embedded
+from vigimesh.adapters.embedding import embedded, put
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.domain.knowledge.fusion import (
     DEPTH,
+    KEPT,
     OFF,
     UNFINISHED,
     Found,
@@ -97,14 +98,14 @@ class MemorySearch:
                 "VM-1501", what="the knowledge base holds no document yet", where="memory",
                 todo="load documents first",
             )  # fmt: skip
-        rows = embedded(self.embedder, questions) if self.embedder else OFF
-        if self.embedder is None or isinstance(rows, str):
-            alone = str(rows)
-            return [by_words(self._worded(question, limit), limit, alone) for question in questions]
-        return [
-            self._both(question, limit, row, self.embedder)
-            for question, row in zip(questions, rows, strict=True)
-        ]
+        if self.embedder is None:
+            return [by_words(self._worded(question, limit), limit, OFF) for question in questions]
+        sent = put(self.embedder, list(dict.fromkeys(questions)), self._scope)
+        rows = embedded(self.embedder, sent)
+        if isinstance(rows, str):
+            return [by_words(self._worded(question, limit), limit, rows) for question in questions]
+        row_of = dict(zip(sent, rows, strict=True))
+        return [self._both(question, limit, row_of.get(question), self.embedder) for question in questions]
 
     def _look(self) -> None:
         """Take up what the library holds now, when it is another."""
@@ -127,9 +128,11 @@ class MemorySearch:
         ]
         return [_near(entry, question, score, score / 1e4) for score, entry in _best(scored, most)]
 
-    def _both(self, question: str, limit: int, row: Rows, embedder: Embedder) -> Found:
+    def _both(self, question: str, limit: int, row: Rows | None, embedder: Embedder) -> Found:
         query, most = understand(question, self._scope), max(limit, DEPTH)
         text = self._worded(question, most)
+        if row is None:
+            return by_words(text, limit, KEPT)
         scope = [entry for entry in self._current if _in_scope(entry, query)]
         scored = [
             (float(numbers @ row), entry)

@@ -127,7 +127,11 @@ class PgSearch:
 
     def _ask(self, questions: Sequence[str], limit: int) -> dict[str, Found]:
         queries = [understand(question, self._scope) for question in questions]
-        vectors = self._vectors.vectors(questions) if self._vectors and not self._alone else self._alone
+        vectors = (
+            self._vectors.vectors(questions, self._scope)
+            if self._vectors and not self._alone
+            else self._alone
+        )
         most = limit if isinstance(vectors, str) else max(limit, DEPTH)
         scope = {
             "numbers": list(range(len(queries))),
@@ -151,7 +155,7 @@ class PgSearch:
                 worded = own.execute(self._sql["search"], scope | words, prepare=True)
                 compared = self._vectors.ask(own, scope, vectors)
             text = _read(worded, questions)
-            near = self._vectors.read(compared, questions, most)
+            near = self._vectors.read(compared, questions, vectors, most)
         answers = {}
         for question, query, one, other in zip(questions, queries, text, near, strict=True):
             floor = -1.0 if query.only else self._vectors.embedder.floor

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vigimesh.adapters.embedding import PROBE, check_probe, embedded
+from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put
 from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
-from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED, Near, passage_text, whole
+from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, KEPT, UNFINISHED, Near, passage_text, whole
+from vigimesh.domain.knowledge.questions import Scope
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.knowledge import Passage
 from vigimesh.ports import Bare, Embedder
@@ -98,23 +99,26 @@ class VectorSide:
             return ABSENT
         return ""
 
-    def vectors(self, questions: Sequence[str]) -> list[str] | str:
-        """Return each question's vector as pgvector reads it, or why there are none."""
-        rows = embedded(self.embedder, questions)
+    def vectors(self, questions: Sequence[str], scope: Scope) -> list[str | None] | str:
+        """Return each question's vector as pgvector reads it, None for one that must not leave, or why there are none."""
+        sent = put(self.embedder, questions, scope)
+        rows = embedded(self.embedder, sent)
         if isinstance(rows, str):
             return rows
-        return ["[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()]
-
-    def ask(self, own: Connection, parameters: Mapping[str, Any], vectors: Sequence[str]) -> Any:
-        """Send the batch; its rows go to `read`."""
-        return own.execute(
-            self._sql["near"],
-            {**parameters, "model": self.embedder.digest, "vectors": list(vectors)},
-            prepare=True,
+        written = dict(
+            zip(sent, ("[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()), strict=True)
         )
+        return [written.get(question) for question in questions]
 
-    def read(self, rows: Any, questions: Sequence[str], most: int) -> list[Sequence[Near] | str]:
-        """Return for each question the nearest passages, or that not all of its scope has vectors yet.
+    def ask(self, own: Connection, parameters: Mapping[str, Any], vectors: Sequence[str | None]) -> Any:
+        """Send the batch; its rows go to `read`."""
+        asked = {**parameters, "model": self.embedder.digest, "vectors": list(vectors)}
+        return own.execute(self._sql["near"], asked, prepare=True)
+
+    def read(
+        self, rows: Any, questions: Sequence[str], vectors: Sequence[str | None], most: int
+    ) -> list[Sequence[Near] | str]:
+        """Return for each question the nearest passages, or why there are none: kept here, or its scope lacks vectors.
 
         Raises `Broken` VM-2610 when fewer came back than were due.
         """
@@ -141,8 +145,8 @@ class VectorSide:
                 )  # fmt: skip
                 found[number].append(Near(passage=passage, place=place, score=float(score)))
         return [
-            UNFINISHED
-            if with_vector < in_scope
+            KEPT if vector is None
+            else UNFINISHED if with_vector < in_scope
             else whole(near, in_scope, most, f"question {question[:60]!r}")
-            for question, near, (in_scope, with_vector) in zip(questions, found, counts, strict=True)
-        ]
+            for question, vector, near, (in_scope, with_vector) in zip(questions, vectors, found, counts, strict=True)
+        ]  # fmt: skip

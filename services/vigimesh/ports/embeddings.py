@@ -33,6 +33,11 @@ class Embedder(Protocol):
         """The cosine below which a passage of no product in particular is too far from a question to be shown for it."""
         ...
 
+    @property
+    def leaves(self) -> bool:
+        """Whether what is embedded goes to somebody else's machine: then only `leaving.may_leave` questions are put to it."""
+        ...
+
     def embed(self, texts: Sequence[str]) -> Rows:
         """Return float32 rows (texts x dimensions) of unit length, on the grid of `domain/knowledge/vectors`.
 

@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
         FROM knowledge.passage AS p
         LEFT JOIN knowledge.vector AS v
             ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-        WHERE asked.product <> '' AND p.current AND p.document_id = asked.product
+        WHERE asked.vector IS NOT NULL AND asked.product <> '' AND p.current AND p.document_id = asked.product
         ORDER BY score DESC NULLS LAST, p.document_id, p.place
         LIMIT %(most)s
     )
@@ -32,7 +32,7 @@ CROSS JOIN LATERAL (
         FROM knowledge.passage AS p
         LEFT JOIN knowledge.vector AS v
             ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-        WHERE asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
+        WHERE asked.vector IS NOT NULL AND asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
         ORDER BY score DESC NULLS LAST, p.document_id, p.place
         LIMIT %(most)s
     )

@@ -21,7 +21,7 @@ DEPTH = 20
 TEXT_CHARACTERS = 2_000
 
 #: Why a question was answered by its words alone; the empty word says that vectors had their say.
-OFF, ABSENT, AWAY, UNFINISHED = "off", "absent", "away", "unfinished"
+OFF, ABSENT, AWAY, UNFINISHED, KEPT = "off", "absent", "away", "unfinished", "kept"
 #: Of these, the reasons that pass by themselves: an answer given meanwhile is not kept.
 PASSING = frozenset((AWAY, UNFINISHED))
 
