@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vigimesh.domain.knowledge.fusion import ABSENT, AWAY
+from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED
 from vigimesh.domain.knowledge.leaving import may_leave, product_names
 from vigimesh.domain.knowledge.questions import Scope
 from vigimesh.errors import Misconfigured, Transient
@@ -52,3 +52,16 @@ def check_probe(embedder: Embedder, known: Sequence[float] | None) -> None:
             where=f"embeddings, model {embedder.digest[:12]}",
             todo="give the changed model another name; vectors of the old one stay and are not compared with it",
         )  # fmt: skip
+
+
+def why_not(embedder: Embedder, known: Sequence[float] | None) -> str:
+    """Return why the model cannot be asked, or nothing: it has no vector yet, was exchanged, or is away. `known` as `check_probe` has it."""
+    if known is None:
+        return UNFINISHED
+    try:
+        check_probe(embedder, known)
+    except Transient:
+        return AWAY
+    except Misconfigured:
+        return ABSENT
+    return ""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from vigimesh.adapters.embedding import embedded, put
+from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.domain.knowledge.fusion import (
@@ -61,6 +61,7 @@ class MemorySearch:
     _current: list[_Entry] = field(default_factory=list)
     _scope: Scope = field(default_factory=Scope)
     _vectors: dict[tuple[str, tuple[str, str, int]], Rows] = field(default_factory=dict)
+    _probes: dict[str, list[float]] = field(default_factory=dict)
 
     def load(self, sources: Iterable[Sectioned]) -> tuple[Sectioned, ...]:
         """Store the documents that are not there yet and return them; see `PgLibrary.load`."""
@@ -81,6 +82,8 @@ class MemorySearch:
 
     def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
         """Keep the rows; see the port."""
+        check_probe(embedder, self._probes.get(embedder.digest))
+        self._probes.setdefault(embedder.digest, embedder.embed([PROBE])[0].tolist())
         for one, row in zip(passages, rows, strict=True):
             self._vectors[embedder.digest, (one.document_id, one.version, one.place)] = row
 
@@ -100,6 +103,9 @@ class MemorySearch:
             )  # fmt: skip
         if self.embedder is None:
             return [by_words(self._worded(question, limit), limit, OFF) for question in questions]
+        why = why_not(self.embedder, self._probes.get(self.embedder.digest))
+        if why:
+            return [by_words(self._worded(question, limit), limit, why) for question in questions]
         sent = put(self.embedder, list(dict.fromkeys(questions)), self._scope)
         rows = embedded(self.embedder, sent)
         if isinstance(rows, str):
@@ -126,7 +132,13 @@ class MemorySearch:
         scored = [
             (float(_score(entry, query)), entry) for entry in self._current if _may_answer(entry, query)
         ]
-        return [_near(entry, question, score, score / 1e4) for score, entry in _best(scored, most)]
+        return [
+            replace(
+                _near(entry, question, score, score / 1e4),
+                matched=any(word in entry.one.words for word in query.words),
+            )
+            for score, entry in _best(scored, most)
+        ]
 
     def _both(self, question: str, limit: int, row: Rows | None, embedder: Embedder) -> Found:
         query, most = understand(question, self._scope), max(limit, DEPTH)

@@ -15,7 +15,18 @@ from typing import Any
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.adapters.postgres_vectors import VectorSide
 from vigimesh.clock import Clock, SystemClock
-from vigimesh.domain.knowledge.fusion import DEPTH, OFF, PASSING, Found, Near, by_words, fused
+from vigimesh.domain.knowledge.fusion import (
+    ABSENT,
+    AWAY,
+    DEPTH,
+    OFF,
+    PASSING,
+    UNFINISHED,
+    Found,
+    Near,
+    by_words,
+    fused,
+)
 from vigimesh.domain.knowledge.questions import Query, Scope, understand
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
@@ -31,6 +42,8 @@ MAX_LIMIT = 50
 MEMO_ANSWERS = 4_096
 #: Seconds after which the number of the document set is read again: how long a superseded answer may be given.
 STATE_S = 1.0
+#: Seconds for which a model that was away, or not what it says, is not asked again: each question would wait for it.
+AWAY_S = 30.0
 
 
 class PgSearch:
@@ -59,6 +72,7 @@ class PgSearch:
         self._scope = Scope()
         self._number = -1
         self._alone = OFF
+        self._ask_again_s = float("inf")
         self._looked_at_s = float("-inf")
         self._lock = Lock()
 
@@ -117,13 +131,20 @@ class PgSearch:
                     "VM-1501", what="the knowledge base holds no document yet", where="PostgreSQL",
                     todo="wait until `vigimesh stack up` has loaded the shipped documents",
                 )  # fmt: skip
+            if self._vectors and (
+                number != self._number or self._alone == UNFINISHED or now_s >= self._ask_again_s
+            ):
+                self._alone = self._vectors.ready(own)
+                self._wait(now_s)
             if number != self._number:
                 self._scope = Scope.of(own.execute(self._sql["names"]).fetchall())
                 self._memo.clear()
                 self._number = number
-            if self._vectors:
-                self._alone = self._vectors.ready(own)
         self._looked_at_s = now_s
+
+    def _wait(self, now_s: float) -> None:
+        """Leave a model that cannot be asked alone for a while, so that not every batch waits for it."""
+        self._ask_again_s = now_s + AWAY_S if self._alone in (AWAY, ABSENT) else float("inf")
 
     def _ask(self, questions: Sequence[str], limit: int) -> dict[str, Found]:
         queries = [understand(question, self._scope) for question in questions]
@@ -132,6 +153,9 @@ class PgSearch:
             if self._vectors and not self._alone
             else self._alone
         )
+        if isinstance(vectors, str) and vectors != self._alone:
+            self._alone = vectors
+            self._wait(self._clock.monotonic_s())
         most = limit if isinstance(vectors, str) else max(limit, DEPTH)
         scope = {
             "numbers": list(range(len(queries))),
@@ -168,12 +192,12 @@ class PgSearch:
 def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
     """Return what the search by words found for each question, best first."""
     found: list[list[Near]] = [[] for _ in questions]
-    for number, document, version, section, first, last, body, score, place in rows:
+    for number, document, version, section, first, last, body, score, place, matched in rows:
         passage = Passage(
             document_id=document, version=version, section=section, start=first, end=last, text=body,
             score=float(score) / 1e4, question=questions[number],
         )  # fmt: skip
-        found[number].append(Near(passage=passage, place=place, score=float(score)))
+        found[number].append(Near(passage=passage, place=place, score=float(score), matched=matched))
     return found
 
 

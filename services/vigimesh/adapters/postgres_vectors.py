@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put
+from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
 from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
-from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, KEPT, UNFINISHED, Near, passage_text, whole
+from vigimesh.domain.knowledge.fusion import ABSENT, KEPT, UNFINISHED, Near, passage_text, whole
 from vigimesh.domain.knowledge.questions import Scope
-from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.knowledge import Passage
 from vigimesh.ports import Bare, Embedder
 
@@ -89,15 +88,7 @@ class VectorSide:
         there, probe = row or (False, None)
         if not there:
             return ABSENT
-        if probe is None:
-            return UNFINISHED
-        try:
-            check_probe(self.embedder, probe)
-        except Transient:
-            return AWAY
-        except Misconfigured:
-            return ABSENT
-        return ""
+        return why_not(self.embedder, probe)
 
     def vectors(self, questions: Sequence[str], scope: Scope) -> list[str | None] | str:
         """Return each question's vector as pgvector reads it, None for one that must not leave, or why there are none."""

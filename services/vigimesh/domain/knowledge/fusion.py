@@ -23,16 +23,20 @@ TEXT_CHARACTERS = 2_000
 #: Why a question was answered by its words alone; the empty word says that vectors had their say.
 OFF, ABSENT, AWAY, UNFINISHED, KEPT = "off", "absent", "away", "unfinished", "kept"
 #: Of these, the reasons that pass by themselves: an answer given meanwhile is not kept.
-PASSING = frozenset((AWAY, UNFINISHED))
+PASSING = frozenset((ABSENT, AWAY, UNFINISHED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
-    """A passage as one side found it. `score` is that side's own: of words, or the cosine."""
+    """A passage as one side found it. `score` is that side's own: of words, or the cosine.
+
+    `matched` says of the side of the words that one of them stands there; where reactions are listed ranks high without.
+    """
 
     passage: Passage
     place: int
     score: float
+    matched: bool = True
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -89,12 +93,12 @@ def by_words(text: Sequence[Near], limit: int, alone: str) -> Found:
 def fused(text: Sequence[Near], near: Sequence[Near], limit: int, floor: float = -1.0) -> Found:
     """Return at most `limit` passages of both sides, each best first, by the sum of their reciprocal ranks.
 
-    What the text side scores 0 has no rank there: it stands in scope, and no word matched. What only the vector side found, with a
+    Where no word matched there is no rank of the words. What only the vector side found, with a
     cosine below `floor`, is left out: something is always nearest. Equal sums go by document and place.
     """
     worded = {one.key for one in text}
     near = [one for one in near if one.score >= floor or one.key in worded]
-    of_text = {one.key: rank for rank, one in enumerate((one for one in text if one.score > 0), 1)}
+    of_text = {one.key: rank for rank, one in enumerate((one for one in text if one.matched), 1)}
     of_vectors = {one.key: rank for rank, one in enumerate(near, 1)}
     cosines = {one.key: one.score for one in near}
     passages = {one.key: one for one in (*text, *near)}
