@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
 from vigimesh.adapters.memory_library import MemoryLibrary
+from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.domain.knowledge.fusion import (
     DEPTH,
@@ -23,7 +24,7 @@ from vigimesh.domain.knowledge.fusion import (
     whole,
 )
 from vigimesh.domain.knowledge.indexing import Indexed, indexed
-from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.domain.knowledge.questions import Query, understand
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
@@ -57,9 +58,8 @@ class MemorySearch:
 
     library: MemoryLibrary = field(default_factory=MemoryLibrary)
     embedder: Embedder | None = None
-    _number: int = 0
     _current: list[_Entry] = field(default_factory=list)
-    _scope: Scope = field(default_factory=Scope)
+    _state: State = field(default_factory=State)
     _vectors: dict[tuple[str, tuple[str, str, int]], Rows] = field(default_factory=dict)
     _probes: dict[str, list[float]] = field(default_factory=dict)
 
@@ -95,27 +95,35 @@ class MemorySearch:
         """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
-        self._look()
-        if not self._number:
-            raise Transient(
-                "VM-1501", what="the knowledge base holds no document yet", where="memory",
-                todo="load documents first",
-            )  # fmt: skip
+        self.state()
         if self.embedder is None:
             return [by_words(self._worded(question, limit), limit, OFF) for question in questions]
         why = why_not(self.embedder, self._probes.get(self.embedder.digest))
         if why:
             return [by_words(self._worded(question, limit), limit, why) for question in questions]
-        sent = put(self.embedder, list(dict.fromkeys(questions)), self._scope)
+        sent = put(self.embedder, list(dict.fromkeys(questions)), self._state.names)
         rows = embedded(self.embedder, sent)
         if isinstance(rows, str):
             return [by_words(self._worded(question, limit), limit, rows) for question in questions]
         row_of = dict(zip(sent, rows, strict=True))
         return [self._both(question, limit, row_of.get(question), self.embedder) for question in questions]
 
+    def state(self) -> State:
+        """Return the state of the base as it is now; raises as `PgSearch.state` does."""
+        self._look()
+        if not self._state.number:
+            raise Transient(
+                "VM-1501", what="the knowledge base holds no document yet", where="memory",
+                todo="load documents first",
+            )  # fmt: skip
+        return self._state
+
+    def changed(self) -> None:
+        """Take note that the base has changed: its state is always the newest."""
+
     def _look(self) -> None:
         """Take up what the library holds now, when it is another."""
-        if self._number == self.library.number:
+        if self._state.number == self.library.number:
             return
         current = self.library.current()
         self._current = [
@@ -123,12 +131,14 @@ class MemorySearch:
             for source in current
             for place, one in enumerate(indexed(source))
         ]
-        named = (source.document for source in current)
-        self._scope = Scope.of((one.id, one.names, one.aliases) for one in named)
-        self._number = self.library.number
+        known = self.library.known()
+        newest = {one.id: one.version for one in reversed(self.library.documents())} | dict(known.current)
+        documents = [self.library.source(name, version).document for name, version in newest.items()]
+        rows = [(one.id, one.names, one.aliases, one.version, one.id in known.current) for one in documents]
+        self._state = State.of(self.library.number, rows)
 
     def _worded(self, question: str, most: int) -> list[Near]:
-        query = understand(question, self._scope)
+        query = understand(question, self._state.names)
         scored = [
             (float(_score(entry, query)), entry) for entry in self._current if _may_answer(entry, query)
         ]
@@ -141,7 +151,7 @@ class MemorySearch:
         ]
 
     def _both(self, question: str, limit: int, row: Rows | None, embedder: Embedder) -> Found:
-        query, most = understand(question, self._scope), max(limit, DEPTH)
+        query, most = understand(question, self._state.names), max(limit, DEPTH)
         text = self._worded(question, most)
         if row is None:
             return by_words(text, limit, KEPT)

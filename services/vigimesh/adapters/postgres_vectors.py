@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
 from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
-from vigimesh.domain.knowledge.fusion import ABSENT, KEPT, UNFINISHED, Near, passage_text, whole
-from vigimesh.domain.knowledge.questions import Scope
+from vigimesh.clock import Clock
+from vigimesh.domain.knowledge.answering import State
+from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, KEPT, UNFINISHED, Near, passage_text, whole
 from vigimesh.events.knowledge import Passage
 from vigimesh.ports import Bare, Embedder
 
 if TYPE_CHECKING:
     from vigimesh.domain.knowledge.vectors import Rows
+
+
+#: Seconds for which a model that was away, or not what it says, is not asked again: each batch would wait for it.
+AWAY_S = 30.0
 
 
 class PgVectors:
@@ -77,29 +82,50 @@ class PgVectors:
 class VectorSide:
     """The half of a search that compares vectors: embeds a batch's questions and says, if it cannot take part, why."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, clock: Clock) -> None:
         """Take part with this model; nothing is asked of it yet."""
         self.embedder = embedder
+        self._clock = clock
         self._sql = blocks("vectors.sql")
+        self._alone, self._number, self._again_s = UNFINISHED, -1, float("inf")
 
-    def ready(self, own: Connection) -> str:
-        """Return why this side cannot take part, or nothing: no pgvector, no vector of this model yet, or it was exchanged."""
-        row = own.execute(self._sql["ready"], {"model": self.embedder.digest}).fetchone()
-        there, probe = row or (False, None)
-        if not there:
-            return ABSENT
-        return why_not(self.embedder, probe)
+    def vectors(self, own: Connection, questions: Sequence[str], state: State) -> list[str | None] | str:
+        """Return each question's vector as pgvector reads it, None for one that must not leave, or why there are none.
 
-    def vectors(self, questions: Sequence[str], scope: Scope) -> list[str | None] | str:
-        """Return each question's vector as pgvector reads it, None for one that must not leave, or why there are none."""
-        sent = put(self.embedder, questions, scope)
+        Looks again whether it can take part when the base has another number, or a model that could not be asked was left alone
+        for `AWAY_S`.
+        """
+        if (
+            state.number != self._number
+            or self._alone == UNFINISHED
+            or self._clock.monotonic_s() >= self._again_s
+        ):
+            self._stand(self._ready(own))
+            self._number = state.number
+        if self._alone:
+            return self._alone
+        sent = put(self.embedder, questions, state.names)
         rows = embedded(self.embedder, sent)
         if isinstance(rows, str):
+            self._stand(rows)
             return rows
         written = dict(
             zip(sent, ("[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()), strict=True)
         )
         return [written.get(question) for question in questions]
+
+    def _ready(self, own: Connection) -> str:
+        there, probe = own.execute(self._sql["ready"], {"model": self.embedder.digest}).fetchone() or (
+            False,
+            None,
+        )
+        return why_not(self.embedder, probe) if there else ABSENT
+
+    def _stand(self, alone: str) -> None:
+        """Take a reason to leave the model alone, for a while where it may pass: not every batch should wait for it."""
+        self._alone = alone
+        waits = alone in (ABSENT, AWAY)
+        self._again_s = self._clock.monotonic_s() + AWAY_S if waits else float("inf")
 
     def ask(self, own: Connection, parameters: Mapping[str, Any], vectors: Sequence[str | None]) -> Any:
         """Send the batch; its rows go to `read`."""

@@ -82,6 +82,19 @@ class RedisSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """The store of answers."""
+
+    url: str = declare(
+        "VIGIMESH_CACHE__URL",
+        "",
+        url_with("redis", "rediss", "unix"),
+        "Valkey or Redis that keeps answers of the knowledge base; that of VIGIMESH_REDIS_URL when empty. One of its own keeps "
+        "the answers' memory apart from the budget's.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsSettings:
     """The object store."""
 
@@ -177,6 +190,24 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeSettings:
+    """The knowledge base."""
+
+    products: str = declare(
+        "VIGIMESH_KNOWLEDGE__PRODUCTS",
+        "",
+        TEXT,
+        "Folder of your own knowledge products (`*.toml`), added to the shipped ones or put in place of namesakes.",
+    )
+    watch: str = declare(
+        "VIGIMESH_KNOWLEDGE__WATCH",
+        "",
+        TEXT,
+        "Folder that the librarian watches: documents that are put there are taken up once they stand still.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole tree."""
 
@@ -184,6 +215,7 @@ class Settings:
     registry: RegistrySettings = RegistrySettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     large_model: LargeModelSettings = LargeModelSettings()  # noqa: RUF009  frozen
@@ -191,6 +223,7 @@ class Settings:
     embeddings: EmbeddingSettings = EmbeddingSettings()  # noqa: RUF009  frozen
     worker: WorkerSettings = WorkerSettings()
     mesh: MeshSettings = MeshSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
 
     @classmethod
     def for_stack(cls, urls: StackUrls, base: Settings | None = None) -> Settings:

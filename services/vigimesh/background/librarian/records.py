@@ -1,0 +1,21 @@
+"""The records that the librarian writes of what it did itself: changes told, alarms, and what making a summary used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vigimesh.background.librarian.run import NAME
+from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.topics import BY_NAME
+from vigimesh.loop.broker import Write
+
+
+def record(codec: Codec, named: tuple[str, str], key: str, value: bytes, at: datetime) -> Write:
+    """Return the record of an encoded event; `named` are its topic and its id."""
+    name, event_id = named
+    head = Envelope(
+        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
+        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}",
+    )  # fmt: skip
+    return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))
