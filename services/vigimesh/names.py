@@ -125,6 +125,13 @@ GATES_SHUT = Metric(
     meaning="places in which the small tier resolves nothing since its scores or the labels of the sample have drifted, or a person "
     "closed it: cases go on to the next tier or a person", alarm="the workflow's owner: above 0",
 )  # fmt: skip
+SEARCHED = Metric(
+    name="vigimesh.knowledge.searched", kind="counter", unit="{question}", labels=("by",),
+    meaning="questions put to the index, by what answered: both (words and vectors), or why words alone did: off (no model configured), "
+    "absent (no pgvector, or the model is missing or altered), away (its endpoint), unfinished (passages without vectors), "
+    "kept (the question may name a person, and the model is elsewhere)",
+    alarm="the owner of the knowledge base: absent, or unfinished for an hour",
+)  # fmt: skip
 ANSWERS_FAILED = Metric(
     name="vigimesh.knowledge.answers_failed", kind="counter", unit="{failure}", labels=("what",),
     meaning="times a store of answers (read, write, lease), the warm level (warm) or a guard (guard) did not work: questions were "
@@ -180,7 +187,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, ANSWERS_FAILED,
+    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, ANSWERS_FAILED, SEARCHED,
     KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
     DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip

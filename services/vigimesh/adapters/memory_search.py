@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Document
+from vigimesh.domain.knowledge.fusion import (
+    DEPTH,
+    KEPT,
+    OFF,
+    UNFINISHED,
+    Found,
+    Near,
+    by_words,
+    fused,
+    passage_text,
+    whole,
+)
 from vigimesh.domain.knowledge.indexing import Indexed, indexed
 from vigimesh.domain.knowledge.questions import Query, understand
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
+from vigimesh.ports import Bare, Embedder
+
+if TYPE_CHECKING:
+    from vigimesh.domain.knowledge.vectors import Rows
 
 #: Weight of a word in running text, and the sum of 1/n squared that it is divided by: PostgreSQL's `ts_rank`.
 _WORD_WEIGHT = 0.1
@@ -26,25 +44,69 @@ class _Entry:
     place: int
     one: Indexed
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.document.id, self.document.version, self.place
+
 
 @dataclass(slots=True)
 class MemorySearch:
-    """`ports.Search` over documents held in memory; ranks as PostgreSQL's `ts_rank` does, by its published formula."""
+    """`ports.Search` and `ports.Vectors` over documents held in memory.
+
+    Ranks words as PostgreSQL's `ts_rank` does, by its published formula, and vectors by their cosine.
+    """
 
     library: MemoryLibrary = field(default_factory=MemoryLibrary)
+    embedder: Embedder | None = None
     _current: list[_Entry] = field(default_factory=list)
     _state: State = field(default_factory=State)
+    _vectors: dict[tuple[str, tuple[str, str, int]], Rows] = field(default_factory=dict)
+    _probes: dict[str, list[float]] = field(default_factory=dict)
 
     def load(self, sources: Iterable[Sectioned]) -> tuple[Sectioned, ...]:
         """Store the documents that are not there yet and return them; see `PgLibrary.load`."""
         return self.library.load(sources)
 
+    def missing(self, model: str, most: int) -> tuple[Bare, ...]:
+        """Return passages without a vector of the model; see the port."""
+        self._look()
+        bare = [entry for entry in self._current if (model, entry.key) not in self._vectors]
+        return tuple(
+            Bare(
+                document_id=entry.document.id, version=entry.document.version, place=entry.place,
+                text=passage_text(entry.document.title, part.place.section, part.above, part.text),
+            )
+            for entry in bare[:most]
+            for part in [entry.one.passage]
+        )  # fmt: skip
+
+    def put(self, embedder: Embedder, passages: Sequence[Bare], rows: Rows) -> None:
+        """Keep the rows; see the port."""
+        check_probe(embedder, self._probes.get(embedder.digest))
+        self._probes.setdefault(embedder.digest, embedder.embed([PROBE])[0].tolist())
+        for one, row in zip(passages, rows, strict=True):
+            self._vectors[embedder.digest, (one.document_id, one.version, one.place)] = row
+
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
+        return [found.passages for found in self.find(questions, limit)]
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
         self.state()
-        return [self._answer(question, limit) for question in questions]
+        if self.embedder is None:
+            return [by_words(self._worded(question, limit), limit, OFF) for question in questions]
+        why = why_not(self.embedder, self._probes.get(self.embedder.digest))
+        if why:
+            return [by_words(self._worded(question, limit), limit, why) for question in questions]
+        sent = put(self.embedder, list(dict.fromkeys(questions)), self._state.names)
+        rows = embedded(self.embedder, sent)
+        if isinstance(rows, str):
+            return [by_words(self._worded(question, limit), limit, rows) for question in questions]
+        row_of = dict(zip(sent, rows, strict=True))
+        return [self._both(question, limit, row_of.get(question), self.embedder) for question in questions]
 
     def state(self) -> State:
         """Return the state of the base as it is now; raises as `PgSearch.state` does."""
@@ -75,25 +137,60 @@ class MemorySearch:
         rows = [(one.id, one.names, one.aliases, one.version, one.id in known.current) for one in documents]
         self._state = State.of(self.library.number, rows)
 
-    def _answer(self, question: str, limit: int) -> tuple[Passage, ...]:
+    def _worded(self, question: str, most: int) -> list[Near]:
         query = understand(question, self._state.names)
-        scored = [(_score(entry, query), entry) for entry in self._current if _may_answer(entry, query)]
-        scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
-        return tuple(
-            Passage(
-                document_id=entry.document.id, version=entry.document.version, section=entry.one.passage.place.section,
-                start=entry.one.passage.place.start, end=entry.one.passage.place.end, text=entry.one.passage.text, score=score / 1e4,
-                question=question,
+        scored = [
+            (float(_score(entry, query)), entry) for entry in self._current if _may_answer(entry, query)
+        ]
+        return [
+            replace(
+                _near(entry, question, score, score / 1e4),
+                matched=any(word in entry.one.words for word in query.words),
             )
-            for score, entry in scored[:limit]
-        )  # fmt: skip
+            for score, entry in _best(scored, most)
+        ]
+
+    def _both(self, question: str, limit: int, row: Rows | None, embedder: Embedder) -> Found:
+        query, most = understand(question, self._state.names), max(limit, DEPTH)
+        text = self._worded(question, most)
+        if row is None:
+            return by_words(text, limit, KEPT)
+        scope = [entry for entry in self._current if _in_scope(entry, query)]
+        scored = [
+            (float(numbers @ row), entry)
+            for entry in scope
+            if (numbers := self._vectors.get((embedder.digest, entry.key))) is not None
+        ]
+        if len(scored) < len(scope):
+            return by_words(text, limit, UNFINISHED)
+        near = [_near(entry, question, score, score) for score, entry in _best(scored, most)]
+        floor = -1.0 if query.only else embedder.floor
+        return fused(text, whole(near, len(scope), most, f"question {question[:60]!r}"), limit, floor)
+
+
+def _best(scored: list[tuple[float, _Entry]], most: int) -> list[tuple[float, _Entry]]:
+    return sorted(scored, key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))[:most]
+
+
+def _near(entry: _Entry, question: str, score: float, shown: float) -> Near:
+    part = entry.one.passage
+    passage = Passage(
+        document_id=entry.document.id, version=entry.document.version, section=part.place.section,
+        start=part.place.start, end=part.place.end, text=part.text, score=shown, question=question,
+    )  # fmt: skip
+    return Near(passage=passage, place=entry.place, score=score)
+
+
+def _in_scope(entry: _Entry, query: Query) -> bool:
+    if query.only:
+        return entry.document.id == query.only
+    return entry.document.general or entry.document.id in query.named
 
 
 def _may_answer(entry: _Entry, query: Query) -> bool:
-    if query.only:
-        return entry.document.id == query.only
-    fits = entry.document.general or entry.document.id in query.named
-    return fits and any(word in entry.one.words for word in query.words)
+    return _in_scope(entry, query) and (
+        bool(query.only) or any(word in entry.one.words for word in query.words)
+    )
 
 
 def _score(entry: _Entry, query: Query) -> int:

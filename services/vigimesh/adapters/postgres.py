@@ -1,4 +1,4 @@
-"""The knowledge base in PostgreSQL: passages out by full text, a whole batch in one round trip.
+"""The knowledge base in PostgreSQL: passages out by full text and by vectors, a whole batch in one round trip.
 
 Words are cut by `domain/knowledge/questions` and written as tsvector and tsquery literals, so that the server's parser and
 dictionaries have no say and the twin in memory finds the same. `ts_rank`, not `ts_rank_cd`: with words joined by OR the
@@ -7,15 +7,22 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
+from typing import Any
 
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
+from vigimesh.adapters.postgres_vectors import VectorSide
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.knowledge.answering import State
-from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.domain.knowledge.fusion import DEPTH, OFF, Found, Near, by_words, fused
+from vigimesh.domain.knowledge.questions import Query, understand
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
+from vigimesh.loop.telemetry import Telemetry
+from vigimesh.names import SEARCHED
+from vigimesh.ports import Embedder
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
 MAX_QUESTIONS = 4_000
@@ -32,12 +39,15 @@ class PgSearch:
     """
 
     def __init__(
-        self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh search"
-    ) -> None:
-        """Open a pool on `uri`; a server that is away shows at the first search."""
+        self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh search",
+        embedder: Embedder | None = None, telemetry: Telemetry | None = None,
+    ) -> None:  # fmt: skip
+        """Open a pool on `uri`; a server that is away shows at the first search. Without an `embedder` words alone answer."""
         # One connection for a search, one for the state, so that what is served from a cache waits for no search.
         self._pool = open_pool(uri, application_name, size=2)
         self._clock = clock or SystemClock()
+        self._vectors = VectorSide(embedder, self._clock) if embedder else None
+        self._telemetry = telemetry
         self._sql = blocks("knowledge.sql")
         self._state = State()
         self._looked_at_s = float("-inf")
@@ -52,16 +62,24 @@ class PgSearch:
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first.
 
-        Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`.
+        Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`, and
+        `Broken` VM-2610 when the side of the vectors kept something back.
         """
+        return [found.passages for found in self.find(questions, limit)]
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not within 1 to {MAX_LIMIT}")
         with self._lock:
-            names = self.state().names
+            state = self.state()
             distinct = tuple(dict.fromkeys(questions))
-            answers: dict[str, tuple[Passage, ...]] = {}
+            answers: dict[str, Found] = {}
             for start in range(0, len(distinct), MAX_QUESTIONS):
-                answers.update(self._ask(distinct[start : start + MAX_QUESTIONS], names, limit))
+                answers.update(self._ask(distinct[start : start + MAX_QUESTIONS], state, limit))
+            if self._telemetry:
+                for alone, count in Counter(one.alone for one in answers.values()).items():
+                    self._telemetry.add(SEARCHED, count, {"by": alone or "both"})
             return [answers[question] for question in questions]
 
     def state(self) -> State:
@@ -88,28 +106,51 @@ class PgSearch:
         """Take note that the base has changed; see `ports.Search`. Never waits for a search or a look."""
         self._told += 1
 
-    def _ask(self, questions: Sequence[str], names: Scope, limit: int) -> dict[str, tuple[Passage, ...]]:
-        queries = [understand(question, names) for question in questions]
-        parameters = {
+    def _ask(self, questions: Sequence[str], state: State, limit: int) -> dict[str, Found]:
+        queries = [understand(question, state.names) for question in questions]
+        scope = {
             "numbers": list(range(len(queries))),
             "product": [query.only for query in queries],
             "named": [",".join(query.named) for query in queries],
+        }
+        words = {
             "words": [_any_of(query) for query in queries],
             "phrases": [_in_order(query) for query in queries],
-            "most": limit,
         }
-        found: list[list[Passage]] = [[] for _ in queries]
         with connection(self._pool) as own:
-            for number, document, version, section, first, last, body, score, _ in own.execute(
-                self._sql["search"], parameters, prepare=True
-            ):
-                found[number].append(
-                    Passage(
-                        document_id=document, version=version, section=section, start=first, end=last, text=body,
-                        score=float(score) / 1e4, question=questions[number],
-                    )
-                )  # fmt: skip
-        return {question: tuple(passages) for question, passages in zip(questions, found, strict=True)}
+            vectors = self._vectors.vectors(own, questions, state) if self._vectors else OFF
+            if self._vectors is None or isinstance(vectors, str):
+                alone, asked = str(vectors), {**scope, **words, "most": limit}
+                text = _read(own.execute(self._sql["search"], asked, prepare=True), questions)
+                return {
+                    one: by_words(found, limit, alone) for one, found in zip(questions, text, strict=True)
+                }
+            scope["most"] = most = max(limit, DEPTH)
+            # Both statements are sent before either is answered: one round trip.
+            with own.pipeline():
+                worded = own.execute(self._sql["search"], {**scope, **words}, prepare=True)
+                compared = self._vectors.ask(own, scope, vectors)
+            text = _read(worded, questions)
+            near = self._vectors.read(compared, questions, vectors, most)
+        answers = {}
+        for question, query, one, other in zip(questions, queries, text, near, strict=True):
+            floor = -1.0 if query.only else self._vectors.embedder.floor
+            answers[question] = (
+                by_words(one, limit, other) if isinstance(other, str) else fused(one, other, limit, floor)
+            )
+        return answers
+
+
+def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
+    """Return what the search by words found for each question, best first."""
+    found: list[list[Near]] = [[] for _ in questions]
+    for number, document, version, section, first, last, body, score, place, matched in rows:
+        passage = Passage(
+            document_id=document, version=version, section=section, start=first, end=last, text=body,
+            score=float(score) / 1e4, question=questions[number],
+        )  # fmt: skip
+        found[number].append(Near(passage=passage, place=place, score=float(score), matched=matched))
+    return found
 
 
 def _any_of(query: Query) -> str | None:

@@ -78,3 +78,39 @@ class ToolsSettings:
         number(1, 60),
         "Seconds that all added tools of one pass have together; one that takes longer has failed.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingSettings:
+    """The model that turns questions and passages into vectors."""
+
+    model: Literal["off", "local", "endpoint"] = declare(
+        "VIGIMESH_EMBEDDINGS__MODEL",
+        "off",
+        one_of("off", "local", "endpoint"),
+        "What compares questions and passages by meaning, beside their words: `local` is a small model on this machine (extra `vectors`), "
+        "`endpoint` the one of VIGIMESH_EMBEDDINGS__BASE_URL; with `off`, or while it is away, words alone answer.",
+    )
+    base_url: str = declare(
+        "VIGIMESH_EMBEDDINGS__BASE_URL",
+        "",
+        url_with("http", "https"),
+        "Base URL of an OpenAI-compatible endpoint whose `/embeddings` is asked. The passages of all documents go there, and of the questions "
+        "those that begin with a product of the knowledge base and in which nothing looks like personal data.",
+    )
+    name: str = declare(
+        "VIGIMESH_EMBEDDINGS__NAME",
+        "",
+        TEXT,
+        "Name of the model there. A changed model needs another name: vectors of two models are never compared.",
+    )
+    key: str = declare("VIGIMESH_EMBEDDINGS__KEY", "", SECRET, "Key of that endpoint; none when empty.")
+    dimensions: int = declare(
+        "VIGIMESH_EMBEDDINGS__DIMENSIONS", 384, number(1, 4_096), "Numbers of one vector of that model."
+    )
+    deadline_s: int = declare(
+        "VIGIMESH_EMBEDDINGS__DEADLINE_S",
+        5,
+        number(1, 60),
+        "Seconds for one request to that endpoint; after them words alone answer.",
+    )

@@ -1,6 +1,7 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
+from vigimesh.ports.embeddings import Bare, Embedder, Vectors
 from vigimesh.ports.knowledge import Answers, Keep, Library, Products, Search, Summaries
 from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
@@ -11,9 +12,11 @@ from vigimesh.ports.summaries import SummaryIndex
 __all__ = [
     "Agreement",
     "Answers",
+    "Bare",
     "BatchJournal",
     "Batches",
     "Budget",
+    "Embedder",
     "Journal",
     "Keep",
     "Ledger",
@@ -27,4 +30,5 @@ __all__ = [
     "Spot",
     "Summaries",
     "SummaryIndex",
+    "Vectors",
 ]

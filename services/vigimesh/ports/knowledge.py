@@ -10,6 +10,7 @@ from typing import Protocol
 from vigimesh.domain.knowledge.answering import Answer, State
 from vigimesh.domain.knowledge.editions import Shelved, Sorted
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known
+from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.events.knowledge import DocumentVersioned, Passage
 
@@ -21,6 +22,13 @@ class Search(Protocol):
         """Return for each question at most `limit` passages, best first; a whole batch in one round trip.
 
         Raises `Transient` VM-1501 when the base is away.
+        """
+        ...
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Do what `search` does, and say of each passage which side found it and at what rank.
+
+        Raises as `search` does, and `Broken` VM-2610 when the side of the vectors kept something back.
         """
         ...
 

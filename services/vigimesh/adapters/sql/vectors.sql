@@ -1,0 +1,68 @@
+-- name: ready
+-- Whether vectors can be compared here at all, and whether this model has been seen.
+SELECT to_regtype('vector') IS NOT NULL, (SELECT probe FROM knowledge.embedder WHERE digest = %(model)s);
+
+-- name: near
+-- All questions of a batch at once: the nearest passages of each one's scope, with how many passages the scope has and how many of them
+-- have a vector of this model. The counts run over the whole scope, so that the scan is exact whatever indexes there are.
+WITH asked AS MATERIALIZED (
+    SELECT q.number, q.product, string_to_array(q.named, ',') AS named, q.vector::vector AS vector
+    FROM unnest(%(numbers)s::integer[], %(product)s::text[], %(named)s::text[], %(vectors)s::text[])
+        AS q (number, product, named, vector)
+)
+SELECT asked.number, found.*
+FROM asked
+CROSS JOIN LATERAL (
+    (
+        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
+            -(v.numbers::vector <#> asked.vector) AS score,
+            p.place, count(*) OVER () AS in_scope, count(v.place) OVER () AS with_vector
+        FROM knowledge.passage AS p
+        LEFT JOIN knowledge.vector AS v
+            ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+        WHERE asked.vector IS NOT NULL AND asked.product <> '' AND p.current AND p.document_id = asked.product
+        ORDER BY score DESC NULLS LAST, p.document_id, p.place
+        LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
+            -(v.numbers::vector <#> asked.vector) AS score,
+            p.place, count(*) OVER () AS in_scope, count(v.place) OVER () AS with_vector
+        FROM knowledge.passage AS p
+        LEFT JOIN knowledge.vector AS v
+            ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+        WHERE asked.vector IS NOT NULL AND asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
+        ORDER BY score DESC NULLS LAST, p.document_id, p.place
+        LIMIT %(most)s
+    )
+) AS found
+ORDER BY asked.number, found.score DESC NULLS LAST, found.document_id, found.place;
+
+-- name: missing
+-- Passages that are searched and have no vector of this model.
+SELECT p.document_id, p.version, p.place, d.title, p.section, p.above, p.body
+FROM knowledge.passage AS p
+JOIN knowledge.document AS d ON d.id = p.document_id AND d.version = p.version
+WHERE p.current AND NOT EXISTS (
+    SELECT FROM knowledge.vector AS v
+    WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+)
+ORDER BY p.document_id, p.version, p.place
+LIMIT %(most)s;
+
+-- name: add_embedder
+INSERT INTO knowledge.embedder (digest, name, dimensions, probe)
+VALUES (%(digest)s, %(name)s, %(dimensions)s, %(probe)s::real[])
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: probe
+SELECT probe FROM knowledge.embedder WHERE digest = %(digest)s;
+
+-- name: add_vector
+-- A passage that is gone by now needs none; the same one twice is one.
+INSERT INTO knowledge.vector (model, document_id, version, place, numbers)
+SELECT %(model)s, p.document_id, p.version, p.place, %(numbers)s::real[]
+FROM knowledge.passage AS p
+WHERE p.document_id = %(document)s AND p.version = %(version)s AND p.place = %(place)s
+ON CONFLICT DO NOTHING;
