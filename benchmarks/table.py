@@ -120,6 +120,19 @@ MEANINGS = {
         "phee_recall": "the same on single sentences of PHEE in which people marked something grave (misses only)",
         "psytar_recall": "the same on patients' sentences whose words name something grave (a rule, no label)",
     },
+    "retrieval_cache": {
+        "hit_p50_ms": "a look-up that a store serves, worst of this process's memory and of Valkey (found by another process), one question",
+        "hit_p99_ms": "the same, 99th percentile, worst of all points (a search in memory among them)",
+        "true_hits": "share of paraphrases, in frames no rule was made for, that are served from the answer to the first of the pair",
+        "false_hits": "second questions of minimal pairs that were served: dose, unit, drug, negation, with or without, population, version, ...",
+        "adversarial_pairs": "minimal pairs asked through the cache, all rounds together",
+    },
+    "knowledge_saving": {
+        "retrievals_saved_hot_exact": "VAERS replay, planner's and persons' questions: share answered from the hot level by their own words",
+        "retrievals_saved_hot_semantic": "the same, by what they say",
+        "retrievals_saved_warm_exact": "the same, from summaries of what changed",
+        "cost_per_grounded_answer_micro": "processor time and embedded tokens at assumed prices, micro-units of EUR",
+    },
     "listedness": {
         "recall": "101 annotated US labels: (label, term) pairs that are found listed",
         "held_out_recall": "the same, of the half of the labels that no word was chosen by",

@@ -54,6 +54,8 @@ SCRIPTS = (
     "cascade",
     "extraction",
     "transfer",
+    "retrieval_cache",
+    "knowledge_saving",
 )
 OPTIONS = argparse.Namespace(rounds=3, quick=False)
 

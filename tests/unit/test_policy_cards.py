@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import json
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 
 from unit.policy_making import ADULT, DOCUMENT, SIGNED, UNSIGNED
 from vigimesh.app.card_files import load_cards
-from vigimesh.domain.policy.cards import Card
-from vigimesh.domain.policy.reading import STEPS, card_of, extended, read_card
+from vigimesh.app.wiring import ages_of
+from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages
+from vigimesh.domain.policy.cards import Card, Cards, Knowledge
+from vigimesh.domain.policy.reading import MAX_AGE_HOURS, STEPS, card_of, extended, read_card
 from vigimesh.domain.policy.shipped import shipped_files, shipped_raw, with_overlay
 from vigimesh.domain.safety.tools import TOOLS
 from vigimesh.errors import Misconfigured
@@ -28,10 +31,16 @@ SIGNATURE = {
     "use": "a test",
 }
 
+#: What a card need not have.
+OPTIONAL = {
+    "auto_accept": {**SIGNATURE, "allows": []},
+    "knowledge": {"hot_age_hours": 12, "warm_age_hours": 48},
+}
+
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """Return the triage card with one key set; `path` is dotted, a number chooses in a list."""
-    raw: Any = copy.deepcopy({**TRIAGE, "auto_accept": {**SIGNATURE, "allows": []}})
+    raw: Any = copy.deepcopy({**TRIAGE, **OPTIONAL})
     *parents, last = path.split(".")
     place = raw
     for part in parents:
@@ -74,7 +83,7 @@ def paths(table: dict[str, Any], before: str = "") -> list[str]:
     return found
 
 
-EVERY_KEY = paths({**TRIAGE, "auto_accept": {**SIGNATURE, "allows": []}})
+EVERY_KEY = paths({**TRIAGE, **OPTIONAL})
 
 
 def test_the_list_of_keys_is_whole() -> None:
@@ -83,7 +92,8 @@ def test_the_list_of_keys_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in EVERY_KEY if path not in ("auto_accept", "cascade", "cascade.audit")]
+    "path",
+    [path for path in EVERY_KEY if path not in ("auto_accept", "cascade", "cascade.audit", "knowledge")],
 )
 def test_a_missing_key_is_named(path: str) -> None:
     key = path.rsplit(".", 1)[-1]
@@ -149,11 +159,23 @@ def test_no_typo_is_read_as_no_cap(cap: str, value: Any) -> None:
         ("escalation.max_passes", 0, "from 1 to 4"),
         ("auto_accept.allows", ["death"], "'death'"),
         ("auto_accept.signed_at", "2026-01-01", "without quotes"),
+        ("knowledge.hot_age_hours", 0, "from 1 to 8784"),
+        ("knowledge.hot_age_hours", 49, "hot_age_hours <= warm_age_hours"),
+        ("knowledge.warm_age_hours", 8_785, "from 1 to 8784"),
         ("name", "My Card", "lower-case"),
     ],
 )
 def test_a_wrong_value_says_what_to_do(path: str, value: Any, words: str) -> None:
     assert words in refused(changed(path, value))
+
+
+def test_a_card_says_how_old_an_answer_may_be_or_nothing() -> None:
+    card = card_of(changed("knowledge.hot_age_hours", 6), "mine.toml")
+    assert card.knowledge == Knowledge(hot_age_hours=6, warm_age_hours=48)
+    assert card_of(TRIAGE, "mine.toml").knowledge is None
+    found = ages_of(Cards(cards=(card, dataclasses.replace(card, name="other", knowledge=None)), origin=""))
+    assert found == {"triage": Ages(hot=timedelta(hours=6), warm=timedelta(hours=48))}
+    assert timedelta(hours=MAX_AGE_HOURS) == MAX_AGE
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ EVERY = {
     "VIGIMESH_REGISTRY_PASSWORD": "hidden-1",
     "VIGIMESH_POSTGRES_DSN": "postgresql://me:hidden-2@db.example/vigimesh",
     "VIGIMESH_REDIS_URL": "rediss://me:hidden-3@cache.example:6380/1",
+    "VIGIMESH_CACHE__URL": "rediss://me:hidden-5@answers.example:6380/2",
     "VIGIMESH_OBJECTS_URL": "s3://bucket/prefix",
     "VIGIMESH_OTLP_ENDPOINT": "http://collector.example:4318",
     "VIGIMESH_LARGE_MODEL__BASE_URL": "https://models.example/v1",
@@ -143,7 +144,12 @@ def test_a_wrong_value_is_refused_with_what_is_expected(name: str, value: str, e
 
 
 def test_a_refused_secret_is_not_repeated() -> None:
-    for name in ("VIGIMESH_REGISTRY_PASSWORD", "VIGIMESH_POSTGRES_DSN", "VIGIMESH_REDIS_URL"):
+    for name in (
+        "VIGIMESH_REGISTRY_PASSWORD",
+        "VIGIMESH_POSTGRES_DSN",
+        "VIGIMESH_REDIS_URL",
+        "VIGIMESH_CACHE__URL",
+    ):
         with pytest.raises(Misconfigured) as refused:
             read_settings({name: "hidden\nvalue"})
         assert "hidden" not in str(refused.value)

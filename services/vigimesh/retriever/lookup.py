@@ -19,7 +19,6 @@ import msgspec
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.knowledge.answering import (
     ABSENT,
-    AWAY,
     WHOLE_SET,
     Answer,
     Level,
@@ -243,8 +242,6 @@ class Lookup:
             return store.read([one.place for one in asked])
         except Transient:
             self._rest(number, "read")
-            for one in asked:
-                one.missed = AWAY if one.missed == ABSENT else one.missed
             return nothing
 
     def _from_warm(self, asked: Sequence[_Asked], state: State) -> None:
@@ -323,8 +320,9 @@ class Lookup:
     def _await(self, elsewhere: Sequence[_Asked], state: State) -> None:
         """Look a few times whether other processes have found their answers; never longer than `wait_s`."""
         last, deadline = len(self.stores) - 1, Deadline.after(self.clock, self.wait_s)
-        while left := _open(elsewhere):
-            if deadline.passed() or self._rests(last):
+        for _ in range(int(self.wait_s / POLL_S)):
+            left = _open(elsewhere)
+            if not left or deadline.passed() or self._rests(last):
                 return
             self.pause(POLL_S)
             self._take(last, left, self._read(last, left, signed=False), state, "exact")

@@ -25,8 +25,8 @@ WHOLE_SET = "*"
 Level = Literal["hot", "warm", "search"]
 #: How a stored answer was found: by the question's own words, or by one that agrees with it in every facet.
 Match = Literal["exact", "semantic", "none"]
-#: No stored answer was there; and no store could be asked.
-ABSENT, AWAY = "absent", "away"
+#: Why nothing was served where no stored answer was there, or none that could be asked for.
+ABSENT = "absent"
 
 
 #: A document as a state is made of it: id, names, aliases, newest version, and whether this is current (else it was withdrawn).
