@@ -19,7 +19,7 @@ from drive import Driver, received
 from engines import Running, start
 from ground import Ground, Ready, ground, versions
 from measuring import Goal, Report, finish, options, percentile, say
-from vigimesh.adapters.postgres import load_into
+from vigimesh.adapters.library import load_into
 from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.app.fleet import Program, worker_programs
 from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings

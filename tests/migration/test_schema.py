@@ -11,7 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from vigimesh.adapters.postgres import PgSearch, load_into
+from vigimesh.adapters.library import load_into
+from vigimesh.adapters.postgres import PgSearch
 from vigimesh.adapters.postgres_schema import Migration, migrate, shipped_migrations
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Misconfigured, Transient
@@ -25,7 +26,7 @@ WITHIN_S = 60
 
 MIGRATE_AND_LOAD = """
 import sys
-from vigimesh.adapters.postgres import load_into
+from vigimesh.adapters.library import load_into
 from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.domain.knowledge.shipped import shipped_documents
 print("ready", flush=True)

@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import pytest
 
+from libraries import fresh_database
+from vigimesh.adapters.library import load_into
 from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.postgres import PgSearch, load_into
+from vigimesh.adapters.postgres import PgSearch
 from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.clock import SystemClock
-from vigimesh.domain.knowledge.chunks import Document, parse
+from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
+from vigimesh.domain.knowledge.texts import read_markdown
 from vigimesh.errors import Refused, Transient
 from vigimesh.ports import Search
 
 SHIPPED = shipped_documents()
+#: Of the database that each test makes anew.
+NAME = "search_parity"
 NEW_DTP = """---
 id: vaccine/dtp
 version: {version}
@@ -55,7 +59,7 @@ QUESTIONS = [
 class Base:
     """A knowledge base under test."""
 
-    load: Callable[[Iterable[Document]], tuple[Document, ...]]
+    load: Callable[[Iterable[Sectioned]], tuple[Sectioned, ...]]
     fresh: Callable[[], Search]
 
 
@@ -65,7 +69,7 @@ def base(request: pytest.FixtureRequest) -> Iterator[Base]:
         held = MemorySearch()
         yield Base(load=held.load, fresh=lambda: held)
         return
-    with fresh_database(request.getfixturevalue("stack").urls.postgres) as uri:
+    with fresh_database(request.getfixturevalue("stack").urls.postgres, NAME) as uri:
         migrate(uri)
         opened: list[PgSearch] = []
 
@@ -78,23 +82,8 @@ def base(request: pytest.FixtureRequest) -> Iterator[Base]:
             search.close()
 
 
-class fresh_database:  # noqa: N801  reads as a verb in `with`
-    """A database of its own on the session's server, dropped at the end."""
-
-    def __init__(self, server: str) -> None:
-        self.server = server
-        self.name = "search_parity"
-
-    def __enter__(self) -> str:
-        with psycopg.connect(self.server, autocommit=True) as own:
-            own.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
-            own.execute(f"CREATE DATABASE {self.name}")
-        parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(self.server)
-        return psycopg.conninfo.make_conninfo(**{**parts, "dbname": self.name})
-
-    def __exit__(self, *_: object) -> None:
-        with psycopg.connect(self.server, autocommit=True) as own:
-            own.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+def read(text: str, where: str) -> Sectioned:
+    return read_markdown(text.encode(), where)
 
 
 def places(search: Search, questions: Sequence[str], limit: int = 3) -> list[list[tuple[str, str, int]]]:
@@ -116,7 +105,7 @@ def test_every_product_and_term_ranks_alike(base: Base) -> None:
     base.load(SHIPPED)
     twin = MemorySearch()
     twin.load(SHIPPED)
-    names = [name for one in SHIPPED for name in (*one.names, *one.aliases)]
+    names = [name for one in SHIPPED for name in (*one.document.names, *one.document.aliases)]
     asked = [
         f"{name} {term}"
         for name in names
@@ -153,8 +142,8 @@ def test_the_same_documents_again_change_nothing(base: Base) -> None:
 
 def test_a_changed_text_under_the_same_version_is_refused_and_nothing_of_it_stays(base: Base) -> None:
     base.load(SHIPPED)
-    changed = parse(NEW_DTP.format(version="1.0"), "dtp.md")
-    extra = parse(
+    changed = read(NEW_DTP.format(version="1.0"), "dtp.md")
+    extra = read(
         NEW_DTP.format(version="1.0").replace("vaccine/dtp", "vaccine/new").replace("DTP", "NEWVAX"), "new.md"
     )
     with pytest.raises(Refused, match="VM-1502"):
@@ -163,8 +152,8 @@ def test_a_changed_text_under_the_same_version_is_refused_and_nothing_of_it_stay
 
 
 def test_the_newest_version_answers_whatever_the_order_of_loading(base: Base) -> None:
-    base.load([parse(NEW_DTP.format(version="1.10"), "dtp.md")])
-    base.load([parse(NEW_DTP.format(version="1.9").replace("Hiccups", "Sneezing"), "dtp.md")])
+    base.load([read(NEW_DTP.format(version="1.10"), "dtp.md")])
+    base.load([read(NEW_DTP.format(version="1.9").replace("Hiccups", "Sneezing"), "dtp.md")])
     base.load(SHIPPED)
     (found,) = base.fresh().search(["DTP Hiccups"], 3)
     assert {p.version for p in found} == {"1.10"}
@@ -196,13 +185,13 @@ class Hand:
 
 @pytest.mark.real
 def test_a_new_version_answers_after_a_second_at_most(stack: Any) -> None:
-    with fresh_database(stack.urls.postgres) as uri:
+    with fresh_database(stack.urls.postgres, NAME) as uri:
         migrate(uri)
         load_into(uri, SHIPPED)
         clock = Hand()
         search = PgSearch(uri, clock=clock)
         assert places(search, ["DTP Rash"])[0][0][1] == "1.0"
-        load_into(uri, [parse(NEW_DTP.format(version="2.0"), "dtp.md")])
+        load_into(uri, [read(NEW_DTP.format(version="2.0"), "dtp.md")])
         clock.at_s = 0.5
         assert places(search, ["DTP Rash"])[0][0][1] == "1.0"
         clock.at_s = 1.0
@@ -212,7 +201,7 @@ def test_a_new_version_answers_after_a_second_at_most(stack: Any) -> None:
 
 @pytest.mark.real
 def test_what_is_remembered_has_a_bound(stack: Any) -> None:
-    with fresh_database(stack.urls.postgres) as uri:
+    with fresh_database(stack.urls.postgres, NAME) as uri:
         migrate(uri)
         load_into(uri, SHIPPED)
         search = PgSearch(uri, remember=3)

@@ -154,9 +154,7 @@ def test_every_kind_of_case_is_there(folder: Path) -> None:
 
 
 def test_products_and_listed_terms_are_those_of_the_knowledge_base(folder: Path) -> None:
-    texts = {
-        name: document.text for document in shipped_documents() for name in (document.title.split(":")[0],)
-    }
+    texts = {one.title.split(":")[0]: one.text for one in (source.document for source in shipped_documents())}
     assert set(PRODUCTS) <= set(texts)
     listed = [
         all(reaction.text in texts[case.products[0].name] for reaction in case.reactions)

@@ -1,7 +1,8 @@
-"""Documents in Markdown: front matter, passages with their place, and clear words about what is wrong."""
+"""Documents in Markdown: front matter, where it is cut, passages with their place, and clear words about what is wrong."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,10 +13,13 @@ from vigimesh.domain.knowledge.chunks import (
     CHUNK_CHARACTERS,
     MAX_NAMES,
     Document,
-    chunks,
     parse,
+    pieces,
     version_ordinal,
 )
+from vigimesh.domain.knowledge.indexing import LISTING_CODES, indexed, lists_reactions
+from vigimesh.domain.knowledge.sections import Place, opened
+from vigimesh.domain.knowledge.texts import read_markdown
 from vigimesh.errors import Refused
 
 FRONT = "---\nid: product/x\nversion: 1.2\ntitle: X: what it is\nkind: reference\nnames: X; Xine\naliases: THE X\n---\n"
@@ -80,39 +84,53 @@ def test_what_is_wrong_is_said(source: str, said: str) -> None:
 
 
 def test_a_passage_keeps_its_headings_and_its_place() -> None:
-    found = document(
-        "# X\n\nIntro.\n\n## Listed reactions\n\nRash.\n\n### Rare\n\nPallor.\n\n## Other\n\nEnd.\n"
-    )
-    pieces = chunks(found)
-    assert [(p.section, p.text, p.listed) for p in pieces] == [
+    found = read_markdown((
+        FRONT + "# X\n\nIntro.\n\n## Listed reactions\n\nRash.\n\n### Rare\n\nPallor.\n\n## Other\n\nEnd.\n"
+    ).encode(), "x.md")  # fmt: skip
+    shown = indexed(found)
+    assert [(p.passage.place.section, p.passage.text, p.listed) for p in shown] == [
         ("X", "Intro.", False),
         ("X > Listed reactions", "Rash.", True),
         ("X > Listed reactions > Rare", "Pallor.", True),
         ("X > Other", "End.", False),
     ]
-    assert all(found.text[p.start : p.end] == p.text for p in pieces)
+    assert all(opened(found.document, p.passage.place) == p.passage.text for p in shown)
+
+
+@pytest.mark.parametrize("code", sorted(LISTING_CODES))
+def test_a_section_of_a_label_that_lists_reactions_is_known_by_its_code(code: str) -> None:
+    above = Place(document="label/x", version="1", path=("A", "B"), codes=(code, ""), start=0, end=1)
+    assert lists_reactions(above)
+    assert not lists_reactions(replace(above, codes=("34068-7", "")))
+
+
+def test_rows_of_a_table_are_found_by_its_heading() -> None:
+    rows = "".join(f"| Reaction {number} | {number} % |\n" for number in range(200))
+    text = FRONT + f"# X\n\n| Zelphorin | share |\n| --- | --- |\n{rows}"
+    shown = indexed(read_markdown(text.encode(), "x.md"))
+    assert len(shown) > 2
+    assert all("zelphorin" in p.words for p in shown)
+    assert "Zelphorin" not in shown[-1].passage.text
+
+
+def cut_text(text: str) -> list[str]:
+    return [text[first:last] for first, last in pieces(text, 0, len(text))]
 
 
 def test_long_text_is_cut_between_paragraphs_then_sentences_then_words() -> None:
-    paragraphs = chunks(document("a " * 400 + "\n\n" + "b " * 400))
-    assert [set(p.text.split()) for p in paragraphs] == [{"a"}, {"b"}]
-    sentences = chunks(document("One short sentence. " * 100))
+    paragraphs = cut_text("a " * 400 + "\n\n" + "b " * 400)
+    assert [set(p.split()) for p in paragraphs] == [{"a"}, {"b"}]
+    sentences = cut_text("One short sentence. " * 100)
     assert len(sentences) == 2
-    assert sentences[0].text.endswith("sentence.")
-    words = chunks(document("word " * 500))
-    assert {word for p in words for word in p.text.split()} == {"word"}
-    assert len(chunks(document("x" * (CHUNK_CHARACTERS * 2 + 1)))) == 3
+    assert sentences[0].endswith("sentence.")
+    assert {word for p in cut_text("word " * 500) for word in p.split()} == {"word"}
+    assert len(cut_text("x" * (CHUNK_CHARACTERS * 2 + 1))) == 3
 
 
 @given(st.text(alphabet="ab .\n#\t\u00e4", max_size=4000))
 def test_nothing_is_lost_and_nothing_is_too_long(text: str) -> None:
-    found = Document(
-        id="a", version="1", title="t", kind="guidance", names=(), aliases=(), text=text, digest=""
-    )  # fmt: skip
-    pieces = chunks(found)
-    assert all(0 < len(p.text) <= CHUNK_CHARACTERS for p in pieces)
-    assert all(text[p.start : p.end] == p.text for p in pieces)
-    assert all(a.end <= b.start for a, b in pairwise(pieces))
-    covered = {at for p in pieces for at in range(p.start, p.end)}
-    outside = "".join(c for at, c in enumerate(text) if at not in covered)
-    assert all(not line.strip() or line.startswith("#") for line in outside.splitlines())
+    found = list(pieces(text, 0, len(text)))
+    assert all(0 < last - first <= CHUNK_CHARACTERS for first, last in found)
+    assert all(a[1] <= b[0] for a, b in pairwise(found))
+    covered = {at for first, last in found for at in range(first, last)}
+    assert not "".join(c for at, c in enumerate(text) if at not in covered).strip()

@@ -11,19 +11,24 @@ from pathlib import Path
 import pytest
 
 from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.domain.knowledge.chunks import Document, chunks
+from vigimesh.domain.knowledge.indexing import indexed
 from vigimesh.domain.knowledge.questions import Scope, understand
+from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
+from vigimesh.events.ids import digest
 
-DOCUMENTS = shipped_documents()
-REFERENCES = [one for one in DOCUMENTS if one.kind == "reference"]
+SOURCES = shipped_documents()
+DOCUMENTS = [one.document for one in SOURCES]
+REFERENCES = [one for one in SOURCES if one.document.kind == "reference"]
+#: Digest of the places of all shipped passages as of their first release: decisions cite them, so they never move.
+PLACES = "f613ea2c29aba8eed6799e8e79dbd70dfe8f011d14e6b75e737267c8c66bdae3"
 #: Words of a listing that are no reaction terms.
 FRAME = re.compile(r"^(Where it was given|In general, [a-z ]+|Common [^:]*|Uncommon [^:]*): ")
 
 
-def listed(document: Document) -> list[str]:
+def listed(source: Sectioned) -> list[str]:
     """Return the terms under the heading of listed reactions."""
-    lines = [line for chunk in chunks(document) if chunk.listed for line in chunk.text.splitlines() if line]
+    lines = [line for one in indexed(source) if one.listed for line in one.passage.text.splitlines() if line]
     terms = []
     for line in lines:
         frame = FRAME.match(line)
@@ -45,35 +50,46 @@ def test_ids_names_and_aliases_are_unique() -> None:
     assert [name for name, count in names.items() if count > 1] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda one: one.id)
-def test_each_says_that_it_is_for_demonstration(document: Document) -> None:
-    assert "demonstrations and tests" in chunks(document)[0].text
-    assert document.text.startswith(f"# {document.title}\n")
+@pytest.mark.parametrize("source", SOURCES, ids=lambda one: one.document.id)
+def test_each_says_that_it_is_for_demonstration(source: Sectioned) -> None:
+    assert "demonstrations and tests" in indexed(source)[0].passage.text
+    assert source.document.text.startswith(f"# {source.document.title}\n")
 
 
-@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
-def test_a_reference_lists_its_reactions_in_one_passage(document: Document) -> None:
-    terms = listed(document)
+def test_the_places_of_the_first_release_stand() -> None:
+    rows = [
+        f"{(place := one.passage.place).document}@{place.version}#{place.start}-{place.end} {one.listed} {place.section}"
+        for source in SOURCES
+        if source.document.version == "1.0"
+        for one in indexed(source)
+    ]
+    assert digest("\n".join(rows).encode()) == PLACES
+
+
+@pytest.mark.parametrize("source", REFERENCES, ids=lambda one: one.document.id)
+def test_a_reference_lists_its_reactions_in_one_passage(source: Sectioned) -> None:
+    terms = listed(source)
     assert len(terms) >= 9
     assert len(terms) == len(set(terms))
-    assert sum(chunk.listed for chunk in chunks(document)) == 1
+    assert sum(one.listed for one in indexed(source)) == 1
 
 
-@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
-def test_a_term_stands_nowhere_in_a_reference_but_in_its_list(document: Document) -> None:
+@pytest.mark.parametrize("source", REFERENCES, ids=lambda one: one.document.id)
+def test_a_term_stands_nowhere_in_a_reference_but_in_its_list(source: Sectioned) -> None:
     """Else a verbatim look-up would call a reaction listed that the list does not have."""
     vocabulary = {term.casefold() for one in REFERENCES for term in listed(one)}
-    own = {term.casefold() for term in listed(document)}
-    prose = " ".join(chunk.text for chunk in chunks(document) if not chunk.listed).casefold()
+    own = {term.casefold() for term in listed(source)}
+    prose = " ".join(one.passage.text for one in indexed(source) if not one.listed).casefold()
     strays = [term for term in vocabulary - own if re.search(rf"\b{re.escape(term)}\b", prose)]
     assert strays == []
 
 
-@pytest.mark.parametrize("document", REFERENCES, ids=lambda one: one.id)
-def test_each_listed_reaction_is_found_first_under_each_name(document: Document) -> None:
+@pytest.mark.parametrize("source", REFERENCES, ids=lambda one: one.document.id)
+def test_each_listed_reaction_is_found_first_under_each_name(source: Sectioned) -> None:
     search = MemorySearch()
-    search.load(DOCUMENTS)
-    asked = [(name, term) for name in (*document.names, *document.aliases) for term in listed(document)]
+    search.load(SOURCES)
+    document = source.document
+    asked = [(name, term) for name in (*document.names, *document.aliases) for term in listed(source)]
     answers = search.search([f"{name} {term}" for name, term in asked], 3)
     for (name, term), passages in zip(asked, answers, strict=True):
         assert {p.document_id for p in passages} == {document.id}, (name, term)

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigimesh.domain.knowledge.chunks import chunks
 from vigimesh.domain.knowledge.cutting import cut
 from vigimesh.domain.knowledge.editions import Edition, sort_out
 from vigimesh.domain.knowledge.sections import Sectioned
-from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import SOURCE_BYTES, Identity, decoded, read_markdown, read_text
 from vigimesh.errors import Refused
 
@@ -74,15 +72,6 @@ def test_front_matter_of_another_program_is_passed_over() -> None:
     assert read_markdown(f"{front}# A\n\nText.\n".encode(), "x.md", WHO).document.text == "# A\n\nText.\n"
     for text in ("---\nno field here\n---\ntext", "---\nnever: ends\n", "text\n---\n"):
         assert read_markdown(text.encode(), "x.md", WHO).document.text == text
-
-
-def test_a_document_of_ours_reads_as_it_always_has() -> None:
-    for document in shipped_documents():
-        front = f"---\nid: {document.id}\nversion: {document.version}\ntitle: {document.title}\nkind: {document.kind}\n---\n"
-        source = read_markdown((front + document.text).encode(), "x.md")
-        assert source.document.text == document.text
-        assert [p.text for p in cut(source).passages] == [c.text for c in chunks(document)]
-        assert [p.place.section for p in cut(source).passages] == [c.section for c in chunks(document)]
 
 
 def test_headings_of_markdown_are_found_indented_too_and_not_in_code() -> None:

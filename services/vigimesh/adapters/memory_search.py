@@ -1,4 +1,4 @@
-"""The knowledge base in memory: the twin of `postgres_search`, for tests and for a mesh without a database."""
+"""The knowledge base in memory: the twin of `PgSearch`, for tests and for a mesh without a database."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from vigimesh.domain.knowledge.chunks import Chunk, Document, chunks, version_ordinal
-from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
-from vigimesh.errors import Refused, Transient
+from vigimesh.adapters.memory_library import MemoryLibrary
+from vigimesh.domain.knowledge.chunks import Document
+from vigimesh.domain.knowledge.indexing import Indexed, indexed
+from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
 
 #: Weight of a word in running text, and the sum of 1/n squared that it is divided by: PostgreSQL's `ts_rank`.
@@ -20,54 +23,47 @@ _ALL_REPEATS = 1.64493406685
 class _Entry:
     document: Document
     place: int
-    chunk: Chunk
-    tokens: tuple[str, ...]
+    one: Indexed
 
 
 @dataclass(slots=True)
 class MemorySearch:
     """`ports.Search` over documents held in memory; ranks as PostgreSQL's `ts_rank` does, by its published formula."""
 
-    _versions: dict[tuple[str, str], Document] = field(default_factory=dict)
+    library: MemoryLibrary = field(default_factory=MemoryLibrary)
+    _number: int = 0
     _current: list[_Entry] = field(default_factory=list)
     _scope: Scope = field(default_factory=Scope)
 
-    def load(self, documents: Iterable[Document]) -> tuple[Document, ...]:
-        """Store the documents that are not there yet and return them; see `postgres_search.load`."""
-        staged = dict(self._versions)
-        added: list[Document] = []
-        for document in documents:
-            name = (document.id, document.version)
-            if name not in staged:
-                staged[name] = document
-                added.append(document)
-            elif staged[name].digest != document.digest:
-                raise Refused(
-                    "VM-1502", what=f"version {document.version} of {document.id} is there with another text",
-                    where=f"document {document.id}", todo="give the changed document a higher version",
-                )  # fmt: skip
-        self._versions = staged
-        newest: dict[str, Document] = {}
-        for document in sorted(staged.values(), key=lambda one: version_ordinal(one.version)):
-            newest[document.id] = document
-        self._current = [
-            _Entry(one, place, chunk, tuple(index_words(one, chunk.section, chunk.text)))
-            for one in sorted(newest.values(), key=lambda one: one.id)
-            for place, chunk in enumerate(chunks(one))
-        ]
-        self._scope = Scope.of((one.id, one.names, one.aliases) for one in newest.values())
-        return tuple(added)
+    def load(self, sources: Iterable[Sectioned]) -> tuple[Sectioned, ...]:
+        """Store the documents that are not there yet and return them; see `PgLibrary.load`."""
+        return self.library.load(sources)
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
-        if not self._versions:
+        self._look()
+        if not self._number:
             raise Transient(
                 "VM-1501", what="the knowledge base holds no document yet", where="memory",
                 todo="load documents first",
             )  # fmt: skip
         return [self._answer(question, limit) for question in questions]
+
+    def _look(self) -> None:
+        """Take up what the library holds now, when it is another."""
+        if self._number == self.library.number:
+            return
+        current = self.library.current()
+        self._current = [
+            _Entry(source.document, place, one)
+            for source in current
+            for place, one in enumerate(indexed(source))
+        ]
+        named = (source.document for source in current)
+        self._scope = Scope.of((one.id, one.names, one.aliases) for one in named)
+        self._number = self.library.number
 
     def _answer(self, question: str, limit: int) -> tuple[Passage, ...]:
         query = understand(question, self._scope)
@@ -75,8 +71,8 @@ class MemorySearch:
         scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
         return tuple(
             Passage(
-                document_id=entry.document.id, version=entry.document.version, section=entry.chunk.section,
-                start=entry.chunk.start, end=entry.chunk.end, text=entry.chunk.text, score=score / 1e4,
+                document_id=entry.document.id, version=entry.document.version, section=entry.one.passage.place.section,
+                start=entry.one.passage.place.start, end=entry.one.passage.place.end, text=entry.one.passage.text, score=score / 1e4,
                 question=question,
             )
             for score, entry in scored[:limit]
@@ -87,13 +83,13 @@ def _may_answer(entry: _Entry, query: Query) -> bool:
     if query.only:
         return entry.document.id == query.only
     fits = entry.document.general or entry.document.id in query.named
-    return fits and any(word in entry.tokens for word in query.words)
+    return fits and any(word in entry.one.words for word in query.words)
 
 
 def _score(entry: _Entry, query: Query) -> int:
-    rank = sum(_repeats(entry.tokens.count(word)) for word in query.words) / max(1, len(query.words))
-    phrase = 1.0 if query.phrase and _has_phrase(entry.tokens, query.phrase) else 0.0
-    listed = 0.5 if query.only and entry.chunk.listed else 0.0
+    rank = sum(_repeats(entry.one.words.count(word)) for word in query.words) / max(1, len(query.words))
+    phrase = 1.0 if query.phrase and _has_phrase(entry.one.words, query.phrase) else 0.0
+    listed = 0.5 if query.only and entry.one.listed else 0.0
     return round(1e4 * (rank + phrase + listed))
 
 

@@ -1,4 +1,4 @@
-"""The knowledge base in PostgreSQL: documents in, passages out by full text, a whole batch in one round trip.
+"""The knowledge base in PostgreSQL: passages out by full text, a whole batch in one round trip.
 
 Words are cut by `domain/knowledge/questions` and written as tsvector and tsquery literals, so that the server's parser and
 dictionaries have no say and the twin in memory finds the same. `ts_rank`, not `ts_rank_cd`: with words joined by OR the
@@ -8,14 +8,13 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from threading import Lock
 
-from vigimesh.adapters.postgres_schema import Connection, Pool, blocks, connection, open_pool
+from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.clock import Clock, SystemClock
-from vigimesh.domain.knowledge.chunks import Document, chunks, version_ordinal
-from vigimesh.domain.knowledge.questions import Query, Scope, index_words, understand
-from vigimesh.errors import Refused, Transient
+from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
@@ -26,67 +25,6 @@ MAX_LIMIT = 50
 MEMO_ANSWERS = 4_096
 #: Seconds after which the number of the document set is read again: how long a superseded answer may be given.
 STATE_S = 1.0
-#: Number of the advisory lock under which documents are loaded, one loader at a time.
-LOAD_LOCK = 5_160_002
-#: Positions that PostgreSQL keeps of a word, and the last one it can write.
-_MAX_POSITIONS, _LAST_POSITION = 255, 16_383
-
-
-def load_into(uri: str, documents: Iterable[Document]) -> tuple[Document, ...]:
-    """Do what `load` does over a connection of its own."""
-    with open_pool(uri, "vigimesh load", size=1) as pool:
-        return load(pool, documents)
-
-
-def load(pool: Pool, documents: Iterable[Document]) -> tuple[Document, ...]:
-    """Store the documents that are not there yet, all or none, and return them; doing it again changes nothing.
-
-    The newest version of an id is searched from then on; older ones are kept, because decisions cite them.
-    Raises `Refused` VM-1502 when a version that is there has another text, `Transient` VM-1501 when the base is away.
-    """
-    sql = blocks("knowledge.sql")
-    added: list[Document] = []
-    with connection(pool) as own:
-        own.execute(sql["lock"], {"lock": LOAD_LOCK})
-        for document in documents:
-            row = own.execute(sql["digest"], {"id": document.id, "version": document.version}).fetchone()
-            if row is None:
-                _add(own, document)
-                added.append(document)
-            elif row[0] != document.digest:
-                raise Refused(
-                    "VM-1502",
-                    what=f"version {document.version} of {document.id} is there with another text",
-                    where=f"document {document.id}",
-                    todo="give the changed document a higher version",
-                )
-        if added:
-            own.execute(sql["advance_state"])
-    return tuple(added)
-
-
-def _add(own: Connection, document: Document) -> None:
-    sql = blocks("knowledge.sql")
-    identity = {"id": document.id, "version": document.version}
-    own.execute(
-        sql["add_document"],
-        identity | {
-            "ordinal": list(version_ordinal(document.version)), "digest": document.digest, "title": document.title,
-            "kind": document.kind, "names": list(document.names), "aliases": list(document.aliases),
-        },
-    )  # fmt: skip
-    rows = [
-        identity | {
-            "place": place, "section": chunk.section, "first": chunk.start, "last": chunk.end, "body": chunk.text,
-            "listed": chunk.listed, "general": document.general,
-            "tokens": _vector(index_words(document, chunk.section, chunk.text)),
-        }
-        for place, chunk in enumerate(chunks(document))
-    ]  # fmt: skip
-    with own.cursor() as cursor:
-        cursor.executemany(sql["add_passage"], rows)
-    own.execute(sql["promote_document"], {"id": document.id})
-    own.execute(sql["promote_passages"], {"id": document.id})
 
 
 class PgSearch:
@@ -183,18 +121,6 @@ class PgSearch:
                     )
                 )  # fmt: skip
         return {question: tuple(passages) for question, passages in zip(questions, found, strict=True)}
-
-
-def _vector(tokens: Sequence[str]) -> str:
-    """Return the words with their positions as PostgreSQL writes a tsvector; words hold letters and digits only."""
-    positions: dict[str, list[int]] = {}
-    for at, token in enumerate(tokens, start=1):
-        places = positions.setdefault(token, [])
-        if len(places) < _MAX_POSITIONS and at <= _LAST_POSITION:
-            places.append(at)
-    return " ".join(
-        f"'{token}':{','.join(map(str, places))}" for token, places in positions.items() if places
-    )
 
 
 def _any_of(query: Query) -> str | None:

@@ -48,7 +48,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
 
     Doing it again changes nothing but `config`, which tells each start. Raises `Misconfigured` (VM-1006, VM-1007, VM-1011) or `Transient` (VM-1301).
     """
-    from vigimesh.adapters.postgres import load_into
+    from vigimesh.adapters.library import load_into
     from vigimesh.adapters.postgres_schema import migrate
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.adapters.topics import Shape, apply

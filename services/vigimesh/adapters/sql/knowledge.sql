@@ -44,35 +44,3 @@ CROSS JOIN LATERAL (
     )
 ) AS found
 ORDER BY asked.number, found.score DESC, found.document_id, found.place;
-
--- name: lock
-SELECT pg_advisory_xact_lock(%(lock)s);
-
--- name: digest
-SELECT digest FROM knowledge.document WHERE id = %(id)s AND version = %(version)s;
-
--- name: add_document
-INSERT INTO knowledge.document (id, version, ordinal, digest, title, kind, names, aliases, current)
-VALUES (%(id)s, %(version)s, %(ordinal)s, %(digest)s, %(title)s, %(kind)s, %(names)s, %(aliases)s, false);
-
--- name: add_passage
-INSERT INTO knowledge.passage
-    (document_id, version, place, section, first, last, body, listed, general, current, tokens)
-VALUES
-    (%(id)s, %(version)s, %(place)s, %(section)s, %(first)s, %(last)s, %(body)s, %(listed)s, %(general)s, false,
-     %(tokens)s::tsvector);
-
--- name: promote_document
-UPDATE knowledge.document AS d
-SET current = (d.ordinal = newest.ordinal)
-FROM (SELECT max(ordinal) AS ordinal FROM knowledge.document WHERE id = %(id)s) AS newest
-WHERE d.id = %(id)s;
-
--- name: promote_passages
-UPDATE knowledge.passage AS p
-SET current = d.current
-FROM knowledge.document AS d
-WHERE d.id = p.document_id AND d.version = p.version AND d.id = %(id)s;
-
--- name: advance_state
-UPDATE knowledge.state SET number = number + 1;

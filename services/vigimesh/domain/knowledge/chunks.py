@@ -1,8 +1,7 @@
-"""A document in Markdown with front matter becomes passages: pure, and the same on every machine.
+"""What a document is, how Markdown says it in front matter, and where a text is cut: pure, and the same on every machine.
 
 Front matter is `name: value` lines between two lines of `---`. `id`, `version`, `title` and `kind` are required;
-`names` and `aliases` are lists separated by `;` (see `questions` for the difference). A passage never crosses a heading
-and is at most `CHUNK_CHARACTERS` long; it keeps the path of headings above it and its place in the document's text.
+`names` and `aliases` are lists separated by `;` (see `questions` for the difference).
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ _REQUIRED = ("id", "version", "title", "kind")
 _OPTIONAL = ("names", "aliases")
 _ID = re.compile(r"[a-z0-9][a-z0-9./_-]{0,127}")
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.*?)[ \t#]*")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+")
 
 
@@ -54,17 +52,6 @@ class Document:
     def general(self) -> bool:
         """Whether it speaks of no product in particular, so that any question may find it."""
         return not self.names and not self.aliases
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A passage: `Document.text[start:end] == text`. `listed` says that it stands under `LISTED_HEADING`."""
-
-    section: str
-    start: int
-    end: int
-    text: str
-    listed: bool
 
 
 def version_ordinal(version: str) -> tuple[int, ...]:
@@ -119,35 +106,6 @@ def checked(document: Document, where: str) -> Document:
             where, f"{len(document.text)} characters, at most {DOCUMENT_CHARACTERS}", "split it into several"
         )
     return document
-
-
-def chunks(document: Document) -> tuple[Chunk, ...]:
-    """Return the document's passages in its own order; together they hold every character that is not white space."""
-    return tuple(_chunks(document.text))
-
-
-def _chunks(text: str) -> Iterator[Chunk]:
-    for path, start, end in _sections(text):
-        for first, last in pieces(text, start, end):
-            yield Chunk(
-                section=" > ".join(path), start=first, end=last, text=text[first:last],
-                listed=LISTED_HEADING in path,
-            )  # fmt: skip
-
-
-def _sections(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
-    """Yield (path of headings, start, end) of each stretch between two headings; the heading line is in the path."""
-    path: tuple[str, ...] = ()
-    start = place = 0
-    for line in text.splitlines(keepends=True):
-        heading = _HEADING.fullmatch(line.rstrip("\n"))
-        if heading:
-            yield path, start, place
-            level = len(heading[1])
-            path = (*path[: level - 1], heading[2])
-            start = place + len(line)
-        place += len(line)
-    yield path, start, place
 
 
 def pieces(text: str, start: int, end: int, most: int = CHUNK_CHARACTERS) -> Iterator[tuple[int, int]]:
