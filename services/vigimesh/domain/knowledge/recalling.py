@@ -6,7 +6,7 @@ What was served before a change was known is found by what it cites, not by when
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from vigimesh.domain.knowledge.chunks import version_ordinal
@@ -24,6 +24,51 @@ HOT_BELOW = timedelta(days=2)
 WARM_BELOW = timedelta(days=7)
 #: Passages that a recall names: those of three passes (`Recall.passages`).
 MAX_PASSAGES = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """A version of a document as the library has it. `current`: it is what is searched; of a withdrawn document none is."""
+
+    document_id: str
+    version: str
+    current: bool
+    brought_at: datetime
+    withdrawn_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What became of a document: `version` stands now (of a withdrawn one: stood last), `stale` are those that do not."""
+
+    document_id: str
+    version: str
+    withdrawn: bool
+    known_at: datetime
+    stale: tuple[str, ...]
+
+    @property
+    def cause(self) -> str:
+        """The cause of the recalls that it makes; see `Recall.cause`."""
+        return f"{self.document_id}@{self.version}" + (" withdrawn" if self.withdrawn else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A version of a case that was given passages of stale versions of a document.
+
+    `state` is `found`, `ordered` or `left`, with `why` it was left; `passages` are `document@version#start-end`.
+    """
+
+    case_id: str
+    message_id: str
+    document_id: str
+    versions: tuple[str, ...]
+    passages: tuple[str, ...]
+    state: str = "found"
+    why: str = ""
+
+
 #: What a version ended as when a machine's conclusion stands.
 DECIDED = frozenset({"auto_accepted", "upheld"})
 
@@ -37,6 +82,28 @@ def touched(document_id: str, version: str, known: Known, now: datetime) -> bool
     cited = Cited(document_id=document_id, version=version)
     entry = Entry(scope=scope, question_key="", cited=(cited,), read_at=now)
     return verdict(entry, scope, known, timedelta(days=1), now) in ("superseded", "withdrawn")
+
+
+def changes(versions: Sequence[Brought], now: datetime) -> tuple[Change, ...]:
+    """Return for each document that has versions which are to be looked for what it changed to, by document id."""
+    documents: dict[str, list[Brought]] = {}
+    for one in versions:
+        documents.setdefault(one.document_id, []).append(one)
+    known = Known(
+        current={one.document_id: one.version for one in versions if one.current},
+        withdrawn=frozenset(name for name, all_ in documents.items() if not any(one.current for one in all_)),
+    )
+    found = []
+    for name, all_ in sorted(documents.items()):
+        stale = tuple(one.version for one in all_ if touched(name, one.version, known, now))
+        if not stale:
+            continue
+        gone = name in known.withdrawn
+        last = newest(one.version for one in all_ if gone or one.current)
+        whole = next(one for one in all_ if one.version == last)
+        at = (whole.withdrawn_at if gone else None) or whole.brought_at
+        found.append(Change(document_id=name, version=last, withdrawn=gone, known_at=at, stale=stale))
+    return tuple(found)
 
 
 def newest(versions: Iterable[str]) -> str:
