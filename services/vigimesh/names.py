@@ -128,12 +128,26 @@ LEADING = Metric(
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
 )  # fmt: skip
 
+DUTY_DONE = Metric(
+    name="vigimesh.librarian.done", kind="counter", unit="{thing}", labels=("duty",),
+    meaning="what the librarian's duties have done: changes announced, documents taken up",
+)  # fmt: skip
+DUTY_FAILED = Metric(
+    name="vigimesh.librarian.failed", kind="counter", unit="{step}", labels=("duty", "code"),
+    meaning="steps of a duty that failed and are tried again", alarm="SRE: rising for ten minutes",
+)  # fmt: skip
+DOCUMENTS_REFUSED = Metric(
+    name="vigimesh.knowledge.refused", kind="counter", unit="{document}", labels=("code",),
+    meaning="files of the watched folder that did not enter, once each time that they change", alarm="the product's owner: any",
+)  # fmt: skip
+
 METRICS: tuple[Metric, ...] = (
     CONSUMED, SENT, PROCESS_DURATION, COMMIT_DURATION, OUTCOMES, DEAD_LETTERS, DOUBTS, OWNED_PARTITIONS,
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
     PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
+    DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip
 
 #: Attributes of the span of one record in one stage (kind CONSUMER), named `process STAGE`.

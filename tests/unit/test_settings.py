@@ -71,6 +71,8 @@ EVERY = {
     "VIGIMESH_PARTITIONS": "12",
     "VIGIMESH_REPLICATION": "3",
     "VIGIMESH_TENANT": "acme",
+    "VIGIMESH_KNOWLEDGE__PRODUCTS": "my-products",
+    "VIGIMESH_KNOWLEDGE__WATCH": "inbox",
 }
 
 

@@ -67,20 +67,27 @@ class OrderDesk:
 
 
 class RecordDesk:
-    """Records in `audit` what an operator does elsewhere, under a transactional id of its own."""
+    """Records on the topics what was done elsewhere, under a transactional id of its own."""
 
-    def __init__(self, base: Mapping[str, Any], producer: Producer | None = None) -> None:
-        """Take the settings of every client; nothing is connected yet."""
-        self._producer = producer or KafkaProducer(base, RAISING)
+    def __init__(
+        self, base: Mapping[str, Any], producer: Producer | None = None, *, writer: str = RAISING
+    ) -> None:
+        """Take the settings of every client; nothing is connected yet. `writer` is the transactional id."""
+        self._producer = producer or KafkaProducer(base, writer)
 
     async def write(self, writes: Sequence[Write]) -> None:
         """Write records in one transaction.
 
-        Raises `Fenced` VM-1303 when a later operator has taken over, `InDoubt` when nobody knows whether they were written,
-        `Transient` VM-1301 when the broker is away.
+        Raises `Fenced` VM-1303 when a later writer of that name has taken over, `InDoubt` when nobody knows whether they were
+        written, `Transient` VM-1301 when the broker is away.
         """
-        await self._producer.renew()
-        await write_whole(self._producer, writes, "give it again: nothing was changed yet")
+        try:
+            await self._producer.renew()
+            await write_whole(self._producer, writes, "give it again: nothing was changed yet")
+        except Transient:
+            # The next call begins with a producer of its own, which ends whatever this one left.
+            self._producer.expire()
+            raise
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -39,7 +39,12 @@ Pool = psycopg_pool.ConnectionPool[Connection]
 
 _BLOCK = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _MIGRATION = re.compile(r"(\d{4})_(\w+)\.sql")
-_NOT_READY = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+#: Tables or columns that a migration would bring.
+_NOT_READY = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

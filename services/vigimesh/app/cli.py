@@ -190,6 +190,19 @@ def batcher(data: Data = None) -> None:
 
 
 @app.command()
+def librarian(data: Data = None) -> None:
+    """Announce documents that change, and watch a folder of them.
+
+    Runs in the foreground until SIGTERM. Several share the work. The folder is VIGIMESH_KNOWLEDGE__WATCH.
+    """
+    from vigimesh.app.config_cli import located
+
+    settings = located(os.environ, data).settings
+    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance")
+    load("vigimesh.app.librarian:serve_librarian")(settings)
+
+
+@app.command()
 def batches(data: Data = None, as_json: AsJson = False) -> None:
     """Show what was sent in batches.
 

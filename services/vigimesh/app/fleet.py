@@ -29,7 +29,7 @@ from vigimesh.errors import Broken, Misconfigured, Transient
 from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
 
 #: What a mesh that stays runs beside its stages. A run that ends with its cases does without.
-BESIDE = ("controller", "resumer")
+BESIDE = ("controller", "resumer", "librarian")
 
 #: What runs beside them where a large model is configured.
 PAYING = ("batcher",)

@@ -91,7 +91,7 @@ def join(data: Path | None) -> Room:
 
 def given_now(by: str, reason: str, until: str = "", default_s: float | None = None) -> Given:
     """Return who orders (the login, when nobody is named) and why, checked; raises as `ordering.given` does."""
-    return given(by=by or _login(), reason=reason, at=SystemClock().now(), until=until, default_s=default_s)
+    return given(by=by or login(), reason=reason, at=SystemClock().now(), until=until, default_s=default_s)
 
 
 def tell(made: Sequence[Order], order: Given, *, nothing: str, as_json: bool, **more: object) -> None:
@@ -120,7 +120,8 @@ def plain(order: Order) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _login() -> str:
+def login() -> str:
+    """Return who is logged in, or `unknown`."""
     import getpass
 
     try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from vigimesh.app.budget_cli import CapRaised, raised_in, shut
 from vigimesh.app.order_records import ACTION, STAGE, operator_write
@@ -17,18 +15,10 @@ from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
-from vigimesh.loop.broker import Write
+from vigimesh.loop.broker import Desk, Write
 from vigimesh.ports import Budget
 
 _AUDIT = topic("audit")
-
-
-class Desk(Protocol):
-    """Writes records for good."""
-
-    async def write(self, writes: Sequence[Write]) -> None:
-        """Write them in one transaction; raises a `VigimeshError` when that is not certain."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

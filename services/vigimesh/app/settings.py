@@ -177,6 +177,24 @@ class MeshSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnowledgeSettings:
+    """The knowledge base."""
+
+    products: str = declare(
+        "VIGIMESH_KNOWLEDGE__PRODUCTS",
+        "",
+        TEXT,
+        "Folder of your own knowledge products (`*.toml`), added to the shipped ones or put in place of namesakes.",
+    )
+    watch: str = declare(
+        "VIGIMESH_KNOWLEDGE__WATCH",
+        "",
+        TEXT,
+        "Folder that the librarian watches: documents that are put there are taken up once they stand still.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole tree."""
 
@@ -190,6 +208,7 @@ class Settings:
     tools: ToolsSettings = ToolsSettings()  # noqa: RUF009  frozen
     worker: WorkerSettings = WorkerSettings()
     mesh: MeshSettings = MeshSettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
 
     @classmethod
     def for_stack(cls, urls: StackUrls, base: Settings | None = None) -> Settings:

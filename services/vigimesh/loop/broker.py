@@ -99,6 +99,14 @@ def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
 Leave = Callable[[frozenset[Part]], Coroutine[Any, Any, None]]
 
 
+class Desk(Protocol):
+    """Writes records for good."""
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Write them in one transaction; raises a `VigimeshError` when that is not certain."""
+        ...
+
+
 class Consumer(Protocol):
     """Reads committed records of one group. One poll at a time; `hold` and `unhold` may come while one is under way."""
 

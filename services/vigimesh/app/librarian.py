@@ -1,0 +1,87 @@
+"""`vigimesh librarian`: announces what changed and watches a folder, in the foreground, what a container runs."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vigimesh.adapters.kafka import common
+from vigimesh.adapters.library import PgLibrary
+from vigimesh.adapters.order_desk import RecordDesk
+from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.app.mesh import registry_options
+from vigimesh.app.settings import Settings
+from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
+from vigimesh.background.librarian.announce import Announce
+from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
+from vigimesh.background.librarian.watch import Watch
+from vigimesh.clock import Clock, SystemClock
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import PREFIX
+from vigimesh.loop.health import Health
+from vigimesh.loop.telemetry import Telemetry
+
+#: With the instance behind it, the transactional id of one librarian.
+LIBRARIAN_ID = f"{PREFIX}{NAME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What duties are made of: `base` are the settings of every Kafka client, `closing` what is closed at the end."""
+
+    base: dict[str, Any]
+    codec: Codec
+    library: PgLibrary
+    clock: Clock
+    telemetry: Telemetry
+    closing: AsyncExitStack
+
+
+def serve_librarian(settings: Settings) -> NoReturn:
+    """Do the duties until SIGTERM or SIGINT, and end the process: with 1 when it could not go on.
+
+    Raises `Misconfigured` when a setting is wrong, `OSError` when the health port is taken.
+    """
+    rest_collector()
+    health, telemetry = Health(SystemClock()), OtelTelemetry(NAME, instance=settings.worker.instance)
+
+    async def serve(stop: threading.Event) -> None:
+        async with opened(settings, telemetry) as duties:
+            await run(Librarian(duties=duties, telemetry=telemetry, health=health), stop)
+
+    loop = Loop(name=LIBRARIAN_ID, work=lambda stop: asyncio.run(serve(stop)), health=health)
+    leave(serve_loops((loop,), telemetry, settings.worker))
+
+
+@asynccontextmanager
+async def opened(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Sequence[Duty]]:
+    """Join the duties to their stores, in the running event loop; close these at the end."""
+    async with AsyncExitStack() as closing:
+        library = PgLibrary(settings.postgres.dsn, application_name="vigimesh librarian")
+        closing.callback(library.close)
+        parts = Parts(
+            base=common(settings.kafka.bootstrap, dict(settings.kafka.options)),
+            codec=Codec(RegistrySchemas(registry_options(settings))), library=library, clock=SystemClock(),
+            telemetry=telemetry, closing=closing,
+        )  # fmt: skip
+        yield duties_of(settings, parts)
+
+
+def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duties of this process."""
+    instance = settings.worker.instance
+    desk = RecordDesk(parts.base, writer=f"{LIBRARIAN_ID}.{instance}")
+    parts.closing.push_async_callback(desk.close)
+    duties: list[Duty] = [Announce(library=parts.library, desk=desk, codec=parts.codec, clock=parts.clock)]
+    if settings.knowledge.watch:
+        duties.append(Watch(
+            folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
+            clock=parts.clock, by=f"{NAME}.{instance}",
+        ))  # fmt: skip
+    return duties
