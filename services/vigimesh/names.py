@@ -19,6 +19,8 @@ class Metric:
     labels: tuple[str, ...]
     meaning: str
     alarm: str = ""
+    #: Upper bounds of a histogram's buckets where those of a hop through the mesh do not fit.
+    bounds: tuple[float, ...] = ()
 
 
 CONSUMED = Metric(
@@ -123,11 +125,43 @@ GATES_SHUT = Metric(
     meaning="places in which the small tier resolves nothing since its scores or the labels of the sample have drifted, or a person "
     "closed it: cases go on to the next tier or a person", alarm="the workflow's owner: above 0",
 )  # fmt: skip
+ANSWERS_FAILED = Metric(
+    name="vigimesh.knowledge.answers_failed", kind="counter", unit="{failure}", labels=("what",),
+    meaning="times a store of answers (read, write, lease), the warm level (warm) or a guard (guard) did not work: questions were "
+    "searched for instead", alarm="SRE: more than ten a minute for ten minutes",
+)  # fmt: skip
 LEADING = Metric(
     name="vigimesh.controller.leading", kind="gauge", unit="{controller}", labels=(),
     meaning="1 in the controller that leads, 0 in one that stands by", alarm="SRE: sum not 1 for two minutes",
 )  # fmt: skip
 
+KNOWLEDGE_ANSWERS = Metric(
+    name="vigimesh.knowledge.answers", kind="counter", unit="{answer}", labels=("product", "level", "match"),
+    meaning="questions put to the knowledge base by what answered: hot or warm cache, or a search; and how a cache found it, "
+    "exact or semantic",
+)  # fmt: skip
+KNOWLEDGE_GROUNDED = Metric(
+    name="vigimesh.knowledge.grounded", kind="counter", unit="{answer}", labels=("product", "level"),
+    meaning="those of them that found at least one passage",
+)  # fmt: skip
+KNOWLEDGE_MISSES = Metric(
+    name="vigimesh.knowledge.misses", kind="counter", unit="{answer}", labels=("product", "reason"),
+    meaning="questions that no cache served, by why: absent, or what held back the answer that was there",
+)  # fmt: skip
+KNOWLEDGE_FALSE_HITS = Metric(
+    name="vigimesh.knowledge.false_hits", kind="counter", unit="{answer}", labels=("product", "level", "reason"),
+    meaning="answers that a cache served though what they cite was superseded, withdrawn or too old, found by the audit of "
+    "every served answer; breaches of less than a minute are not seen", alarm="the product's owner: any",
+)  # fmt: skip
+KNOWLEDGE_AGE = Metric(
+    name="vigimesh.knowledge.age_at_serve", kind="histogram", unit="s", labels=("product", "level"),
+    meaning="how long ago the sources of an answer from a cache were read when it was served",
+    bounds=(1.0, 10.0, 60.0, 600.0, 3_600.0, 6 * 3_600.0, 86_400.0, 3 * 86_400.0, 7 * 86_400.0, 30 * 86_400.0),
+)  # fmt: skip
+KNOWLEDGE_OVERDUE = Metric(
+    name="vigimesh.knowledge.overdue", kind="gauge", unit="{product}", labels=("product",),
+    meaning="1 while a source of the product was not read again within its service level", alarm="the product's owner: 1",
+)  # fmt: skip
 DUTY_DONE = Metric(
     name="vigimesh.librarian.done", kind="counter", unit="{thing}", labels=("duty",),
     meaning="what the librarian's duties have done: changes announced, documents taken up",
@@ -146,7 +180,8 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT,
+    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, ANSWERS_FAILED,
+    KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
     DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip
 

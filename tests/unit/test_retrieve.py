@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.clock import SystemClock
+from vigimesh.domain.knowledge.answering import State, handed
+from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Transient
 from vigimesh.events.case import Case, Product
@@ -19,6 +22,7 @@ from vigimesh.events.classes import CasePlanned, EvidenceRetrieved, Plan, Route,
 from vigimesh.events.knowledge import Passage, RetrievalMeasured
 from vigimesh.events.topics import LANES
 from vigimesh.loop.outcome import Done, Input
+from vigimesh.retriever.lookup import Lookup
 from vigimesh.retriever.retrieve import MAX_PASSAGES, Retriever
 from vigimesh.retriever.worker import search_fetcher, stage
 
@@ -131,6 +135,50 @@ def test_a_long_passage_is_cut_with_its_place() -> None:
     assert (len(passage.text), passage.start, passage.end) == (1200, 5, 1205)
 
 
+def test_what_a_cache_served_is_measured_priced_and_said() -> None:
+    read_at = datetime(2026, 1, 1, 23, 30, tzinfo=UTC)
+    case = planned("a", "b", "c")
+    answers = {
+        "search:a": handed([row("x")], read_at, product="p", level="hot", match="semantic"),
+        "search:b": handed([row("y")], read_at, missed="too_old"),
+        "search:c": handed([], read_at, level="hot", match="exact"),
+    }
+    done = VERB.decide(case, msgspec.msgpack.decode(msgspec.msgpack.encode(answers)))
+    assert isinstance(done, Done)
+    told = [emit.event for emit in done.events[1:4]]
+    assert [(t.cache_level, t.match, t.missed, t.read_at, t.product) for t in told if isinstance(t, RetrievalMeasured)] == [
+        ("hot", "semantic", "", read_at, "p"), ("search", "none", "too_old", read_at, ""), ("hot", "exact", "", read_at, ""),
+    ]  # fmt: skip
+    used = [emit.event for emit in done.events[4:]]
+    assert [(u.name, u.cache_level, u.quantity) for u in used if isinstance(u, UsageRecorded)] == [
+        ("full_text", "none", 1), ("answer_cache", "hot", 2),
+    ]  # fmt: skip
+    assert done.why == (
+        "2 of 3 questions found something: 2 passages from x@1.0, y@1.0; 1 served hot, exact; 1 served hot, semantic"
+    )
+
+
+def test_an_answer_recorded_before_there_was_a_cache_replays_as_it_was() -> None:
+    """The old form is the passages alone: its case was searched for, and nothing says when."""
+    told = decided(planned("a"), {"a": [row("x")]}).events[1].event
+    assert isinstance(told, RetrievalMeasured)
+    assert (told.cache_level, told.match, told.missed, told.read_at, told.product) == (
+        "search",
+        "none",
+        "",
+        None,
+        "",
+    )
+
+
+def test_the_card_of_the_workflow_says_how_old_an_answer_may_be() -> None:
+    ages = Ages(hot=timedelta(hours=1), warm=timedelta(hours=2))
+    verb = Retriever(ages={"triage": ages})
+    (need,) = verb.needs(planned("a"), {})
+    assert (need.asked, need.name) == (ages, "search:a")
+    assert [one.asked for one in Retriever(ages={"other": ages}).needs(planned("a"), {})] == [None]
+
+
 class Counting:
     """A search that remembers how it was asked."""
 
@@ -142,6 +190,12 @@ class Counting:
         self.calls.append((tuple(questions), limit))
         return self.inner.search(questions, limit)
 
+    def state(self) -> State:
+        return self.inner.state()
+
+    def changed(self) -> None:
+        self.inner.changed()
+
 
 def test_a_batch_is_one_search_and_its_answers_are_plain() -> None:
     counting = Counting()
@@ -152,7 +206,7 @@ def test_a_batch_is_one_search_and_its_answers_are_plain() -> None:
     ]
     answers = asyncio.run(_fetch(counting, needs))
     assert counting.calls == [(("DTP Pyrexia", "Torvexil Rash"), 3)]
-    assert [answer[0]["document_id"] for answer in answers] == [
+    assert [answer["passages"][0]["document_id"] for answer in answers] == [
         "vaccine/dtp",
         "product/torvexil",
         "vaccine/dtp",
@@ -170,7 +224,7 @@ def test_a_base_that_is_away_makes_the_case_wait() -> None:
 
 
 def test_the_stage_knows_its_fetcher() -> None:
-    built = stage(Counting(), "hot")
+    built = stage(Lookup(search=Counting(), clock=SystemClock()), "hot")
     assert (built.name, built.lane, set(built.fetchers), built.table_topic) == (
         "retriever",
         "hot",
@@ -180,4 +234,4 @@ def test_the_stage_knows_its_fetcher() -> None:
 
 
 async def _fetch(search: Counting, needs: Sequence[Any]) -> Sequence[Any]:
-    return await search_fetcher(search)(needs)
+    return await search_fetcher(Lookup(search=search, clock=SystemClock()))(needs)

@@ -92,7 +92,7 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
 
     Raises `Transient` VM-1301 when the broker is away; `Misconfigured` VM-1702 for a topic that is not there.
     """
-    admin = AdminClient(_settings(bootstrap))
+    admin = AdminClient(settings_of(bootstrap))
     try:
         parts = _parts(admin, topics, _where(bootstrap))
         firsts, ends = _ask(admin, parts, _EARLIEST), _ask(admin, parts, _LATEST)
@@ -108,7 +108,7 @@ def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: 
     The end of a transaction reaches its partitions one after the other: who reads in between sees a part of it. What
     such a reader misses is there for the next `scan` after this. Raises as `bounds` does.
     """
-    admin = AdminClient(_settings(bootstrap))
+    admin = AdminClient(settings_of(bootstrap))
     deadline, pause = Deadline.after(clock or SystemClock(), within_s), threading.Event()
     try:
         parts = _parts(admin, topics, _where(bootstrap))
@@ -142,7 +142,7 @@ def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
     """
     found: dict[Part, int] = {}
     for group, names in groups():
-        consumer = asker(_settings(bootstrap), group)
+        consumer = asker(settings_of(bootstrap), group)
         try:
             known = consumer.list_topics(timeout=_ASK_S).topics
             parts = [TopicPartition(n, p) for n in names if n in known for p in known[n].partitions]
@@ -222,7 +222,7 @@ def _consumer(bootstrap: Broker) -> Any:
     """Return a consumer that commits nothing and reads only what is committed."""
     return Consumer(
         {
-            **_settings(bootstrap),
+            **settings_of(bootstrap),
             "group.id": f"vigimesh.history.{uuid4().hex}",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -237,7 +237,7 @@ def _consumer(bootstrap: Broker) -> Any:
     )
 
 
-def _settings(broker: Broker) -> dict[str, Any]:
+def settings_of(broker: Broker) -> dict[str, Any]:
     """Return what every client here has in common; errors come back as values, so the client logs nothing."""
     given = {"bootstrap.servers": broker} if isinstance(broker, str) else dict(broker)
     return {"socket.connection.setup.timeout.ms": 10_000, "log_level": 0, **given}

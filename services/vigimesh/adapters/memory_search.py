@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from vigimesh.adapters.memory_library import MemoryLibrary
+from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.domain.knowledge.indexing import Indexed, indexed
-from vigimesh.domain.knowledge.questions import Query, Scope, understand
+from vigimesh.domain.knowledge.questions import Query, understand
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
@@ -31,9 +32,8 @@ class MemorySearch:
     """`ports.Search` over documents held in memory; ranks as PostgreSQL's `ts_rank` does, by its published formula."""
 
     library: MemoryLibrary = field(default_factory=MemoryLibrary)
-    _number: int = 0
     _current: list[_Entry] = field(default_factory=list)
-    _scope: Scope = field(default_factory=Scope)
+    _state: State = field(default_factory=State)
 
     def load(self, sources: Iterable[Sectioned]) -> tuple[Sectioned, ...]:
         """Store the documents that are not there yet and return them; see `PgLibrary.load`."""
@@ -43,17 +43,25 @@ class MemorySearch:
         """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
+        self.state()
+        return [self._answer(question, limit) for question in questions]
+
+    def state(self) -> State:
+        """Return the state of the base as it is now; raises as `PgSearch.state` does."""
         self._look()
-        if not self._number:
+        if not self._state.number:
             raise Transient(
                 "VM-1501", what="the knowledge base holds no document yet", where="memory",
                 todo="load documents first",
             )  # fmt: skip
-        return [self._answer(question, limit) for question in questions]
+        return self._state
+
+    def changed(self) -> None:
+        """Take note that the base has changed: its state is always the newest."""
 
     def _look(self) -> None:
         """Take up what the library holds now, when it is another."""
-        if self._number == self.library.number:
+        if self._state.number == self.library.number:
             return
         current = self.library.current()
         self._current = [
@@ -61,12 +69,14 @@ class MemorySearch:
             for source in current
             for place, one in enumerate(indexed(source))
         ]
-        named = (source.document for source in current)
-        self._scope = Scope.of((one.id, one.names, one.aliases) for one in named)
-        self._number = self.library.number
+        known = self.library.known()
+        newest = {one.id: one.version for one in reversed(self.library.documents())} | dict(known.current)
+        documents = [self.library.source(name, version).document for name, version in newest.items()]
+        rows = [(one.id, one.names, one.aliases, one.version, one.id in known.current) for one in documents]
+        self._state = State.of(self.library.number, rows)
 
     def _answer(self, question: str, limit: int) -> tuple[Passage, ...]:
-        query = understand(question, self._scope)
+        query = understand(question, self._state.names)
         scored = [(_score(entry, query), entry) for entry in self._current if _may_answer(entry, query)]
         scored.sort(key=lambda pair: (-pair[0], pair[1].document.id, pair[1].place))
         return tuple(

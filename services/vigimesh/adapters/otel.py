@@ -156,7 +156,10 @@ def _processor(exporter: SpanExporter) -> BatchSpanProcessor:
 
 
 def _buckets(metric: Metric) -> View:
-    return View(instrument_name=metric.name, aggregation=ExplicitBucketHistogramAggregation(BUCKETS_S))
+    return View(
+        instrument_name=metric.name,
+        aggregation=ExplicitBucketHistogramAggregation(metric.bounds or BUCKETS_S),
+    )
 
 
 def _span(work: Processed, resource: Resource) -> ReadableSpan:

@@ -7,12 +7,12 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
 
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.clock import Clock, SystemClock
+from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.questions import Query, Scope, understand
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
@@ -21,37 +21,32 @@ from vigimesh.events.knowledge import Passage
 MAX_QUESTIONS = 4_000
 #: Passages a question may ask for; the retriever asks for 3.
 MAX_LIMIT = 50
-#: Answers remembered: about 3 KB each, so 12 MB; the 20,000 most common questions of a year repeat the first thousands.
-MEMO_ANSWERS = 4_096
-#: Seconds after which the number of the document set is read again: how long a superseded answer may be given.
+#: Seconds after which the number of the document set is read again: how long a superseded version may count as current.
 STATE_S = 1.0
 
 
 class PgSearch:
-    """`ports.Search` over PostgreSQL, with a bounded memory of answers.
+    """`ports.Search` over PostgreSQL. It remembers no answer: whoever asks keeps them, and asks `state` whether they hold.
 
-    The memory is allowed because documents change seldom and by version: the number of the set is read at most once in
-    `STATE_S`, and a new number empties it. So an answer may be superseded for a second, and each passage says its version.
     One search at a time; several threads may share one.
     """
 
     def __init__(
-        self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh search",
-        remember: int = MEMO_ANSWERS,
-    ) -> None:  # fmt: skip
-        """Open a pool on `uri`; a server that is away shows at the first search. `remember` 0 remembers nothing."""
-        self._pool = open_pool(uri, application_name, size=1)
+        self, uri: str, *, clock: Clock | None = None, application_name: str = "vigimesh search"
+    ) -> None:
+        """Open a pool on `uri`; a server that is away shows at the first search."""
+        # One connection for a search, one for the state, so that what is served from a cache waits for no search.
+        self._pool = open_pool(uri, application_name, size=2)
         self._clock = clock or SystemClock()
-        self._remember = remember
         self._sql = blocks("knowledge.sql")
-        self._memo: OrderedDict[tuple[str, int], tuple[Passage, ...]] = OrderedDict()
-        self._scope = Scope()
-        self._number = -1
+        self._state = State()
         self._looked_at_s = float("-inf")
-        self._lock = Lock()
+        # Changes told of, and how many of them had been when the state was read last.
+        self._told = self._told_then = 0
+        self._lock, self._looking = Lock(), Lock()
 
     def close(self) -> None:
-        """Give the connection back to the server."""
+        """Give the connections back to the server."""
         self._pool.close()
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
@@ -62,45 +57,39 @@ class PgSearch:
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not within 1 to {MAX_LIMIT}")
         with self._lock:
-            self._look()
+            names = self.state().names
+            distinct = tuple(dict.fromkeys(questions))
             answers: dict[str, tuple[Passage, ...]] = {}
-            unknown: list[str] = []
-            for question in dict.fromkeys(questions):
-                remembered = self._memo.get((question, limit))
-                if remembered is None:
-                    unknown.append(question)
-                else:
-                    self._memo.move_to_end((question, limit))
-                    answers[question] = remembered
-            for start in range(0, len(unknown), MAX_QUESTIONS):
-                answers.update(self._ask(unknown[start : start + MAX_QUESTIONS], limit))
-            for question in unknown:
-                self._memo[question, limit] = answers[question]
-            while len(self._memo) > self._remember:
-                self._memo.popitem(last=False)
+            for start in range(0, len(distinct), MAX_QUESTIONS):
+                answers.update(self._ask(distinct[start : start + MAX_QUESTIONS], names, limit))
             return [answers[question] for question in questions]
 
-    def _look(self) -> None:
-        """Read the number of the document set when it is time, and forget everything when it is another."""
-        now_s = self._clock.monotonic_s()
-        if now_s - self._looked_at_s < STATE_S:
-            return
-        with connection(self._pool) as own:
-            row = own.execute(self._sql["state"]).fetchone()
-            number = row[0] if row else 0
-            if number == 0:
-                raise Transient(
-                    "VM-1501", what="the knowledge base holds no document yet", where="PostgreSQL",
-                    todo="wait until `vigimesh stack up` has loaded the shipped documents",
-                )  # fmt: skip
-            if number != self._number:
-                self._scope = Scope.of(own.execute(self._sql["names"]).fetchall())
-                self._memo.clear()
-                self._number = number
-        self._looked_at_s = now_s
+    def state(self) -> State:
+        """Return the state of the base, read at most `STATE_S` ago; see `ports.Search`."""
+        with self._looking:
+            now_s, told = self._clock.monotonic_s(), self._told
+            if now_s - self._looked_at_s < STATE_S and told == self._told_then:
+                return self._state
+            with connection(self._pool) as own:
+                row = own.execute(self._sql["state"]).fetchone()
+                number = row[0] if row else 0
+                if number == 0:
+                    raise Transient(
+                        "VM-1501", what="the knowledge base holds no document yet", where="PostgreSQL",
+                        todo="wait until `vigimesh stack up` has loaded the shipped documents",
+                    )  # fmt: skip
+                if number != self._state.number:
+                    self._state = State.of(number, own.execute(self._sql["names"]).fetchall())
+            # As of before it was read: a change told of meanwhile may be newer than what was read.
+            self._looked_at_s, self._told_then = now_s, told
+            return self._state
 
-    def _ask(self, questions: Sequence[str], limit: int) -> dict[str, tuple[Passage, ...]]:
-        queries = [understand(question, self._scope) for question in questions]
+    def changed(self) -> None:
+        """Take note that the base has changed; see `ports.Search`. Never waits for a search or a look."""
+        self._told += 1
+
+    def _ask(self, questions: Sequence[str], names: Scope, limit: int) -> dict[str, tuple[Passage, ...]]:
+        queries = [understand(question, names) for question in questions]
         parameters = {
             "numbers": list(range(len(queries))),
             "product": [query.only for query in queries],

@@ -82,6 +82,19 @@ class RedisSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """The store of answers."""
+
+    url: str = declare(
+        "VIGIMESH_CACHE__URL",
+        "",
+        url_with("redis", "rediss", "unix"),
+        "Valkey or Redis that keeps answers of the knowledge base; that of VIGIMESH_REDIS_URL when empty. One of its own keeps "
+        "the answers' memory apart from the budget's.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsSettings:
     """The object store."""
 
@@ -202,6 +215,7 @@ class Settings:
     registry: RegistrySettings = RegistrySettings()
     postgres: PostgresSettings = PostgresSettings()
     redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     large_model: LargeModelSettings = LargeModelSettings()  # noqa: RUF009  frozen

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vigimesh import names
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
@@ -20,6 +22,7 @@ from vigimesh.adapters.registry_reader import RegistryReader
 from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
+from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.events import topics
 from vigimesh.events.codec import Codec
 from vigimesh.loop.health import Health
@@ -28,14 +31,15 @@ from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import Worker
-from vigimesh.ports import Objects, Search
+from vigimesh.ports import Objects
 
 if TYPE_CHECKING:
     from vigimesh.domain.cascade.small import Standings
     from vigimesh.domain.policy.cards import Cards
+    from vigimesh.retriever.lookup import Lookup
 
 #: Stages whose verb reads the workflow cards.
-_READ_CARDS = ("router", "planner", "tool-executor", "supervisor")
+_READ_CARDS = ("router", "planner", "retriever", "tool-executor", "supervisor")
 
 
 #: Seconds that a tool-executor waits at its start for how the gates stand.
@@ -46,14 +50,14 @@ _GATES_S = 3.0
 class Parts:
     """What the workers of one process share.
 
-    `search` is connected by whoever asks first, `cards` are there only where they are read. `standings` say where the small tier may be relied on.
+    `lookup` is connected by whoever asks first, `cards` are there only where they are read. `standings` say where the small tier may be relied on.
     """
 
     settings: Settings
     cards: Cards | None
     codec: Codec
     objects: Objects
-    search: Callable[[], Search]
+    lookup: Callable[[], Lookup]
     telemetry: Telemetry
     clock: Clock
     orders: Orders = field(default_factory=NoOrders)
@@ -69,14 +73,15 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     clock = SystemClock()
     registry = settings.registry
     codec = Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
+    telemetry = _telemetry(stage, settings)
     parts = Parts(
         settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
-        objects=ObjectStore(settings.objects.url), search=cache(lambda: _search(settings, clock)),
-        telemetry=_telemetry(stage, settings), clock=clock,
+        objects=ObjectStore(settings.objects.url), lookup=cache(lambda: _lookup(settings, clock, telemetry)),
+        telemetry=telemetry, clock=clock,
     )  # fmt: skip
-    if stage == "retriever" and tuple(lanes) == ("hot",):
-        return parts  # no order concerns it: it need not read any
     base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    if stage == "retriever":
+        return _following(parts, base, codec, lanes)
     reader = OrderReader(base, codec, clock).start()
     if stage != "tool-executor":
         return replace(parts, orders=reader, close=reader.close)
@@ -94,16 +99,46 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     return replace(parts, orders=reader, standings=gates.standing, close=close)
 
 
+def _following(parts: Parts, base: Mapping[str, Any], codec: Codec, lanes: Sequence[str | None]) -> Parts:
+    """Return the parts of a retriever, which follows the documents that change."""
+    from vigimesh.adapters.knowledge_changes import ChangeReader
+
+    changes = ChangeReader(base, codec, parts.lookup().changed).start()
+    if tuple(lanes) == ("hot",):
+        return replace(parts, close=changes.close)  # no order concerns it: it need not read any
+    reader = OrderReader(base, codec, parts.clock).start()
+
+    def close() -> None:
+        changes.close()
+        reader.close()
+
+    return replace(parts, orders=reader, close=close)
+
+
 def _cards(settings: Settings) -> Cards:
     from vigimesh.app.card_files import cards_of
 
     return cards_of(settings)
 
 
-def _search(settings: Settings, clock: Clock) -> Search:
+def _lookup(settings: Settings, clock: Clock, telemetry: Telemetry) -> Lookup:
+    from vigimesh.adapters.memory_answers import MemoryAnswers
     from vigimesh.adapters.postgres import PgSearch
+    from vigimesh.adapters.redis_answers import RedisAnswers
+    from vigimesh.adapters.summaries import PgSummaryIndex
+    from vigimesh.adapters.warm import WarmSummaries
+    from vigimesh.app.product_files import products_of
+    from vigimesh.retriever.lookup import Lookup
 
-    return PgSearch(settings.postgres.dsn, clock=clock)
+    search = PgSearch(settings.postgres.dsn, clock=clock)
+    index = PgSummaryIndex(settings.postgres.dsn, application_name="vigimesh search")
+    url = settings.cache.url or settings.redis.url
+    shared = (RedisAnswers.open(url),) if url else ()
+    return Lookup(
+        search=search, clock=clock, stores=(MemoryAnswers(), *shared), products=products_of(settings),
+        summaries=WarmSummaries(index, ObjectStore(settings.objects.url), search.state),
+        failed=lambda what: telemetry.add(names.ANSWERS_FAILED, 1, {"what": what}),
+    )  # fmt: skip
 
 
 def _telemetry(stage: str, settings: Settings) -> Telemetry:
@@ -178,10 +213,10 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
             from vigimesh.planner import worker as planner
 
             return planner.stage(cards, _limits(parts), lane)
-        case "retriever", str():
+        case "retriever", str() if cards:
             from vigimesh.retriever import worker as retriever
 
-            return retriever.stage(parts.search(), lane)
+            return retriever.stage(parts.lookup(), lane, ages_of(cards))
         case "tool-executor", str() if cards:
             return _tool_executor(lane, parts, cards, health)
         case "supervisor", None if cards:
@@ -190,6 +225,15 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
             return supervisor.stage(cards, _limits(parts))
         case _:
             raise KeyError(f"no stage {stage!r} with lane {lane!r}")
+
+
+def ages_of(cards: Cards) -> Mapping[str, Ages]:
+    """Return how old a stored answer may be for each workflow whose card shortens it."""
+    return {
+        card.name: Ages(hot=timedelta(hours=asked.hot_age_hours), warm=timedelta(hours=asked.warm_age_hours))
+        for card in cards.cards
+        if (asked := card.knowledge) is not None
+    }
 
 
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:

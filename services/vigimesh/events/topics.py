@@ -21,7 +21,11 @@ DOORS = ("urgent", "normal")
 LANE_STAGES = ("planner", "retriever", "tool-executor")
 STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
 #: Processes of their own that are no stage, with the topics their group reads.
-BACKGROUND = (("resumer", ("parked",)), ("controller", ("throttle",)))
+BACKGROUND = (
+    ("resumer", ("parked",)),
+    ("controller", ("throttle",)),
+    ("librarian", ("retrieval.telemetry",)),
+)
 
 #: archived: kept until the archivist has copied it; compacted: newest per key; forever: never deleted.
 Policy = Literal["archived", "compacted", "forever"]
@@ -58,7 +62,7 @@ def _row(
     keyed: tuple[str, Policy],
     holds: str,
 ) -> Topic:
-    one = name in ("throttle", "cascade.gate")
+    one = name in ("throttle", "cascade.gate", "knowledge.changed")
     return Topic(
         name=PREFIX + name, event=event, writers=flow[0], readers=flow[1], key=keyed[0], policy=keyed[1],
         holds=holds, partitions="one" if one else "case",
@@ -92,7 +96,7 @@ TOPICS: tuple[Topic, ...] = (
          "what a person must decide, and by when"),
     _row("parked", e.EventParked, ((*STAGES, "resumer"), ("resumer",)), ("event id", "compacted"),
          "an event that waits until a moment, as it was"),
-    _row("usage", e.UsageRecorded, (STAGES, ("spend",)), _CASE, "each priced thing"),
+    _row("usage", e.UsageRecorded, ((*STAGES, "librarian"), ("spend",)), _CASE, "each priced thing"),
     _row("retrieval.telemetry", k.RetrievalMeasured, (("retriever",), ("librarian",)),
          ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
     _row("flow", e.FlowCounted, ((*STAGES, "resumer", "librarian", "operator"), ("controller",)), ("workflow", "archived"),

@@ -1,21 +1,30 @@
 """What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
-from vigimesh.ports.knowledge import Library, Search
+from vigimesh.ports.knowledge import Answers, Keep, Library, Products, Search, Summaries
+from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
+from vigimesh.ports.summaries import SummaryIndex
 
 __all__ = [
     "Agreement",
+    "Answers",
     "BatchJournal",
     "Batches",
     "Budget",
     "Journal",
+    "Keep",
+    "Ledger",
     "Library",
+    "Measurements",
     "Models",
     "Objects",
     "ParkedTopic",
+    "Products",
     "Search",
     "Spot",
+    "Summaries",
+    "SummaryIndex",
 ]

@@ -2,7 +2,10 @@
 SELECT number FROM knowledge.state;
 
 -- name: names
-SELECT id, names, aliases FROM knowledge.document WHERE current ORDER BY id;
+-- Of each document its current version; of one that was withdrawn the newest.
+SELECT DISTINCT ON (id) id, names, aliases, version, current
+FROM knowledge.document
+ORDER BY id, current DESC, ordinal DESC;
 
 -- name: search
 -- All questions of a batch at once. A question about one product sees that product's document only, all of it; any other

@@ -112,6 +112,14 @@ class Cascade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """How old, in hours, a stored answer may be for a workflow. A knowledge product's own age counts where it is the shorter."""
+
+    hot_age_hours: int
+    warm_age_hours: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutoAccept:
     """The signature without which a machine accepts nothing. `allows` lifts single points of the floor."""
 
@@ -148,6 +156,8 @@ class Card:
     #: Steps whose failure is for a person; only tools that others add can fail.
     required_steps: tuple[str, ...] = ()
     cascade: Cascade = Cascade()
+    #: None where every answer may be as old as its knowledge product says.
+    knowledge: Knowledge | None = None
 
     def steps_of(self, pass_number: int) -> tuple[str, ...]:
         """Return the steps of a pass: those of the card, and those of the escalation from the second pass on."""

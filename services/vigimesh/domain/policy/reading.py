@@ -25,6 +25,8 @@ MAX_CARDS = 64
 MAX_PASSES = 4
 #: Seconds in 90 days, the longest legal clock (Dir. 2001/83/EC Art. 107(3)): no tolerance is longer.
 MAX_WAIT_S = 90 * 86_400
+#: Hours of the longest age of a stored answer: 366 days (`knowledge.freshness.MAX_AGE`).
+MAX_AGE_HOURS = 366 * 24
 
 #: Names of the deterministic tools a card may ask for; the tool-executor's own list is held to this one by a test.
 STEPS = (
@@ -94,7 +96,7 @@ def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
 
 def card_of(raw: Raw, file: str, known: Sequence[str] = STEPS) -> c.Card:
     """Return the card that complete tables describe; `known` are the tools there are, those that others add included."""
-    top = Table(file, "", raw, _KEYS, ("auto_accept", "required_steps", "cascade"))
+    top = Table(file, "", raw, _KEYS, ("auto_accept", "required_steps", "cascade", "knowledge"))
     body = _canonical(raw)
     steps, escalation = top.choices("steps", known, least=1), _escalation(top, known)
     return c.Card(
@@ -124,6 +126,7 @@ def card_of(raw: Raw, file: str, known: Sequence[str] = STEPS) -> c.Card:
             top.choices("required_steps", (*steps, *escalation.steps)) if top.has("required_steps") else ()
         ),
         cascade=_cascade(top) if top.has("cascade") else c.Cascade(),
+        knowledge=_knowledge(top) if top.has("knowledge") else None,
     )
 
 
@@ -243,6 +246,16 @@ def _cascade(top: Table) -> c.Cascade:
         serious_at=table.share("serious_at"),
         audit=_audit_sample(table) if table.has("audit") else None,
     )
+
+
+def _knowledge(top: Table) -> c.Knowledge:
+    table = top.table("knowledge", ("hot_age_hours", "warm_age_hours"))
+    hot, warm = (table.whole(key, 1, MAX_AGE_HOURS) for key in ("hot_age_hours", "warm_age_hours"))
+    if hot > warm:
+        raise wrong(
+            top.file, "'knowledge' lets a copy outlive its source", "give hot_age_hours <= warm_age_hours"
+        )
+    return c.Knowledge(hot_age_hours=hot, warm_age_hours=warm)
 
 
 def _audit_sample(cascade: Table) -> c.AuditSample:
