@@ -14,11 +14,14 @@ from vigimesh.adapters.kafka import common
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.recall_desk import KafkaRecallDesk
+from vigimesh.adapters.recalls import PgRecalls
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
+from vigimesh.background.librarian.recall import Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
 from vigimesh.background.librarian.watch import Watch
 from vigimesh.clock import Clock, SystemClock
@@ -84,4 +87,19 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}",
         ))  # fmt: skip
+    duties.append(_recaller(settings, parts))
     return duties
+
+
+def _recaller(settings: Settings, parts: Parts) -> Recaller:
+    """Return the duty that recalls what rests on changed advice."""
+    index, desk = PgRecalls(settings.postgres.dsn), KafkaRecallDesk(parts.base)
+    parts.closing.callback(index.close)
+    parts.closing.push_async_callback(desk.close)
+    return Recaller(
+        recalls=index,
+        desk=desk,
+        codec=parts.codec,
+        clock=parts.clock,
+        actor=f"{NAME}.{settings.worker.instance}",
+    )
