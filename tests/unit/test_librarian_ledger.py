@@ -112,7 +112,7 @@ class Levels:
         self.codec = Codec(MemorySchemas())
         self.ledger = MemoryLedger()
 
-    async def publish(self, writes: Sequence[Write]) -> None:
+    async def write(self, writes: Sequence[Write]) -> None:
         if self.fails:
             raise Transient("VM-1301", what="the broker is away", where="here", todo="wait")
         self.written += writes
@@ -121,7 +121,7 @@ class Levels:
         self.clock.at_s += forward.total_seconds()
         duty = ServiceLevels(
             library=self.library, ledger=self.ledger, products=PRODUCTS, telemetry=self.telemetry, codec=self.codec,
-            publish=self.publish, clock=self.clock,
+            desk=self, clock=self.clock,
         )  # fmt: skip
         return asyncio.run(duty.step())
 

@@ -68,7 +68,7 @@ class Warm:
         """Start the retriever anew: it remembers nothing."""
         self.summaries = WarmSummaries(self.index, self.objects, self.search.state)
 
-    async def publish(self, writes: Sequence[Write]) -> None:
+    async def write(self, writes: Sequence[Write]) -> None:
         self.written += writes
 
     def bring(self, *versions: str, name: str = "product/zelora", title: str = "Zelora") -> None:
@@ -79,7 +79,7 @@ class Warm:
         self.clock.at_s += forward.total_seconds()
         duty = Summarising(
             library=self.library, index=self.index, objects=self.objects, products=self.products, codec=self.codec,
-            publish=self.publish, clock=self.clock,
+            desk=self, clock=self.clock,
         )  # fmt: skip
         return asyncio.run(duty.step())
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD, OK, REFUSED
+from vigimesh.app.knowledge_products import changes, products, stats
 from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.recall_cli import recall
 
 if TYPE_CHECKING:
     from vigimesh.adapters.library import PgLibrary
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from vigimesh.domain.knowledge.texts import Identity
 
 app = typer.Typer(name="knowledge", help="Labels and guidance: ingest, show, withdraw.", no_args_is_help=True)
+
+app.command()(products)
+app.command()(stats)
+app.command()(changes)
+app.command()(recall)
 
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")]
 

@@ -1,4 +1,4 @@
-"""`vigimesh librarian`: announces what changed and watches a folder, in the foreground, what a container runs."""
+"""`vigimesh librarian`: announces what changed, watches a folder, keeps knowledge products, in the foreground, what a container runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vigimesh.adapters.kafka import common
+from vigimesh.adapters.ledger import PgLedger
 from vigimesh.adapters.library import PgLibrary
+from vigimesh.adapters.measurements import KafkaMeasurements
+from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.recall_desk import KafkaRecallDesk
 from vigimesh.adapters.recalls import PgRecalls
 from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.summaries import PgSummaryIndex
 from vigimesh.app.mesh import registry_options
+from vigimesh.app.product_files import products_of
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
+from vigimesh.background.librarian.ledger import Booking, ServiceLevels
 from vigimesh.background.librarian.recall import Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
+from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.background.librarian.watch import Watch
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.events.codec import Codec
@@ -87,8 +94,36 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}",
         ))  # fmt: skip
-    duties.append(_recaller(settings, parts))
-    return duties
+    return [*duties, *_products(settings, parts), _recaller(settings, parts)]
+
+
+def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duties about knowledge products; each that writes has a desk of its own, since one writes one transaction at a time."""
+    products, dsn = products_of(settings), settings.postgres.dsn
+    ledger = PgLedger(dsn, application_name="vigimesh librarian")
+    index = PgSummaryIndex(dsn, application_name="vigimesh librarian")
+    for one in (ledger, index):
+        parts.closing.callback(one.close)
+    writer = f"{LIBRARIAN_ID}.{settings.worker.instance}"
+    levels, summaries = (
+        RecordDesk(parts.base, writer=f"{writer}.{name}") for name in ("levels", "summaries")
+    )
+    for desk in (levels, summaries):
+        parts.closing.push_async_callback(desk.close)
+    return (
+        Booking(
+            measurements=KafkaMeasurements(parts.base, parts.codec), ledger=ledger, products=products,
+            telemetry=parts.telemetry,
+        ),
+        ServiceLevels(
+            library=parts.library, ledger=ledger, products=products, telemetry=parts.telemetry, codec=parts.codec,
+            desk=levels, clock=parts.clock,
+        ),
+        Summarising(
+            library=parts.library, index=index, objects=ObjectStore(settings.objects.url), products=products,
+            codec=parts.codec, desk=summaries, clock=parts.clock,
+        ),
+    )  # fmt: skip
 
 
 def _recaller(settings: Settings, parts: Parts) -> Recaller:

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from vigimesh.background.librarian.records import record
 from vigimesh.background.librarian.run import NAME
 from vigimesh.clock import Clock
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.knowledge import DocumentVersioned
-from vigimesh.events.topics import BY_NAME, topic
+from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Desk, Write
 from vigimesh.ports import Library
 
@@ -67,8 +67,8 @@ def announcement(codec: Codec, change: DocumentVersioned, at: datetime) -> Seque
         new="withdrawn" if change.withdrawn else f"{change.document_id}@{change.version}",
     )  # fmt: skip
     return (
-        _write(codec, (_CHANGED, event_id), change.document_id, value, at),
-        _write(
+        record(codec, (_CHANGED, event_id), change.document_id, value, at),
+        record(
             codec,
             (_AUDIT, ids.event_id(named, NAME, 1, -1)),
             change.document_id,
@@ -76,12 +76,3 @@ def announcement(codec: Codec, change: DocumentVersioned, at: datetime) -> Seque
             at,
         ),
     )
-
-
-def _write(codec: Codec, named: tuple[str, str], key: str, value: bytes, at: datetime) -> Write:
-    name, event_id = named
-    head = Envelope(
-        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
-        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}",
-    )  # fmt: skip
-    return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))

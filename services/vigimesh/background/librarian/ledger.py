@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vigimesh import names
-from vigimesh.background.librarian.records import STAGE, Publish, record
+from vigimesh.background.librarian.records import record
+from vigimesh.background.librarian.run import NAME
 from vigimesh.clock import Clock
 from vigimesh.domain.knowledge.ledger import IN_FLIGHT, MAX_STEP, Booked, Seen, book, cited, product_of
 from vigimesh.domain.knowledge.products import Products
@@ -17,12 +18,13 @@ from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
+from vigimesh.loop.broker import Desk
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.ports import Ledger, Library, Measurements
 
 _log = logging.getLogger(__name__)
 
-TELEMETRY = topic("retrieval.telemetry")
+TELEMETRY, _AUDIT = topic("retrieval.telemetry"), topic("audit")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,8 +39,8 @@ class Booking:
     ledger: Ledger
     products: Products
     telemetry: Telemetry
-    name: str = "ledger"
-    every_s: float = 5.0
+    name: str = field(default="ledger", init=False)
+    every_s: float = field(default=5.0, init=False)
 
     async def step(self) -> int:
         """Book at most `MAX_STEP` measurements; return how many. Raises `Transient` when the ledger or the broker is away."""
@@ -97,10 +99,10 @@ class ServiceLevels:
     products: Products
     telemetry: Telemetry
     codec: Codec
-    publish: Publish
+    desk: Desk
     clock: Clock
-    name: str = "service_levels"
-    every_s: float = 60.0
+    name: str = field(default="service_levels", init=False)
+    every_s: float = field(default=60.0, init=False)
 
     async def step(self) -> int:
         """Return how many crossings were told. Raises `Transient` when the ledger or the broker is away."""
@@ -117,11 +119,13 @@ class ServiceLevels:
     async def _tell(self, crossing: Overdue, owner: str) -> None:
         product, due = crossing.product, crossing.due_at.isoformat()
         why = f"knowledge product {product} is past its service level since {due}: {owner}"
-        named = f"overdue|{product}|{due}"
+        # Made from the crossing, so that telling it again makes the same record.
+        event_id = ids.event_id(f"overdue|{product}|{due}", NAME, 1, 0)
         audit = AuditRecorded(
-            case_id="", message_id="", event_id=ids.event_id(named, STAGE, 1, 0), stage=STAGE, actor=STAGE, action="alarmed",
+            case_id="", message_id="", event_id=event_id, stage=NAME, actor=NAME, action="alarmed",
             why=why, input_digest="", earlier="within its service level", new="past its service level",
         )  # fmt: skip
         _log.warning("%s", why)
-        await self.publish([record(self.codec, "audit", product, audit, named, self.clock.now())])
+        value = self.codec.encode(_AUDIT, audit)
+        await self.desk.write([record(self.codec, (_AUDIT, event_id), product, value, self.clock.now())])
         await asyncio.to_thread(self.ledger.told, crossing)

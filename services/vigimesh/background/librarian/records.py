@@ -1,29 +1,21 @@
-"""The records that the librarian writes of what it did itself: alarms, and what making a summary used."""
+"""The records that the librarian writes of what it did itself: changes told, alarms, and what making a summary used."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from vigimesh.events import ids
+from vigimesh.background.librarian.run import NAME
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
-from vigimesh.events.topics import BY_NAME, topic
+from vigimesh.events.topics import BY_NAME
 from vigimesh.loop.broker import Write
 
-#: What this process is called in audit and usage.
-STAGE = "librarian"
-#: Writes records in one transaction. Raises `Transient`, `InDoubt` or `Fenced` as the producer does.
-Publish = Callable[[Sequence[Write]], Awaitable[None]]
 
-
-def record(codec: Codec, name: str, key: str, event: object, named: str, at: datetime) -> Write:
-    """Return the record of one event on the topic `name`; its id is made from `named`, so that writing it again makes the same one."""
-    full = topic(name)
-    event_id = ids.event_id(named, STAGE, 1, 0)
+def record(codec: Codec, named: tuple[str, str], key: str, value: bytes, at: datetime) -> Write:
+    """Return the record of an encoded event; `named` are its topic and its id."""
+    name, event_id = named
     head = Envelope(
-        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[full].event.__name__}", time=at, subject=key,
-        dataschema=f"/schemas/ids/{codec.schema_id(full)}",
-        traceparent=f"00-{ids.trace_id(event_id)}-{ids.span_id(f'{STAGE}|{event_id}')}-01",
+        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
+        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}",
     )  # fmt: skip
-    return Write(topic=full, key=key.encode(), value=codec.encode(full, event), headers=to_headers(head))
+    return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))

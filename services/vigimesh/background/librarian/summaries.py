@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from vigimesh.background.librarian.records import STAGE, Publish, record
+from vigimesh.background.librarian.records import record
+from vigimesh.background.librarian.run import NAME
 from vigimesh.clock import Clock
 from vigimesh.domain.knowledge.products import Products
 from vigimesh.domain.knowledge.summaries import body_of, names_of, summarise
 from vigimesh.domain.knowledge.warm import Kept, Wanted, gone, wanted
 from vigimesh.errors import Refused
+from vigimesh.events import ids
 from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from vigimesh.loop.broker import Desk, Write
 from vigimesh.ports import Library, Objects, SummaryIndex
 
 _log = logging.getLogger(__name__)
@@ -22,6 +26,7 @@ _log = logging.getLogger(__name__)
 MAX_STEP = 20
 #: What `usage` calls the workflow of work that is done for no case.
 WORKFLOW = "knowledge"
+_USAGE = topic("usage")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,10 +43,10 @@ class Summarising:
     objects: Objects
     products: Products
     codec: Codec
-    publish: Publish
+    desk: Desk
     clock: Clock
-    name: str = "summaries"
-    every_s: float = 10.0
+    name: str = field(default="summaries", init=False)
+    every_s: float = field(default=10.0, init=False)
 
     async def step(self) -> int:
         """Make at most `MAX_STEP` summaries; return how many. Raises `Transient` when a store or the broker is away."""
@@ -54,9 +59,7 @@ class Summarising:
         for want in wanted(versions, kept, self.products, self.clock.now())[:MAX_STEP]:
             done = await asyncio.to_thread(self._make, want)
             if done is not None:
-                await self.publish(
-                    [record(self.codec, "usage", done.document_id, _usage(done), _named(done), done.read_at)]
-                )
+                await self.desk.write([self._used(done)])
                 made += 1
         return made
 
@@ -78,14 +81,14 @@ class Summarising:
         self.index.put(kept)
         return kept
 
-
-def _named(kept: Kept) -> str:
-    return f"summary|{kept.document_id}|{kept.older}|{kept.version}|{kept.read_at.isoformat()}"
-
-
-def _usage(kept: Kept) -> UsageRecorded:
-    """Return what a summary used: bytes of the object store. No price book prices them, so they cost 0, as a retrieval does."""
-    return UsageRecorded(
-        case_id="", message_id="", workflow=WORKFLOW, lane="cold", stage=STAGE, kind="storage", name="object_store", tier="tools",
-        quantity=kept.size, unit="bytes", cache_level="warm",
-    )  # fmt: skip
+    def _used(self, kept: Kept) -> Write:
+        """Return what a summary used: bytes of the object store. No price book prices them, so they cost 0, as a retrieval does."""
+        used = UsageRecorded(
+            case_id="", message_id="", workflow=WORKFLOW, lane="cold", stage=NAME, kind="storage", name="object_store",
+            tier="tools", quantity=kept.size, unit="bytes", cache_level="warm",
+        )  # fmt: skip
+        named = f"summary|{kept.document_id}|{kept.older}|{kept.version}|{kept.read_at.isoformat()}"
+        event_id = ids.event_id(named, NAME, 1, 0)
+        return record(
+            self.codec, (_USAGE, event_id), kept.document_id, self.codec.encode(_USAGE, used), kept.read_at
+        )
