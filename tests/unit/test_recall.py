@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -275,12 +276,32 @@ def test_while_one_recall_is_open_no_other_of_the_message_is_ordered() -> None:
         found.mesh.take(row)
     found.bring("3.0", "Nausea")
     assert step(recaller) == 0
+    found.clock.at_s += 60
     found.mesh.rows[:] = found.mesh.rows[: -len(found.orders())]
     found.mesh._waiting.clear()
     found.deliver()
     assert step(recaller) == 0  # it was concluded with version 3.0 already
     left = [one for one in found.recalls.marks.values() if one.cause == f"{LABEL}@3.0"]
     assert [one.state for one in left] == ["left"] * 4
+
+
+def test_what_waits_is_looked_for_later_and_later() -> None:
+    found = changed()
+    recaller = found.librarian()
+    assert step(recaller) == 4
+    for row in found.orders():
+        found.mesh.take(row)
+    found.bring("3.0", "Nausea")
+    looks: list[float] = []
+    found.broker.hook = lambda name: looks.append(found.clock.at_s) if name == "renew" else None
+    begun_s = found.clock.at_s
+    for _ in range(4 * 60):
+        found.clock.at_s += 10
+        assert step(recaller) == 0
+    gaps = [round(later - sooner) for sooner, later in itertools.pairwise(looks)]
+    assert round(looks[0] - begun_s) == 10
+    assert gaps[:4] == [10, 20, 40, 80]
+    assert len(looks) < 12
 
 
 def test_what_was_concluded_anew_without_the_stale_passage_is_left() -> None:

@@ -34,8 +34,12 @@ from vigimesh.ports.recalls import START, Mark, Place, RecallDesk, Recalls
 PAGE = 2_000
 #: Orders of one transaction: as many as a worker takes in one batch (`loop.worker.MAX_BATCH`).
 BATCH = 500
-#: Seconds between two looks: a changed label is acted on within a minute, and telemetry that is late by as much is found too.
-EVERY_S = 30.0
+#: Seconds between two looks at the index, which asks the database only; telemetry that is late is found by a later one.
+EVERY_S = 10.0
+#: Seconds before what waits for its conclusion is looked for again, doubled up to the most: a look reads whole topics.
+AGAIN_S, LONGEST_S = 10.0, 3_600.0
+#: Uses remembered as waiting; beyond, all are looked for again.
+MAX_WAITING = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,17 +63,21 @@ class Recaller:
     name: str = field(default="recall", init=False)
     every_s: float = field(default=EVERY_S, init=False)
     _after: Place = field(default=START, init=False)
+    #: Case, message and document -> when it is looked for again (monotonic), and how long it waited.
+    _waiting: dict[Place, tuple[float, float]] = field(default_factory=dict, init=False)
 
     async def step(self) -> int:
         """Order what is to be looked at again, at most a page of it, and return how many were.
 
-        What waits for its conclusion is looked at again when the end of all uses was reached. Raises `Transient`: VM-1501 and
+        What waits for its conclusion is looked for again later and later. Raises `Transient`: VM-1501 and
         VM-1301 when base or broker is away, VM-2901, VM-2902 when somebody else orders now.
         """
         changed = await self._changes()
         found = await asyncio.to_thread(self.recalls.uses, changed, self._after, PAGE)
         self._after = _place(found[-1]) if len(found) == PAGE else START
-        return len(await self.order(changed, found)) if found else 0
+        now_s = self.clock.monotonic_s()
+        ready = [use for use in found if self._waiting.get(_place(use), (now_s, 0.0))[0] <= now_s]
+        return len(await self.order(changed, ready)) if ready else 0
 
     async def order(self, changed: Sequence[Change], uses: Sequence[Use]) -> Sequence[Mark]:
         """Order those of `uses` that are to be looked at again; return what was ordered now. Raises as `step`."""
@@ -134,6 +142,8 @@ class Recaller:
                         at=making.now,
                     )
                 )
+            elif said.then == "wait":
+                self._put_off(use)
             elif said.then == "order" and standing is not None and use.message_id not in taken:
                 taken.add(use.message_id)
                 orders.append((ordered(use, one.change, standing, making), one.change))
@@ -143,6 +153,14 @@ class Recaller:
         for at in range(0, len(orders), BATCH):
             done += await self._commit(making, orders[at : at + BATCH])
         return done
+
+    def _put_off(self, use: Use) -> None:
+        """Remember that a use waits, twice as long as before."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.clear()
+        _, before_s = self._waiting.get(_place(use), (0.0, 0.0))
+        wait_s = min(max(2 * before_s, AGAIN_S), LONGEST_S)
+        self._waiting[_place(use)] = self.clock.monotonic_s() + wait_s, wait_s
 
     async def _commit(self, making: Making, batch: Sequence[tuple[Ordered, Change]]) -> Sequence[Mark]:
         """Write a batch of orders, then remember them."""
