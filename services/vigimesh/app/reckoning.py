@@ -119,9 +119,9 @@ class _Kept:
 
     def end(self, row: Row, event: CaseDecided | ReviewRequested) -> None:
         """Keep an outcome that is the message's last, whichever topic was read first."""
-        decided = isinstance(event, CaseDecided)
         known = self.ends.get(event.message_id)
-        if decided and event.cause and event.decision != "upheld":
+        decided = isinstance(event, CaseDecided)
+        if isinstance(event, CaseDecided) and event.cause and event.decision != "upheld":
             return
         if known is not None and (known.at > row.at or (known.asked and decided and event.cause)):
             return

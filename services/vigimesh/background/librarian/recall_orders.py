@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from vigimesh.background.librarian.run import NAME
 from vigimesh.domain.knowledge.recalling import (
     MAX_PASSAGES,
     Change,
@@ -31,8 +32,6 @@ from vigimesh.events.knowledge import Recall
 from vigimesh.events.topics import BY_NAME, lane_topic, topic
 from vigimesh.loop.broker import Write
 
-#: Who orders, in audit and flow.
-STAGE = "librarian"
 #: Decisions that follow from the versions of a case alone: no advice is in them, and they close what came before.
 _OVERTAKEN = ("superseded", "nullified")
 
@@ -92,7 +91,7 @@ class Making:
 
 def order_id(message_id: str, cause: str) -> str:
     """Return the event id of the one recall of a message for a cause."""
-    return ids.event_id(f"{message_id}|{cause}", f"{STAGE}.recall", 1, 0)
+    return ids.event_id(f"{message_id}|{cause}", f"{NAME}.recall", 1, 0)
 
 
 def standings(rows: Iterable[Row], codec: Codec) -> dict[str, Standing]:
@@ -174,7 +173,7 @@ def ordered(use: Use, change: Change, standing: Standing, making: Making) -> Ord
     )  # fmt: skip
     event_id = order_id(use.message_id, recall.cause)
     audit = AuditRecorded(
-        case_id=case.case_id, message_id=case.message_id, event_id=row.headers.id, stage=STAGE, actor=making.actor,
+        case_id=case.case_id, message_id=case.message_id, event_id=row.headers.id, stage=NAME, actor=making.actor,
         action="recalled", why=reason, input_digest=ids.digest(row.value or b""), outputs=(event_id,),
         earlier=earlier_words(recall), new=lane_topic("plan", lane),
     )  # fmt: skip
@@ -187,7 +186,7 @@ def ordered(use: Use, change: Change, standing: Standing, making: Making) -> Ord
             event_id,
             own,
         ),
-        _write(making, topic("audit"), (case.case_id, audit), ids.event_id(event_id, STAGE, 1, -1), own),
+        _write(making, topic("audit"), (case.case_id, audit), ids.event_id(event_id, NAME, 1, -1), own),
     )
     return Ordered(
         use=use, recall=recall, event_id=event_id, workflow=first.workflow, lane=lane, writes=writes
@@ -199,9 +198,9 @@ def flow(making: Making, orders: Sequence[Ordered]) -> Iterator[Write]:
     sent = Counter((one.workflow, one.lane) for one in orders)
     for index, ((workflow, lane), count) in enumerate(sorted(sent.items())):
         event = FlowCounted(
-            stage=STAGE, workflow=workflow, lane=lane, consumed=0, produced=count, sent={lane_topic("plan", lane): count},
+            stage=NAME, workflow=workflow, lane=lane, consumed=0, produced=count, sent={lane_topic("plan", lane): count},
         )  # fmt: skip
-        named = ids.event_id(orders[0].event_id, f"{STAGE}.flow", 1, index)
+        named = ids.event_id(orders[0].event_id, f"{NAME}.flow", 1, index)
         yield _write(making, topic("flow"), (workflow, event), named, ("", workflow, lane, ""))
 
 
@@ -211,9 +210,9 @@ def _write(
     """Encode one event; `keyed` is its key and itself, `own` its message, workflow, lane and cause."""
     key, event = keyed
     message, workflow, lane, cause = own
-    span = ids.span_id(f"{STAGE}|{event_id}")
+    span = ids.span_id(f"{NAME}|{event_id}")
     envelope = Envelope(
-        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=making.now,
+        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=making.now,
         subject=key, dataschema=f"/schemas/ids/{making.codec.schema_id(name)}",
         traceparent=f"00-{ids.trace_id(message or event_id)}-{span}-01", messageid=message, workflow=workflow, lane=lane,
         cause=cause,
