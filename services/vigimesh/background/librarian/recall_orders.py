@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from vigimesh.background.librarian.records import record
 from vigimesh.background.librarian.run import NAME
 from vigimesh.domain.knowledge.recalling import (
     MAX_PASSAGES,
@@ -27,9 +28,9 @@ from vigimesh.domain.record.rows import Row
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, CaseDecided, CaseRouted, FlowCounted, ReviewRequested
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope
 from vigimesh.events.knowledge import Recall
-from vigimesh.events.topics import BY_NAME, lane_topic, topic
+from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.broker import Write
 
 #: Decisions that follow from the versions of a case alone: no advice is in them, and they close what came before.
@@ -210,16 +211,12 @@ def _write(
     """Encode one event; `keyed` is its key and itself, `own` its message, workflow, lane and cause."""
     key, event = keyed
     message, workflow, lane, cause = own
-    span = ids.span_id(f"{NAME}|{event_id}")
-    envelope = Envelope(
-        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=making.now,
-        subject=key, dataschema=f"/schemas/ids/{making.codec.schema_id(name)}",
-        traceparent=f"00-{ids.trace_id(message or event_id)}-{span}-01", messageid=message, workflow=workflow, lane=lane,
-        cause=cause,
+    trace = ids.trace_id(message or event_id)
+    head = Envelope(
+        id=event_id, source="", type="", time=making.now, subject=key, messageid=message, workflow=workflow, lane=lane,
+        cause=cause, traceparent=f"00-{trace}-{ids.span_id(f'{NAME}|{event_id}')}-01",
     )  # fmt: skip
-    return Write(
-        topic=name, key=key.encode(), value=making.codec.encode(name, event), headers=to_headers(envelope)
-    )
+    return record(making.codec, (name, event_id), key, making.codec.encode(name, event), making.now, head)
 
 
 def results(standing: Standing, cause: str) -> Mapping[str, str]:
