@@ -195,8 +195,8 @@ def test_what_is_not_read_is_remarked() -> None:
 @pytest.mark.parametrize(
     ("data", "name", "code", "said"),
     [
-        (b"%PDF-1.7 ...", "x.pdf", "VM-1511", "OCR"),
-        (b"junk\n%PDF-1.4", "x.txt", "VM-1511", "PDF"),
+        (b"%PDF-1.7 ...", "x.pdf", "VM-1503", "a PDF does not say which document"),
+        (b"junk\n%PDF-1.4", "x.txt", "VM-1503", "a PDF"),
         (b"PK\x03\x04...", "x.docx", "VM-1511", "Word"),
         (b"{\\rtf1", "x.rtf", "VM-1511", "RTF"),
         (b"words", "x.txt", "VM-1503", "which document"),

@@ -16,7 +16,7 @@ VALUES
      %(sections)s::jsonb, %(reading)s, %(effective)s, %(remarks)s, %(by)s);
 
 -- name: seen
-UPDATE knowledge.document SET seen_at = now() WHERE id = %(id)s AND ordinal = %(ordinal)s;
+UPDATE knowledge.document SET seen_at = now() WHERE id = %(id)s AND ordinal = %(ordinal)s::integer[];
 
 -- name: complete_document
 -- A version from before texts were kept: its passages and their places stay as they were cut.

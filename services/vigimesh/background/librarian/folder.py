@@ -1,6 +1,6 @@
 """Files of documents: found below a path, named by a file beside them where they do not name themselves, and read.
 
-What does not say itself which document and version it is (plain text, Markdown of others) has a file `NAME.toml` beside
+What does not say itself which document and version it is (PDF, plain text, Markdown of others) has a file `NAME.toml` beside
 it: `id`, `version`, `title`, and where wanted `kind`, `names`, `aliases`.
 """
 
@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vigimesh.background.librarian.pdf import PDF_BYTES
 from vigimesh.background.librarian.read import read_document
 from vigimesh.domain.knowledge.sections import Sectioned
-from vigimesh.domain.knowledge.texts import SOURCE_BYTES, Identity
+from vigimesh.domain.knowledge.texts import Identity
 from vigimesh.errors import Refused, VigimeshError
 
 #: Files below one path: a company's labels and guidance are hundreds; a whole disk that was named by mistake is not read.
@@ -59,7 +60,7 @@ def naming(path: Path) -> Path:
     return path.with_name(path.name + NAMING)
 
 
-def bytes_of(path: Path, most: int = SOURCE_BYTES) -> bytes:
+def bytes_of(path: Path, most: int = PDF_BYTES) -> bytes:
     """Return a file's bytes, one more than `most` of a longer one, so that its reader refuses it.
 
     Raises `Refused` VM-2502 when it cannot be read.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+from vigimesh.background.librarian.pdf import read_pdf
 from vigimesh.background.librarian.spl import read_label
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import Identity, read_markdown, read_text
@@ -19,17 +22,14 @@ _MARKDOWN = (".md", ".markdown")
 
 
 def read_document(data: bytes, where: str, identity: Identity | None = None) -> Sectioned:
-    """Return the document that `data` holds: an SPL label, Markdown (`where` ends in .md) or plain text.
+    """Return the document that `data` holds: an SPL label, a PDF, Markdown (`where` ends in .md) or plain text.
 
     `identity` says what a text does not say of itself; Markdown with front matter of its own (`chunks.parse`) and labels need none.
-    Raises `Refused`: VM-1511 for a PDF and other forms that are not read, else as the readers do.
+    Raises `Refused`: VM-1511 for other forms that are not read, else as the readers do.
     """
     head = data[:_HEAD_BYTES]
     if b"%PDF-" in head:
-        raise Refused(
-            "VM-1511", what="a PDF is not read: its text must be taken out first, and pictures of pages need OCR", where=where,
-            todo="convert it to text or Markdown, compare it with the pages, and ingest that",
-        )  # fmt: skip
+        return read_pdf(data, where, identity or _nameless("a PDF", where))
     for start, kind in _OTHER.items():
         if data.startswith(start):
             raise Refused(
@@ -42,10 +42,12 @@ def read_document(data: bytes, where: str, identity: Identity | None = None) -> 
         return read_label(data, where)
     if where.lower().endswith(_MARKDOWN):
         return read_markdown(data, where, identity)
-    if identity is None:
-        raise Refused("VM-1503", what="plain text does not say which document and version it is", where=where,
-                      todo="give id, version and title, or write them as front matter into a .md file")  # fmt: skip
-    return read_text(data, where, identity)
+    return read_text(data, where, identity or _nameless("plain text", where))
+
+
+def _nameless(form: str, where: str) -> NoReturn:
+    raise Refused("VM-1503", what=f"{form} does not say which document and version it is", where=where,
+                  todo=f"give id, version and title, or write them into a file {where}.toml beside it")  # fmt: skip
 
 
 def _is_xml(head: bytes) -> bool:

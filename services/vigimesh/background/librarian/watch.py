@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 EVERY_S = 2.0
 #: Seconds after which an unchanged file is read again, so that the library knows that its source still says so.
 AGAIN_S = 6 * 3600.0
-#: Files of one transaction: 16 of the largest are 64 MB.
+#: Files of one transaction: the texts of 16 of the longest are 64 MB in memory; bytes are let go one by one.
 MAX_FILES_AT_ONCE = 16
 
 #: Size, time of change in ns and inode of a file and of the one that names it.

@@ -36,6 +36,7 @@ _FENCE = re.compile(r" {0,3}(?:```|~~~)")
 _FIELD = re.compile(r"[\w -]{1,64}:(?:\s.*)?|[ \t]+\S.*|[ \t]*")
 #: Dots that lead to a page number, or the number alone at the end: a line of a table of contents.
 _CONTENTS = re.compile(r"\.{4}|\s\d{1,3}$")
+_ANEW = "save it anew in UTF-8 from the program that wrote it"
 _AGAIN = "get the document from its source again, whole"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
@@ -81,13 +82,20 @@ def decoded(data: bytes, where: str, named: str = "") -> str:
         raise _encoding(where, f"byte {error.start} is not {encoding}") from None
     if not encoding.lower().startswith("utf") and not data.isascii() and _is_utf8(data):
         raise _encoding(where, f"it names {named}, but its bytes are UTF-8")
+    return printable(text, where).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def printable(text: str, where: str, todo: str = _ANEW) -> str:
+    """Return `text` if it has no sign that no text has, nor one that says that another was lost; else raises `Refused` VM-1510."""
     wrong = _UNPRINTABLE.search(text)
     if wrong:
-        raise _encoding(where, f"character {wrong.start()} is U+{ord(wrong[0]):04X}, which no text has")
+        raise _encoding(where, f"character {wrong.start()} is U+{ord(wrong[0]):04X}, which no text has", todo)
     lost = text.find("\ufffd")
     if lost >= 0:
-        raise _encoding(where, f"character {lost} is U+FFFD: an earlier conversion lost what stood there")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        raise _encoding(
+            where, f"character {lost} is U+FFFD: an earlier conversion lost what stood there", todo
+        )
+    return text
 
 
 def read_markdown(data: bytes, where: str, identity: Identity | None = None) -> Sectioned:
@@ -106,8 +114,17 @@ def read_markdown(data: bytes, where: str, identity: Identity | None = None) -> 
 
 def read_text(data: bytes, where: str, identity: Identity) -> Sectioned:
     """Return a document in plain text. Raises `Refused` VM-1503, VM-1510 or VM-1512."""
-    document = _document(identity, decoded(data, where), data, where)
-    return citable(Sectioned(document=document, sections=_by_numbers(document.text)), where, _AGAIN)
+    return plain_text(decoded(data, where), data, where, identity)
+
+
+def plain_text(
+    text: str, data: bytes, where: str, identity: Identity, remarks: tuple[str, ...] = ()
+) -> Sectioned:
+    """Return the document whose text was taken out of `data` before. Raises `Refused` VM-1503 or VM-1512."""
+    document = _document(identity, text, data, where)
+    return citable(
+        Sectioned(document=document, sections=_by_numbers(document.text), remarks=remarks), where, _AGAIN
+    )
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -118,10 +135,8 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _encoding(where: str, what: str) -> Refused:
-    return Refused(
-        "VM-1510", what=what, where=where, todo="save it anew in UTF-8 from the program that wrote it"
-    )
+def _encoding(where: str, what: str, todo: str = _ANEW) -> Refused:
+    return Refused("VM-1510", what=what, where=where, todo=todo)
 
 
 def _document(identity: Identity, text: str, data: bytes, where: str) -> Document:
