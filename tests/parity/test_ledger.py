@@ -14,12 +14,15 @@ from served import NOON, cached, measured, seen
 from vigimesh.adapters.ledger import PgLedger
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.memory_ledger import MemoryLedger, Version
+from vigimesh.adapters.memory_summaries import MemorySummaryIndex
 from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.adapters.summaries import PgSummaryIndex
 from vigimesh.domain.knowledge.ledger import Booked, Ended, book, by_product, figures
 from vigimesh.domain.knowledge.products import shipped_products
 from vigimesh.domain.knowledge.standing import Overdue
+from vigimesh.domain.knowledge.warm import Kept
 from vigimesh.errors import Transient
-from vigimesh.ports import Ledger
+from vigimesh.ports import Ledger, SummaryIndex
 
 LONG_AGO = date(2020, 1, 1)
 ZELORA = ("product/zelora", "1.0")
@@ -30,6 +33,7 @@ class Base:
     """A ledger under test; `uri` is its database, empty for memory."""
 
     ledger: Ledger
+    index: SummaryIndex
     uri: str
 
     def used(self) -> set[tuple[str, str, str, int, int]]:
@@ -47,13 +51,14 @@ class Base:
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
 def base(request: pytest.FixtureRequest) -> Iterator[Base]:
     if request.param == "memory":
-        yield Base(MemoryLedger(), "")
+        yield Base(MemoryLedger(), MemorySummaryIndex(), "")
         return
     with fresh_database(request.getfixturevalue("stack").urls.postgres, "ledger_parity") as uri:
         migrate(uri)
-        ledger = PgLedger(uri)
-        yield Base(ledger, uri)
+        ledger, index = PgLedger(uri), PgSummaryIndex(uri)
+        yield Base(ledger, index, uri)
         ledger.close()
+        index.close()
 
 
 def booked(first: int, count: int, before: int | None = None) -> Booked:
@@ -152,3 +157,25 @@ def test_a_crossing_is_told_once_and_again_after_recovery(base: Base) -> None:
     ledger.cross({}, second)
     # A level that was loosened and tightened again: the same moment, another crossing.
     assert list(ledger.cross({"guidance": second}, second)) == [again]
+
+
+def test_a_summary_takes_the_place_of_the_one_before_and_is_found_by_each_name(base: Base) -> None:
+    index = base.index
+    quill = Kept(
+        document_id="product/quill", product="default", older="1.0", version="1.1", digest="a" * 64, size=7,
+        names=("product/quill", "quill"), read_at=NOON,
+    )  # fmt: skip
+    zelora = replace(
+        quill, document_id="product/zelora", names=("product/zelora", "zelora", "it's a \\ 'name'")
+    )
+    for one in (zelora, quill):
+        index.put(one)
+    assert list(index.rows()) == [quill, zelora]
+    newer = replace(quill, older="1.1", version="1.2", digest="b" * 64, read_at=NOON + timedelta(hours=1))
+    index.put(newer)
+    assert list(index.called(["quill", "product/zelora"])) == [newer, zelora]
+    assert list(index.called(["it's a \\ 'name'"])) == [zelora]
+    assert list(index.called(["", "QUILL", "quil", "\0quill"])) == []
+    assert list(index.called([])) == []
+    index.drop(["product/quill", "product/none"])
+    assert list(index.rows()) == [zelora]

@@ -88,6 +88,7 @@ def test_ages_are_those_of_cached_answers_and_quantiles_come_from_above() -> Non
         assert isinstance(told, float)
         assert exact <= told <= exact * 2 ** (1 / 8)
     assert quantile_s({}, 0.5) is None
+    assert [quantile_s({0: 1, 8: 1}, share) for share in (0.5, 0.51, 1.0)] == [1.0, 2.0, 2.0]
     assert bucket_of(timedelta(seconds=-5)) == bucket_of(timedelta(seconds=1)) == 0
     assert bucket_of(timedelta(days=10_000)) == bucket_of(timedelta(days=100_000))
 

@@ -47,7 +47,8 @@ def at(hour: int, minute: int = 0, day: int = 10) -> datetime:
 
 def test_every_shipped_document_belongs_to_a_shipped_product() -> None:
     products = shipped_products()
-    owners = {document.id: products.of(document.id) for document in shipped_documents()}
+    ids = [one.document.id for one in shipped_documents()]
+    owners = {name: products.of(name) for name in ids}
     assert DEFAULT not in owners.values()
     assert {one.id for one in owners.values()} == {one.id for one in products.products}
 
