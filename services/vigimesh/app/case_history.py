@@ -117,19 +117,19 @@ def list_cases(source: Source) -> list[Listed]:
     waits: dict[str, Row] = {}
     for row in rows:
         if row.value is not None and row.topic in _ENDS:
-            end = row.headers.messageid, _ENDS[row.topic]
-            if end not in ends or ends[end].at <= row.at:
-                ends[end] = row
+            where = row.headers.messageid, _ENDS[row.topic]
+            if where not in ends or ends[where].at <= row.at:
+                ends[where] = row
         elif row.value is not None and row.topic == topic("parked"):
             waits[row.headers.messageid] = row
     found = []
-    for unit, where in placed(rows).items():
+    for unit, at in placed(rows).items():
         line = Listed(
-            case_id=where.key, message_id=unit, accepted_at=where.accepted_at, place=where.place, lane=where.lane,
-            workflow=where.workflow, triage_s=where.triage_s,
+            case_id=at.key, message_id=unit, accepted_at=at.accepted_at, place=at.place, lane=at.lane,
+            workflow=at.workflow, triage_s=at.triage_s,
         )  # fmt: skip
         # What a recall overtook or upheld closes no review: the end is the newest of the kind that its place is.
-        end = waits.get(unit) if where.place == "parked" else ends.get((unit, where.place))
+        end = waits.get(unit) if at.place == "parked" else ends.get((unit, at.place))
         found.append(_with_end(line, end, source.codec))
     return found[::-1]
 
