@@ -84,7 +84,9 @@ class Sent:
             answer = vigimesh("knowledge", "recall", LABEL, "--data", self.mesh.data, "--json", *more)
             return None if answer.status == TRANSIENT else answer
 
-        return until(asked, within_s=DONE_S, what="the list of recalls")
+        answer = until(asked, within_s=DONE_S, what="the list of recalls")
+        assert answer is not None
+        return answer
 
     def states(self) -> dict[str, str]:
         """Return by report what the list says of each planted case."""

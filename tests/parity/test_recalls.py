@@ -67,6 +67,10 @@ def index(request: pytest.FixtureRequest) -> Iterator[Index]:
         library, found = PgLibrary(uri), PgRecalls(uri)
         for version in ("1.0", "1.9", "1.10"):
             library.ingest([note(version)], by="Ada")
+
+        def withdraw() -> None:
+            library.withdraw(OTHER, by="Ada", reason="wrong")
+
         library.ingest([note("1.0", name=OTHER, title="Other")], by="Ada")
         with psycopg.connect(uri) as own:
             for number, row in enumerate(SERVED):
@@ -75,9 +79,7 @@ def index(request: pytest.FixtureRequest) -> Iterator[Index]:
                     " first, last, at, source) VALUES (%s, %s, 'triage', 'cold', 'q', %s, %s, %s, %s, %s, %s)",
                     (*row[:2], *row[2:], AT, f"telemetry-0-{number}"),
                 )
-        yield Index(
-            recalls=found, withdraw=lambda: library.withdraw(OTHER, by="Ada", reason="wrong") and None
-        )
+        yield Index(recalls=found, withdraw=withdraw)
         library.close()
         found.close()
 

@@ -6,11 +6,15 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from recall_world import LABEL, World, case
+from unit.safety_making import case as of_safety
+from unit.test_execute_opinions import given, need_of
+from unit.test_supervise_recall import RECALL
 from vigimesh.adapters.memory_recalls import MemoryRecallDesk
 from vigimesh.background.librarian import recall_orders
 from vigimesh.background.librarian.recall import Looked, Recaller, plain
@@ -18,6 +22,7 @@ from vigimesh.background.librarian.recall_orders import Standing, Verdict, order
 from vigimesh.domain.knowledge.recalling import Brought, Change, Use, changes
 from vigimesh.errors import Transient
 from vigimesh.events.classes import AuditRecorded, FlowCounted, HeadMoved
+from vigimesh.events.knowledge import Passage
 from vigimesh.events.topics import topic
 from vigimesh.ports.recalls import Mark
 
@@ -371,3 +376,17 @@ def test_a_withdrawn_document_recalls_too() -> None:
     assert step(found.librarian()) == 4
     found.deliver()  # the search still finds it here: nothing may be upheld with it
     assert {end[0] for number, end in ends(found).items() if number != 3} == {"advice_recalled"}
+
+
+def test_the_same_question_of_a_recall_is_the_same_call_and_is_not_paid_twice() -> None:
+    record = given(of_safety())
+    route = record.event.route
+    arrival = need_of(record)
+    again = replace(record, event=replace(record.event, route=replace(route, recall=RECALL, lane="cold")))
+    assert need_of(again).key == arrival.key
+    listed = Passage(
+        document_id=LABEL, version="2.0", section="Zelora > Listed reactions", start=0, end=20, text="Common: Pyrexia.",
+        score=1.0, question=f"{record.event.case.products[0].name} Pyrexia",
+    )  # fmt: skip
+    other = replace(again, event=replace(again.event, passages=(listed,)))
+    assert need_of(other).key != arrival.key
