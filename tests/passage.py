@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.app.card_files import load_cards
+from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.limits import Limits
 from vigimesh.domain.record.rows import Row
@@ -62,6 +63,16 @@ class Passage:
             emit = Emit(topic=door, key=case.case_id, event=event, messageid=case.message_id)
             self._append(emit, ids.event_id(case.message_id, "intake", 1, 0), "intake")
 
+    def load(self, sources: Iterable[Sectioned]) -> None:
+        """Bring documents into the knowledge base."""
+        self._search.load(sources)
+
+    def take(self, row: Row) -> None:
+        """Append a record that another process wrote."""
+        offset = self._offsets[row.topic]
+        self._offsets[row.topic] += 1
+        self._keep(replace(row, offset=offset, at=self._now()))
+
     def put(self, name: str, key: bytes, value: bytes) -> None:
         """Append bytes past the door, without headers."""
         offset = self._offsets[name]
@@ -92,7 +103,7 @@ class Passage:
         outputs = []
         for index, emit in enumerate(outcome.events):
             outputs.append(ids.event_id(row.headers.id, stage, outcome.pass_number, index))
-            self._append(emit, outputs[-1], stage)
+            self._append(emit, outputs[-1], stage, row.headers.cause)
         self._audit(row, stage, "done", outcome.why, tuple(outputs), event.case.message_id)
 
     def _give_up(self, row: Row, stage: str, error: Refused) -> None:
@@ -122,14 +133,14 @@ class Passage:
         assert need.kind == "limits", need
         return Limits(tiers=("tools", "person")).plain()
 
-    def _append(self, emit: Emit, event_id: str, stage: str) -> None:
+    def _append(self, emit: Emit, event_id: str, stage: str, cause: str = "") -> None:
         if emit.topic == topic("case.head"):
             self.heads[emit.key] = msgspec.to_builtins(emit.event)
         trace = ids.trace_id(emit.messageid)
         envelope = Envelope(
             id=event_id, source=f"/vigimesh/{stage}", type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}",
             time=self._now(), subject=emit.key, messageid=emit.messageid, workflow=emit.workflow, lane=emit.lane,
-            traceparent=f"00-{trace}-{ids.span_id(event_id)}-01" if emit.messageid else "",
+            traceparent=f"00-{trace}-{ids.span_id(event_id)}-01" if emit.messageid else "", cause=cause,
         )  # fmt: skip
         offset = self._offsets[emit.topic]
         self._offsets[emit.topic] += 1

@@ -99,6 +99,7 @@ FULL = {
     "messageid": "m",
     "workflow": "triage",
     "lane": "hot",
+    "cause": "product/zelora@2.0",
     "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
 }
 

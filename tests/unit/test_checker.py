@@ -29,13 +29,21 @@ class Log:
         self.offsets: Counter[str] = Counter()
 
     def put(
-        self, topic: str, event: str, message: str = "", *, lane: str = "", key: str = "", gone: bool = False
+        self,
+        topic: str,
+        event: str,
+        message: str = "",
+        *,
+        lane: str = "",
+        key: str = "",
+        gone: bool = False,
+        cause: str = "",
     ) -> Row:
         full = f"vigimesh.{topic}"
         at = START + timedelta(seconds=len(self.rows))
         envelope = Envelope(
             id=event or f"{full}-0-{self.offsets[full]}", source="", type="", time=at, subject=key,
-            messageid=message, workflow="triage" if lane else "", lane=lane,
+            messageid=message, workflow="triage" if lane else "", lane=lane, cause=cause,
         )  # fmt: skip
         value = None if gone else b"v"
         row = Row(full, 0, self.offsets[full], at, key or message, envelope, value)

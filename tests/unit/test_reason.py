@@ -47,6 +47,18 @@ def test_no_name_and_no_quote_gets_in() -> None:
     assert SIGNED.fallback.auto_accept.signed_by not in reason_of_record(grounds())
 
 
+def test_the_advice_it_rests_on_is_cited_where_it_stands() -> None:
+    cited = ("vaccine/flu@1.10#120-340", "vaccine/flu@1.10#900-1000")
+    listedness = Finding(
+        step="listedness", result="yes", quotes=(*cited, cited[0], "Mrs Miller@x", "17-29:Mrs Miller")
+    )
+    said = reason_of_record(grounds(findings=(FINDING, listedness)))
+    assert f"Listedness rests on {', '.join(cited)}. " in said
+    assert "Miller" not in said
+    other = dataclasses.replace(listedness, step="seriousness_text")
+    assert "vaccine/flu" not in reason_of_record(grounds(findings=(other,)))
+
+
 def test_what_stands_in_the_way_is_named() -> None:
     touched = (Breach(name="grade", words="grade 5 is above 2"), Breach(name="hold", words="held"))
     said = reason_of_record(grounds(floor=touched, outcome="For a person"))

@@ -30,6 +30,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
     "ce_messageid": {**_TEXT, "description": "message id of the case version, to count and filter without decoding"},
     "ce_workflow": {**_TEXT, "description": "workflow card, to count and filter without decoding"},
     "ce_lane": {"enum": [*LANES], "description": "lane, to count and filter without decoding"},
+    "ce_cause": {**_TEXT, "description": "document@version for whose change a concluded version is looked at again; left out for its arrival"},
     "traceparent": {**_TEXT, "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", "description": "W3C trace context"},
 }  # fmt: skip
 #: What CloudEvents 1.0 demands, and what the mesh itself always writes besides.

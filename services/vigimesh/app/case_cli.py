@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vigimesh.app.case_history import Listed, Source
 
 #: Words of a decision (`CaseDecided.decision`).
-DECISIONS = ("auto_accepted", "superseded", "nullified")
+DECISIONS = ("auto_accepted", "superseded", "nullified", "upheld")
 
 app = typer.Typer(name="case", help="What became of a case: list, show, trace.", no_args_is_help=True)
 

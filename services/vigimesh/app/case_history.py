@@ -32,6 +32,9 @@ _BESIDE = tuple(topic(name) for name in ("usage", "audit", "retrieval.telemetry"
 #: What the list needs: where a case came in, that it was triaged, and where it is.
 _LISTED = (*_DOORS, *_WAY[2:])
 
+#: Topic of an outcome -> the place of what ended there.
+_ENDS = {topic("case.decided"): "decided", topic("case.review"): "in_review"}
+
 #: Fewest digits of a message id that stand for it: 24 bits, so that ten thousand messages rarely clash.
 PREFIX_DIGITS = 6
 
@@ -110,20 +113,24 @@ class Trace:
 def list_cases(source: Source) -> list[Listed]:
     """Return every accepted message with where it is, the newest first."""
     rows = tuple(named(scan(source.broker, _LISTED), source.codec))
-    ends: dict[str, Row] = {}
+    ends: dict[tuple[str, str], Row] = {}
     waits: dict[str, Row] = {}
     for row in rows:
-        if row.value is not None and row.topic in (topic("case.decided"), topic("case.review")):
-            ends[row.headers.messageid] = row
+        if row.value is not None and row.topic in _ENDS:
+            where = row.headers.messageid, _ENDS[row.topic]
+            if where not in ends or ends[where].at <= row.at:
+                ends[where] = row
         elif row.value is not None and row.topic == topic("parked"):
             waits[row.headers.messageid] = row
     found = []
-    for unit, where in placed(rows).items():
+    for unit, at in placed(rows).items():
         line = Listed(
-            case_id=where.key, message_id=unit, accepted_at=where.accepted_at, place=where.place, lane=where.lane,
-            workflow=where.workflow, triage_s=where.triage_s,
+            case_id=at.key, message_id=unit, accepted_at=at.accepted_at, place=at.place, lane=at.lane,
+            workflow=at.workflow, triage_s=at.triage_s,
         )  # fmt: skip
-        found.append(_with_end(line, (waits if where.place == "parked" else ends).get(unit), source.codec))
+        # What a recall overtook or upheld closes no review: the end is the newest of the kind that its place is.
+        end = waits.get(unit) if at.place == "parked" else ends.get((unit, at.place))
+        found.append(_with_end(line, end, source.codec))
     return found[::-1]
 
 

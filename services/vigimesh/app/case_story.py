@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vigimesh.domain.knowledge.recalling import change_words, earlier_words
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.safety.tools import TOOLS
 from vigimesh.events import classes as e
@@ -167,12 +168,19 @@ def _routed(event: e.CaseRouted, narrative: bool) -> _Said:
     route = event.route
     again = f", pass {route.pass_number}" if route.pass_number > 1 else ""
     return _Said(
-        title=f"routed to {route.workflow}, {route.lane}{again}",
+        title=f"{'recalled' if route.recall else 'routed'} to {route.workflow}, {route.lane}{again}",
         details={
             "reason": route.reason, "rule": route.rule, "clock": _clock(route.clock),
-            "escalation": route.escalation, "card": route.card_digest[:12],
+            "escalation": route.escalation, "card": route.card_digest[:12], "recalled": _recalled(route.recall),
         },
     )  # fmt: skip
+
+
+def _recalled(recall: k.Recall | None) -> str:
+    """Return why a concluded version is looked at again, and what it rested on; empty for an arrival."""
+    if recall is None:
+        return ""
+    return f"{change_words(recall)}; before: {earlier_words(recall)}; given {', '.join(recall.passages)}"
 
 
 def _planned(event: e.CasePlanned, narrative: bool) -> _Said:
@@ -202,7 +210,7 @@ def _executed(event: e.ToolsExecuted, narrative: bool) -> _Said:
 def _decided(event: e.CaseDecided, narrative: bool) -> _Said:
     return _Said(
         title=f"decided: {event.decision}", tier=event.tier, cost_micro=event.cost_micro,
-        details={"reason": event.reason, "rule": event.rule, "cited": list(event.labels), **_triage(event.triage)},
+        details={"reason": event.reason, "rule": event.rule, "recalled for": event.cause, "cited": list(event.labels), **_triage(event.triage)},
     )  # fmt: skip
 
 
@@ -210,7 +218,7 @@ def _review(event: e.ReviewRequested, narrative: bool) -> _Said:
     return _Said(
         title="a person must decide", tier=event.tier, cost_micro=event.cost_micro,
         details={
-            "question": event.question, "reason": event.reason, "rule": event.rule,
+            "question": event.question, "reason": event.reason, "rule": event.rule, "recalled for": event.cause,
             "conflicts with": event.conflict_with, "due": f"{event.due_at:%Y-%m-%d}" if event.due_at else "",
             "findings": _findings(event.findings, narrative), "cited": list(event.labels), **_triage(event.triage),
         },
@@ -242,7 +250,9 @@ def _used(event: e.UsageRecorded, narrative: bool) -> _Said:
 
 
 def _head(event: e.HeadMoved, narrative: bool) -> _Said:
-    seen = [f"{one.message_id[:8]} {one.outcome}" for one in event.seen]
+    seen = [
+        f"{one.message_id[:8]} {one.outcome}{f' for {one.cause}' if one.cause else ''}" for one in event.seen
+    ]
     return _Said(
         title="head of the case moved" + (", nullified" if event.nullified else ""),
         details={"concluded": seen},

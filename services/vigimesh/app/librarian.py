@@ -17,6 +17,8 @@ from vigimesh.adapters.measurements import KafkaMeasurements
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.recall_desk import KafkaRecallDesk
+from vigimesh.adapters.recalls import PgRecalls
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.adapters.summaries import PgSummaryIndex
 from vigimesh.app.mesh import registry_options
@@ -25,6 +27,7 @@ from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
+from vigimesh.background.librarian.recall import Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
 from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.background.librarian.watch import Watch
@@ -91,7 +94,7 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}",
         ))  # fmt: skip
-    return [*duties, *_products(settings, parts)]
+    return [*duties, *_products(settings, parts), _recaller(settings, parts)]
 
 
 def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
@@ -121,3 +124,17 @@ def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
             codec=parts.codec, desk=summaries, clock=parts.clock,
         ),
     )  # fmt: skip
+
+
+def _recaller(settings: Settings, parts: Parts) -> Recaller:
+    """Return the duty that recalls what rests on changed advice."""
+    index, desk = PgRecalls(settings.postgres.dsn), KafkaRecallDesk(parts.base)
+    parts.closing.callback(index.close)
+    parts.closing.push_async_callback(desk.close)
+    return Recaller(
+        recalls=index,
+        desk=desk,
+        codec=parts.codec,
+        clock=parts.clock,
+        actor=f"{NAME}.{settings.worker.instance}",
+    )

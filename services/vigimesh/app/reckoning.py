@@ -11,7 +11,7 @@ from sys import intern
 
 from vigimesh.adapters.history import Broker, committed_offsets, scan, settle
 from vigimesh.app.case_history import audit_facts, named
-from vigimesh.domain.record.checker import Check, check
+from vigimesh.domain.record.checker import Check, check, placed
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.spend import Spent
 from vigimesh.domain.record.works import Committed
@@ -23,6 +23,9 @@ from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
 _DECIDED, _REVIEW, _USAGE, _PARKED = (
     topic(name) for name in ("case.decided", "case.review", "usage", "parked")
 )
+
+#: Places of what is concluded.
+_ENDED = ("decided", "in_review")
 
 #: Every topic that doors and stages write events of cases to: what `reckon` must be given.
 RECKONED = (
@@ -91,6 +94,18 @@ class Reckoning:
         return self.check.accepted / took_s if took_s > 0 else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _End:
+    """What ended a message: a decision's word, or the question that a person is asked and until when."""
+
+    at: datetime
+    word: str
+    tier: str
+    workflow: str
+    lane: str
+    asked: tuple[str, datetime | None] | None
+
+
 @dataclass
 class _Kept:
     """What is taken out of the records on the way, so that none has to be kept whole."""
@@ -99,12 +114,25 @@ class _Kept:
     spent: Spent = field(default_factory=Spent)
     #: Event -> what waits, parked.
     deferred: dict[str, Deferred] = field(default_factory=dict)
-    #: Message -> the tier that resolved it.
-    tiers: dict[str, str] = field(default_factory=dict)
-    #: Message -> word of its newest decision.
-    words: dict[str, str] = field(default_factory=dict)
-    #: Message -> workflow, lane, question, due.
-    asked: dict[str, tuple[str, str, str, datetime | None]] = field(default_factory=dict)
+    #: Message -> what ended it last; a recall that upholds a conclusion, or finds its version overtaken, ends nothing anew.
+    ends: dict[str, _End] = field(default_factory=dict)
+
+    def end(self, row: Row, event: CaseDecided | ReviewRequested) -> None:
+        """Keep an outcome that is the message's last, whichever topic was read first."""
+        known = self.ends.get(event.message_id)
+        decided = isinstance(event, CaseDecided)
+        if isinstance(event, CaseDecided) and event.cause and event.decision != "upheld":
+            return
+        if known is not None and (known.at > row.at or (known.asked and decided and event.cause)):
+            return
+        self.ends[event.message_id] = _End(
+            at=row.at,
+            word=event.decision if isinstance(event, CaseDecided) else "",
+            tier=event.tier if decided else "person",
+            workflow=event.workflow,
+            lane=event.lane,
+            asked=None if isinstance(event, CaseDecided) else (event.question, event.due_at),
+        )
 
 
 def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = None) -> Reckoning:
@@ -117,12 +145,15 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
     slim = list(_slim(named(rows, codec), codec, kept))
     found = check(slim, audits=kept.facts, committed=committed)
     decisions = {key: count for key, count in found.table.items() if key[2] != "decided"}
-    for row in {row.headers.messageid: row for row in slim if row.topic == _DECIDED}.values():
-        key = (row.headers.lane, row.headers.workflow, kept.words[row.headers.messageid])
-        decisions[key] = decisions.get(key, 0) + 1
+    recalled = any(row.headers.cause for row in slim)
+    still = {name for name, one in placed(slim).items() if one.place not in _ENDED} if recalled else set()
+    for message, end in kept.ends.items():
+        if end.asked is None and message not in still:
+            key = (end.lane, end.workflow, end.word)
+            decisions[key] = decisions.get(key, 0) + 1
     return Reckoning(
         check=found, spend_micro=dict(sorted(kept.spent.by_workflow.items())), decisions=dict(sorted(decisions.items())),
-        waiting=_waiting(kept), calls=len(kept.spent.calls), tiers=Counter(kept.tiers.values()),
+        waiting=_waiting(kept), calls=len(kept.spent.calls), tiers=Counter(one.tier for one in kept.ends.values()),
         deferred=tuple(sorted(kept.deferred.values(), key=lambda one: (one.until, one.message_id))),
     )  # fmt: skip
 
@@ -179,7 +210,7 @@ def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:
             intern(row.topic), row.partition, row.offset, row.at, row.key,
             Envelope(
                 id=head.id, source="", type="", time=row.at, subject="", messageid=head.messageid,
-                workflow=intern(head.workflow), lane=intern(head.lane),
+                workflow=intern(head.workflow), lane=intern(head.lane), cause=intern(head.cause),
             ),
             None if row.value is None else b"",
         )  # fmt: skip
@@ -200,20 +231,16 @@ def _take(row: Row, codec: Codec, kept: _Kept) -> None:
         )  # fmt: skip
     elif isinstance(event, UsageRecorded):
         kept.spent.add(event)
-    elif isinstance(event, CaseDecided):
-        kept.words[event.message_id] = event.decision
-        kept.tiers[event.message_id] = event.tier
-        kept.asked.pop(event.message_id, None)
-    elif event.message_id not in kept.words:
-        kept.tiers[event.message_id] = "person"
-        kept.asked[event.message_id] = (event.workflow, event.lane, event.question, event.due_at)
+    else:
+        kept.end(row, event)
 
 
 def _waiting(kept: _Kept) -> tuple[Waiting, ...]:
     """Return what waits for a person, the earliest due first, what has no due date last."""
     groups: dict[tuple[str, str, str], list[datetime | None]] = {}
-    for workflow, lane, question, due in kept.asked.values():
-        groups.setdefault((workflow, lane, question), []).append(due)
+    for end in kept.ends.values():
+        if end.asked is not None:
+            groups.setdefault((end.workflow, end.lane, end.asked[0]), []).append(end.asked[1])
     found = [
         Waiting(
             workflow=workflow, lane=lane, question=question, cases=len(dues),

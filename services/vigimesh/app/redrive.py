@@ -143,7 +143,7 @@ class Settling:
             id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}",
             time=self.clock.now(), subject=subject, dataschema=self._schema[name],
             traceparent=f"00-{trace}-{ids.span_id(f'{STAGE}|{of.id}')}-01",
-            messageid=of.messageid, workflow=of.workflow, lane=of.lane,
+            messageid=of.messageid, workflow=of.workflow, lane=of.lane, cause=of.cause,
         )  # fmt: skip
 
     def _write(self, name: str, key: str, event: object, envelope: Envelope) -> Write:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated as A
 
 from vigimesh.events.case import Case
-from vigimesh.events.knowledge import DocumentVersioned, Passage, RetrievalMeasured
+from vigimesh.events.knowledge import DocumentVersioned, Passage, Recall, RetrievalMeasured
 from vigimesh.events.sampling import CaseLabelled, CaseSampled, GateMoved
 
 # A field per line, its meaning beside it.
@@ -52,6 +52,12 @@ class Route:
     pass_number: A[int, "1 for the first pass, one more at each escalation"] = 1
     cost_micro: A[int, "cost of the passes before this one, micro-units"] = 0
     escalation: A[str, "why this pass exists, empty for the first"] = ""
+    recall: A[Recall | None, "why a version that was concluded is looked at again; null for its arrival"] = None
+
+    @property
+    def cause(self) -> str:
+        """What the version is concluded for: empty for its arrival, else the cause of its recall."""
+        return self.recall.cause if self.recall else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +142,7 @@ class SeenMessage:
     message_id: A[str, "the message"]
     version: A[tuple[str, ...], "its ordinal"]
     outcome: A[str, "decided, in_review"]
+    cause: A[str, "empty for its arrival, else the changed document@version that it was recalled for"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +165,7 @@ class CaseDecided:
     version: A[tuple[str, ...], "the version's ordinal"]
     workflow: A[str, "workflow card"]
     lane: A[str, "hot, warm or cold"]
-    decision: A[str, "auto_accepted, superseded or nullified"]
+    decision: A[str, "auto_accepted, superseded or nullified; upheld: recalled, and the earlier conclusion stands"]
     grade: A[int, "see Triage.grade"]
     serious: A[str, "yes, no or unknown"]
     reason: A[str, "reason-of-record in words: rule, confidence, evidence, budget"]
@@ -171,6 +178,7 @@ class CaseDecided:
     due_at: A[datetime | None, "end of the legal clock, or null"] = None
     pass_number: A[int, "passes made"] = 1
     triage: A[Triage | None, "the triage result that stands"] = None
+    cause: A[str, "see SeenMessage.cause"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +207,7 @@ class ReviewRequested:
     case: A[Case | None, "the version itself, for the reviewer"] = None
     findings: A[tuple[Finding, ...], "what each tool said"] = ()
     passages: A[tuple[Passage, ...], "what was looked up"] = ()
+    cause: A[str, "see SeenMessage.cause"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +340,7 @@ class AuditRecorded:
     event_id: A[str, "the event that was worked on"]
     stage: A[str, "where"]
     actor: A[str, "the worker's instance, or a person's id"]
-    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed, ordered"]
+    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed, ordered; by the librarian recalled"]
     why: A[str, "reason in words; never text of the case"]
     input_digest: A[str, "sha256 of the input's bytes"]
     answers: A[bytes, "the answers used, MessagePack map of need key to answer; empty when answers_ref is set"] = b""

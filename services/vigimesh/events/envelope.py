@@ -1,6 +1,6 @@
 """The envelope of every record: CloudEvents 1.0 in Kafka's binary mode, and W3C trace context.
 
-Extension attributes `ce_messageid`, `ce_workflow` and `ce_lane` let a consumer count and filter without decoding.
+Extension attributes `ce_messageid`, `ce_workflow`, `ce_lane` and `ce_cause` let a consumer count and filter without decoding.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     messageid: str = ""
     workflow: str = ""
     lane: str = ""
+    #: What the version is concluded for: empty for its arrival (`Recall.cause`). All that is made of a record has its cause.
+    cause: str = ""
 
 
 def to_headers(envelope: Envelope) -> Headers:
@@ -56,6 +58,8 @@ def to_headers(envelope: Envelope) -> Headers:
         headers.append(("ce_workflow", _bytes(envelope.workflow)))
     if envelope.lane:
         headers.append(("ce_lane", _bytes(envelope.lane)))
+    if envelope.cause:
+        headers.append(("ce_cause", envelope.cause.encode()))
     if envelope.traceparent:
         headers.append(("traceparent", envelope.traceparent.encode()))
     return headers
@@ -79,6 +83,7 @@ def from_headers(headers: Iterable[tuple[str, bytes | None]], fallback_id: str) 
         messageid=_text(found.get("ce_messageid")),
         workflow=_word(found.get("ce_workflow")),
         lane=_word(found.get("ce_lane")),
+        cause=_text(found.get("ce_cause")),
     )
 
 

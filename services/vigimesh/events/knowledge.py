@@ -59,3 +59,27 @@ class DocumentVersioned:
     withdrawn: A[bool, "whether the document was taken back: nothing of it may be served"] = False
     by: A[str, "who brought or withdrew it, or empty"] = ""
     reason: A[str, "why it was withdrawn, or empty"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """Why a version of a case that was concluded is looked at again: advice that it rests on was superseded or withdrawn."""
+
+    document_id: A[str, "the document that changed"]
+    version: A[str, "its version that stands now; of a withdrawn document the last one"]
+    withdrawn: A[bool, "whether the document was taken back"] = False
+    superseded: A[str, "newest of its versions that the conclusion rests on"]
+    passages: A[tuple[str, ...], "document@version#start-end of what the version was given, at most 36"] = ()
+    earlier: A[str, "what the version ended as: auto_accepted, upheld or in_review"]
+    rule: A[str, "policy rule of that conclusion"] = ""
+    grade: A[int, "its Triage.grade"]
+    serious: A[str, "its Triage.serious"]
+    listed: A[str, "its Triage.listed"] = "not_checked"
+    due_at: A[datetime | None, "end of its legal clock, or null"] = None
+    known_at: A[datetime, "when the change was known here: a clock that only the change starts counts from that day"]
+    ordered_at: A[datetime, "when it was ordered"]
+
+    @property
+    def cause(self) -> str:
+        """What is concluded once per version (DESIGN part 2): `document@version`, of a withdrawal with that word."""
+        return f"{self.document_id}@{self.version}" + (" withdrawn" if self.withdrawn else "")

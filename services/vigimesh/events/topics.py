@@ -80,8 +80,8 @@ TOPICS: tuple[Topic, ...] = (
              + ("; urgent = hint or serious flag seen at the door" if door == "urgent" else ""))
         for door in DOORS
     ),
-    *(_row(f"plan.{lane}", e.CaseRouted, (("router", "supervisor", *_AGAIN), ("planner",)), _CASE,
-           "a case with its workflow, lane, clock and version; an escalation with its pass") for lane in LANES),
+    *(_row(f"plan.{lane}", e.CaseRouted, (("router", "supervisor", "librarian", *_AGAIN), ("planner",)), _CASE,
+           "a case with its workflow, lane, clock and version; an escalation with its pass; a recall with its cause") for lane in LANES),
     *(_row(f"retrieve.{lane}", e.CasePlanned, (("planner", *_AGAIN), ("retriever",)), _CASE,
            "a case with its plan") for lane in LANES),
     *(_row(f"execute.{lane}", e.EvidenceRetrieved, (("retriever", *_AGAIN), ("tool-executor",)), _CASE,
@@ -99,7 +99,7 @@ TOPICS: tuple[Topic, ...] = (
     _row("usage", e.UsageRecorded, ((*STAGES, "librarian"), ("spend",)), _CASE, "each priced thing"),
     _row("retrieval.telemetry", k.RetrievalMeasured, (("retriever",), ("librarian",)),
          ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
-    _row("flow", e.FlowCounted, ((*STAGES, "resumer", "operator"), ("controller",)), ("workflow", "archived"),
+    _row("flow", e.FlowCounted, ((*STAGES, "resumer", "librarian", "operator"), ("controller",)), ("workflow", "archived"),
          "records consumed and produced in each transaction"),
     _row("flow.totals", e.FlowTotalled, (("controller",), ("controller",)), ("workflow", "compacted"),
          "totals with the offsets they stand at"),

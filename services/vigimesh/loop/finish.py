@@ -84,13 +84,14 @@ def _records(worker: Worker, work: Work, now: datetime) -> tuple[Write, ...]:
     pass_number = work.outcome.pass_number if isinstance(work.outcome, Done) else 1
     trace = traceparent(work)
     # Index -1 names the audit record itself, the others what is handed on.
-    of, stage = work.envelope.id, worker.stage.name
+    of, stage, cause = work.envelope.id, worker.stage.name, work.envelope.cause
     outputs = tuple([ids.event_id(of, stage, pass_number, index) for index in range(len(emits))])
     writes = [
-        write_of(worker, emit, (event_id, trace), now) for emit, event_id in zip(emits, outputs, strict=True)
+        write_of(worker, emit, (event_id, trace), now, cause)
+        for emit, event_id in zip(emits, outputs, strict=True)
     ]
     own = ids.event_id(of, stage, pass_number, -1)
-    writes.append(write_of(worker, _audit(worker, work, emits, outputs), (own, trace), now))
+    writes.append(write_of(worker, _audit(worker, work, emits, outputs), (own, trace), now, cause))
     return tuple(writes)
 
 
@@ -112,8 +113,8 @@ def _emits(worker: Worker, work: Work) -> tuple[Emit, ...]:
     )  # fmt: skip
 
 
-def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) -> Write:
-    """Encode one event; `named` are its event id and its traceparent. Raises `Refused` VM-1005 when it is too large."""
+def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, cause: str = "") -> Write:
+    """Encode one event; `named` are its event id and its traceparent, `cause` is that of its input. Raises `Refused` VM-1005 when it is too large."""
     envelope = Envelope(
         id=named[0],
         source=f"/vigimesh/{worker.stage.name}",
@@ -125,10 +126,11 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime) 
         messageid=emit.messageid,
         workflow=emit.workflow,
         lane=emit.lane,
+        cause=cause,
     )
     key, value, headers = emit.key.encode(), worker.codec.encode(emit.topic, emit.event), to_headers(envelope)
     # The lengths of the headers are looked at only when they could matter: a key is in one of them, the fixed ones are short.
-    texts = len(emit.messageid) + len(emit.workflow) + len(emit.lane)
+    texts = len(emit.messageid) + len(emit.workflow) + len(emit.lane) + len(cause)
     if len(value) + 2 * len(key) + 4 * texts + _FIXED_BYTES > RECORD_BYTES:
         size = len(value) + len(key) + sum(len(data) for _, data in headers)
         if size > RECORD_BYTES:

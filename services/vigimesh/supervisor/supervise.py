@@ -1,4 +1,4 @@
-"""supervise: one conclusion per version of a case: accepted, superseded, nullified, for a person, or one more pass."""
+"""supervise: one conclusion per version of a case and cause: accepted, superseded, nullified, upheld, for a person, or one more pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vigimesh.domain.cascade.resolved import resolved_by
+from vigimesh.domain.knowledge.recalling import change_words, clock_after, differences, earlier_words
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.floor import floor
@@ -21,7 +22,9 @@ from vigimesh.events.classes import (
     ReviewRequested,
     SeenMessage,
     ToolsExecuted,
+    Triage,
 )
+from vigimesh.events.knowledge import Recall
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome
 from vigimesh.supervisor.versions import Placed, head_of, moved, place
@@ -64,6 +67,7 @@ _NULLIFICATION = (
     "Confirm that this case is nullified.",
 )
 
+_ADVICE_RECALLED = "The advice that this conclusion rests on has changed. Which of the two results holds?"
 
 #: Decisions that follow from the versions alone, so that nobody asked the policy or its floor.
 _NOT_JUDGED = ("superseded", "nullified")
@@ -79,6 +83,14 @@ class _View:
     tiers: tuple[str, ...]
     hold: bool
     at: datetime
+
+    @property
+    def triage(self) -> Triage:
+        """The triage result, of a recall with the clock that then runs."""
+        triage, recall = self.event.triage, self.event.route.recall
+        return (
+            triage if recall is None else dataclasses.replace(triage, clock=clock_after(recall, triage.clock))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +111,14 @@ class Supervisor:
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Conclude the version, or send it round once more.
 
-        1. The same message again: nothing, its outcome stands.
+        1. The same message again, for the same cause: nothing, its outcome stands.
         2. The same ordinal in another message, dates that do not tell the order, or a version after a nullification:
            a person.
         3. Overtaken by a newer version, or by a nullification: decided as superseded or nullified.
         4. A nullification: a person confirms it, also one that is overtaken.
         5. The policy of the card above the floor in code: accepted, a person, or another pass. A workflow whose card
-           is gone is for a person.
+           is gone is for a person. A recalled version is accepted by the same policy, and only if the result is the
+           earlier one; else a person gets both (`domain/knowledge/recalling`).
         Each of 2 to 5 but the other pass also moves the head, in the same transaction.
         """
         event = case.event
@@ -122,10 +135,10 @@ class Supervisor:
             hold=bool(limits.held),
             at=case.at,
         )
-        placed = place(version.message_id, event.route.version, head)
+        placed = place(version.message_id, event.route.version, head, event.route.cause)
         # 1.
         if placed.standing == "repeat":
-            why = "a repeat of a message that is concluded; its outcome stands"
+            why = "a repeat of a message that is concluded for this cause; its outcome stands"
             return Done(events=(), why=why, pass_number=event.route.pass_number)
         # 2.
         if placed.standing in _REVIEWS:
@@ -153,16 +166,41 @@ def _limits_need(event: ToolsExecuted) -> Need:
 def _by_policy(view: _View) -> Done:
     event = view.event
     known = Known(
-        case=event.case, clock=event.triage.clock, at=view.at, route=event.route, plan=event.plan,
-        triage=event.triage, passages=len(event.passages), tiers=view.tiers, cost_micro=event.cost_micro,
+        case=event.case, clock=view.triage.clock, at=view.at, route=event.route, plan=event.plan,
+        triage=view.triage, passages=len(event.passages), tiers=view.tiers, cost_micro=event.cost_micro,
         failed_steps=tuple(finding.step for finding in event.findings if finding.result == FAILED),
     )  # fmt: skip
     judgement = judge(known, view.card, hold=view.hold)
     if judgement.then == "escalate":
         return _another_pass(view, judgement)
+    if event.route.recall is not None:
+        return _recalled(view, event.route.recall, judgement)
     if judgement.then == "accept":
         return _decided(view, "auto_accepted", judgement)
     return _review(view, judgement)
+
+
+def _recalled(view: _View, recall: Recall, judgement: Judgement) -> Done:
+    """Conclude a recalled version: what stands is upheld, or asked again with what is cited now; what differs is reopened.
+
+    A person who has it in review keeps it, whatever a machine would do now.
+    """
+    accepted = judgement.then == "accept"
+    found = differences(recall, view.event.triage, accepted, view.event.passages)
+    if found:
+        why = f"{change_words(recall)}; before: {earlier_words(recall)}; now: {'; '.join(found)} (rule {judgement.rule}: {judgement.reason})"
+        again = Judgement(
+            then="review",
+            rule="advice_recalled",
+            reason=why,
+            question=_ADVICE_RECALLED,
+            floor=judgement.floor,
+        )
+        return _review(view, again)
+    stands = dataclasses.replace(
+        judgement, reason=f"{change_words(recall)}, and the result is the earlier one: {judgement.reason}"
+    )
+    return _decided(view, "upheld", stands) if accepted else _review(view, stands)
 
 
 def _another_pass(view: _View, judgement: Judgement) -> Done:
@@ -171,7 +209,7 @@ def _another_pass(view: _View, judgement: Judgement) -> Done:
         event.route,
         pass_number=event.route.pass_number + 1,
         escalation=f"rule {judgement.rule}: {judgement.reason}",
-        clock=event.triage.clock,
+        clock=view.triage.clock,
         cost_micro=event.cost_micro,
     )
     again = CaseRouted(case=event.case, route=route)
@@ -191,7 +229,7 @@ def _for_a_person(  # the first three are the row of a table above
     view: _View, rule: str, why: str, question: str, *, conflict_with: str = "", nullifies: bool = False
 ) -> Done:
     event = view.event
-    breaches = floor(event.case, event.triage, view.card, hold=view.hold, tier=event.plan.tier)
+    breaches = floor(event.case, view.triage, view.card, hold=view.hold, tier=event.plan.tier)
     judgement = Judgement(then="review", rule=rule, reason=why, question=question, floor=breaches)
     return _review(view, judgement, conflict_with=conflict_with, nullifies=nullifies)
 
@@ -215,16 +253,17 @@ def _decided(view: _View, decision: str, judgement: Judgement) -> Done:
         labels=_labels(event),
         cost_micro=event.cost_micro,
         received_at=route.received_at,
-        due_at=event.triage.clock.due_at,
+        due_at=view.triage.clock.due_at,
         pass_number=route.pass_number,
-        triage=event.triage,
+        triage=view.triage,
+        cause=route.cause,
     )
     return _concluded(view, decided, f"{decision}: rule {judgement.rule}")
 
 
 def _review(view: _View, judgement: Judgement, *, conflict_with: str = "", nullifies: bool = False) -> Done:
     event, route = view.event, view.event.route
-    due_at = event.triage.clock.due_at
+    due_at = view.triage.clock.due_at
     if judgement.rule == "non_valid_death":
         due_at = min(due_at, route.received_at) if due_at else route.received_at  # chased at once
     review = ReviewRequested(
@@ -246,10 +285,11 @@ def _review(view: _View, judgement: Judgement, *, conflict_with: str = "", nulli
         received_at=route.received_at,
         due_at=due_at,
         pass_number=route.pass_number,
-        triage=event.triage,
+        triage=view.triage,
         case=event.case,
         findings=event.findings,
         passages=event.passages,
+        cause=route.cause,
     )
     why = f"for a person: rule {judgement.rule}"
     return _concluded(view, review, why, nullifies=nullifies)
@@ -264,6 +304,7 @@ def _concluded(
         message_id=event.case.message_id,
         version=event.route.version,
         outcome="decided" if decided else "in_review",
+        cause=event.route.cause,
     )
     head = moved(view.head, event.case.case_id, seen, nullified=nullifies)
     where = topic("case.decided" if decided else "case.review")
@@ -287,7 +328,7 @@ def _reason(view: _View, outcome: str, judgement: Judgement) -> str:
             rule=judgement.rule,
             why=judgement.reason,
             card=view.card,
-            triage=event.triage,
+            triage=view.triage,
             tier=event.plan.tier,
             pass_number=event.route.pass_number,
             accepted=judgement.then == "accept",

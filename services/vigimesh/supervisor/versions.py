@@ -13,7 +13,7 @@ Version = tuple[str, ...]
 #: Versions of one case remembered as concluded (the contract of `HeadMoved.seen`).
 MAX_SEEN = 64
 
-#: no_head: the first that is known; newest: after all that are known; repeat: the same message again; conflict: the
+#: no_head: the first that is known; newest: after all that are known; repeat: concluded for that cause; conflict: the
 #: same ordinal in another message; unordered: dates too imprecise to say; overtaken: a newer one is known;
 #: nullified: overtaken by a nullification; after_nullification: newer than a nullification.
 Standing = Literal[
@@ -34,7 +34,12 @@ def head_of(answer: Mapping[str, Any] | None) -> HeadMoved | None:
     if answer is None:
         return None
     seen = tuple(
-        SeenMessage(message_id=one["message_id"], version=tuple(one["version"]), outcome=one["outcome"])
+        SeenMessage(
+            message_id=one["message_id"],
+            version=tuple(one["version"]),
+            outcome=one["outcome"],
+            cause=one.get("cause", ""),
+        )
         for one in answer["seen"]
     )
     return HeadMoved(
@@ -57,34 +62,42 @@ def order(one: Version, other: Version) -> Literal["before", "after", "same", "u
     return "same" if len(one) == len(other) else "unknown"
 
 
-def place(message_id: str, version: Version, head: HeadMoved | None) -> Placed:
-    """Return where the version stands, by rules in this order.
+def place(message_id: str, version: Version, head: HeadMoved | None, cause: str = "") -> Placed:
+    """Return where the version stands, by rules in this order. What is concluded once is a message for a cause.
 
-    1. A message that is concluded already is a repeat.
+    1. A message that is concluded already for this cause is a repeat; so is the arrival of the newest, remembered or not.
     2. The ordinal of another message is a conflict: both are kept, a person decides.
-    3. Dates that do not tell the order are for a person too: a newer version must not end as superseded.
-    4. Older than the newest: overtaken, or nullified when the case is.
-    5. Newer than a nullification: a case sent again has new ids (C.1.11), so a person looks.
+    3. A recall of the newest version speaks of what stands, also when that is a nullification.
+    4. Dates that do not tell the order are for a person too: a newer version must not end as superseded.
+    5. Older than the newest: overtaken, or nullified when the case is.
+    6. Newer than a nullification: a case sent again has new ids (C.1.11), so a person looks.
     """
     if head is None:
         return Placed(standing="no_head")
     # 1.
-    if any(one.message_id == message_id for one in head.seen):
+    newest = head.newest_message_id == message_id
+    if any(one.message_id == message_id and one.cause == cause for one in head.seen) or (
+        newest and not cause
+    ):
         return Placed(standing="repeat", against=message_id)
     # 2.
-    same = next((one.message_id for one in head.seen if one.version == version), "")
-    if not same and head.newest == version:
+    others = (one for one in head.seen if one.message_id != message_id)
+    same = next((one.message_id for one in others if one.version == version), "")
+    if not same and head.newest == version and not newest:
         same = head.newest_message_id
     if same:
         return Placed(standing="conflict", against=same)
     # 3.
+    if newest:
+        return Placed(standing="newest", against=message_id)
+    # 4.
     found = order(version, head.newest)
     if found == "unknown":
         return Placed(standing="unordered", against=head.newest_message_id)
-    # 4.
+    # 5.
     if found == "before":
         return Placed(standing="nullified" if head.nullified else "overtaken", against=head.newest_message_id)
-    # 5.
+    # 6.
     if head.nullified:
         return Placed(standing="after_nullification", against=head.newest_message_id)
     return Placed(standing="newest", against=head.newest_message_id)
@@ -106,5 +119,13 @@ def moved(head: HeadMoved | None, case_id: str, concluded: SeenMessage, *, nulli
         newest=concluded.version if newer else head.newest,
         newest_message_id=concluded.message_id if newer else head.newest_message_id,
         nullified=head.nullified or nullified,
-        seen=(*head.seen, concluded)[-MAX_SEEN:],
+        seen=_remembered((*head.seen, concluded)),
     )
+
+
+def _remembered(seen: tuple[SeenMessage, ...]) -> tuple[SeenMessage, ...]:
+    """Return the last `MAX_SEEN`; the oldest recall goes before an arrival: recalls are remembered by who orders them too."""
+    if len(seen) <= MAX_SEEN:
+        return seen
+    recalled = next((at for at, one in enumerate(seen[:-1]) if one.cause), 0)
+    return (*seen[:recalled], *seen[recalled + 1 :])

@@ -11,11 +11,15 @@ from vigimesh.events.topics import BY_NAME
 from vigimesh.loop.broker import Write
 
 
-def record(codec: Codec, named: tuple[str, str], key: str, value: bytes, at: datetime) -> Write:
-    """Return the record of an encoded event; `named` are its topic and its id."""
+def record(
+    codec: Codec, named: tuple[str, str], key: str, value: bytes, at: datetime, of: Envelope | None = None
+) -> Write:
+    """Return the record of an encoded event; `named` are its topic and its id, `of` names message, workflow, lane, cause and trace."""
     name, event_id = named
+    of = of or Envelope(id=event_id, source="", type="", time=at, subject=key)
     head = Envelope(
         id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
-        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}",
+        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}", traceparent=of.traceparent,
+        messageid=of.messageid, workflow=of.workflow, lane=of.lane, cause=of.cause,
     )  # fmt: skip
     return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))

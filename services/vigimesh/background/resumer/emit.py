@@ -66,7 +66,7 @@ def resumption(making: Making, record: Record, event: EventParked, body: bytes) 
     )  # fmt: skip
     own = Envelope(
         id="", source="", type="", time=making.now, subject="", messageid=original.messageid,
-        workflow=event.workflow or original.workflow, lane=original.lane,
+        workflow=event.workflow or original.workflow, lane=original.lane, cause=original.cause,
     )  # fmt: skip
     return Resumption(
         spot=Spot(record.part, record.offset),
@@ -168,5 +168,5 @@ def _envelope(making: Making, where: tuple[str, bytes], event_id: str, own: Enve
         id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=making.now,
         subject=key.decode("utf-8", "replace"), dataschema=f"/schemas/ids/{making.codec.schema_id(name)}",
         traceparent=f"00-{ids.trace_id(own.messageid or event_id)}-{span}-01", messageid=own.messageid,
-        workflow=own.workflow, lane=own.lane,
+        workflow=own.workflow, lane=own.lane, cause=own.cause,
     )  # fmt: skip

@@ -8,6 +8,10 @@ outcome of which no record is left that a stage has yet to take. Lost units are 
 `accepted` equals the sum of the places only while nothing is lost. *Duplicated* counts the places of a unit beyond one,
 and the works of a stage beyond the records it was given. *Out of order* are works on a record that were concluded after a
 later record of the same key: see `works`.
+
+What is concluded once is a unit for a *cause*: its arrival, or the recall of advice that it rests on (`ce_cause`). A recalled unit
+is no second one. While a recall is open the unit is where its recall is; a recall that no record carries on is lost. Once concluded it moves
+the unit only by reopening it: to uphold a conclusion, or to find the version overtaken, closes nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ _MIDWAY = frozenset(lane_topic(step, lane) for step in ("plan", "retrieve", "exe
 _HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
 #: Who sends dead letters back or closes them (`app/redrive`).
 _OPERATOR = "operator"
+#: Where a recall is while it is open, the gravest first.
+_OPEN = ("lost", "dead_lettered", "parked", "in_flight")
 _HEAD_WRITERS = BY_NAME[topic("case.head")].writers
 
 
@@ -97,11 +103,21 @@ class _Unit:
     lane: str = ""
     workflow: str = ""
     named_at: datetime | None = None
+    #: Cause -> what is known of that recall.
+    recalls: dict[str, _Unit] = field(default_factory=dict)
+
+    def of(self, cause: str) -> _Unit:
+        """Return what holds the records of a cause: itself for the arrival."""
+        return self.recalls.setdefault(cause, _Unit()) if cause else self
 
     def place(self, taken: Works) -> str:
         """Return where the unit is: one of `PLACES`, or `lost`."""
         if self.outcomes:
-            return "decided" if self.outcomes[-1].topic == _DECIDED else "in_review"
+            still = {recall.place(taken) for recall in self.recalls.values()}
+            reopened = [row for one in self.recalls.values() for row in one.outcomes if row.topic == _REVIEW]
+            last = max((self.outcomes[-1], *reopened), key=lambda row: row.at)
+            ended = "decided" if last.topic == _DECIDED else "in_review"
+            return next((where for where in _OPEN if where in still), ended)
         if self.dead:
             return "dead_lettered"
         if self.parked:
@@ -112,7 +128,8 @@ class _Unit:
 
     def extra_places(self) -> int:
         """Return how many places it has beyond one."""
-        return max(0, len(self.outcomes) + self.dead + self.parked - 1)
+        own = max(0, len(self.outcomes) + self.dead + self.parked - 1)
+        return own + sum(recall.extra_places() for recall in self.recalls.values())
 
     def triage_s(self) -> tuple[str, float | None]:
         """Return lane and seconds to the first statement that stands; an outcome before it states as much."""
@@ -192,6 +209,7 @@ def _units(
     dead = {row.key: row for row in _newest(rows, _DEAD)}
     parked = {row.key: row for row in _newest(rows, _PARKED)}
     owners = _owners(rows, dead)
+    causes = {row.headers.id: row.headers.cause for row in rows if row.headers.cause}
     units: dict[str, _Unit] = {}
     for row in rows:
         if row.topic in (_DEAD, _PARKED):
@@ -204,11 +222,11 @@ def _units(
         for key, row in events.items():
             name = owners.get(key) or row.headers.messageid or key
             unit = units.setdefault(name, _Unit())
-            setattr(unit, mark, True)
+            setattr(unit.of(row.headers.cause), mark, True)
             _name_lane(unit, row)
     for action, event in settled:
         if action == "closed" and (name := owners.get(event, event)) in units:
-            units[name].closed = True
+            units[name].of(causes.get(event, "")).closed = True
     return units, owners
 
 
@@ -218,16 +236,17 @@ def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
         return
     unit = units.setdefault(name, _Unit())
     _name_lane(unit, row)
+    part = unit.of(row.headers.cause)
     if row.topic in INPUTS:
-        unit.inputs.append(row)
+        part.inputs.append(row)
     if row.topic in _DOOR_TOPICS:
         unit.key = row.key
         unit.accepted_at = row.at if unit.accepted_at is None else min(unit.accepted_at, row.at)
     elif row.topic in _SUPERVISE:
-        unit.statements.append(Statement(at=row.at, lane=row.headers.lane))
+        part.statements.append(Statement(at=row.at, lane=row.headers.lane))
     elif row.topic in (_DECIDED, _REVIEW):
-        unit.outcomes.append(row)
-        unit.outcomes.sort(key=lambda one: one.at)
+        part.outcomes.append(row)
+        part.outcomes.sort(key=lambda one: one.at)
 
 
 def _name_lane(unit: _Unit, row: Row) -> None:

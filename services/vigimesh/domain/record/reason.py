@@ -1,4 +1,4 @@
-"""The reason-of-record: in two to six plain sentences why a case went where it went.
+"""The reason-of-record: in two to seven plain sentences why a case went where it went.
 
 It names rules, tools, fields and places in the text. It quotes no text of the case and names no person, so that it may
 stand in audit, lists and exports. The same grounds always give the same words.
@@ -25,6 +25,8 @@ MAX_REASON = 4_000
 
 _FIELD = re.compile(r"([A-Za-z][\w.\[\]]{0,60})=")
 _PLACE = re.compile(r"(\d{1,9})-(\d{1,9}):")
+#: A passage as listedness cites it: `document@version#start-end`.
+_CITED = re.compile(r"[^\s@#]{1,128}@[^\s@#]{1,32}#\d{1,9}-\d{1,9}")
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _MICRO = 1_000_000
 
@@ -52,13 +54,14 @@ class Grounds:
 
 
 def reason_of_record(grounds: Grounds) -> str:
-    """Return the reason: outcome and rule, triage with its evidence, floor or signature, tier and budget, clock."""
+    """Return the reason: outcome and rule, triage with its evidence and the advice it rests on, floor or signature, tier and budget, clock."""
     sentences = [
         (
             f"{grounds.outcome}: rule {grounds.rule} of card {grounds.card.name} ({grounds.card.digest[:12]}): "
             f"{grounds.why}."
         ),
         _triaged(grounds.triage, grounds.findings),
+        _advice(grounds.findings),
         _floor(grounds),
         _spent(grounds),
         clock_words(grounds.triage.clock),
@@ -80,6 +83,13 @@ def _finding(finding: Finding) -> str:
     at = f" at {_named(places)}" if places else ""
     result = finding.result if _WORD.fullmatch(finding.result) else _plain(finding.result)
     return f"{finding.step} says {result}{at}"
+
+
+def _advice(findings: Sequence[Finding]) -> str:
+    """Return the passages that listedness rests on, so that each can be opened at its version and place."""
+    quotes = (quote for one in findings if one.step == "listedness" for quote in one.quotes)
+    cited = [quote for quote in dict.fromkeys(quotes) if _CITED.fullmatch(quote)]
+    return f"Listedness rests on {_named(cited)}." if cited else ""
 
 
 def _place(quote: str) -> str:

@@ -1,0 +1,56 @@
+"""Where recalls are ordered on Kafka: one librarian or operator at a time, and one pass over the topics for all their cases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from vigimesh.adapters.history import scan, settle
+from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.order_desk import SETTLE_S, write_whole
+from vigimesh.domain.record.rows import Row
+from vigimesh.errors import Transient
+from vigimesh.events.topics import LANES, lane_topic, topic
+from vigimesh.loop.broker import Producer, Write
+
+#: Transactional id of whoever orders recalls: it fences nobody but another who does.
+RECALLING = "vigimesh.librarian.recall"
+#: Where a case's routes and conclusions lie.
+RECALL_TOPICS = (*(lane_topic("plan", lane) for lane in LANES), topic("case.decided"), topic("case.review"))
+
+
+class KafkaRecallDesk:
+    """`ports.recalls.RecallDesk` over Kafka."""
+
+    def __init__(self, base: Mapping[str, Any], producer: Producer | None = None) -> None:
+        """Take the settings of every client; nothing is connected yet."""
+        self._base = dict(base)
+        self._producer = producer or KafkaProducer(base, RECALLING)
+
+    async def begin(self) -> None:
+        """Fence whoever ordered before; see `ports.recalls.RecallDesk`."""
+        self._producer.expire()
+        await self._producer.renew()
+        if not await asyncio.to_thread(settle, self._base, RECALL_TOPICS, within_s=SETTLE_S):
+            raise Transient(
+                "VM-2901", what=f"a transaction stays open for over {SETTLE_S:g} s, so that nobody knows what was ordered",
+                where=RECALL_TOPICS[0], todo="see `vigimesh transactions list`",
+            )  # fmt: skip
+
+    async def read(self, cases: Collection[str]) -> Sequence[Row]:
+        """Return what was committed of the cases; see `ports.recalls.RecallDesk`."""
+        return await asyncio.to_thread(self._rows, frozenset(cases))
+
+    def _rows(self, cases: frozenset[str]) -> list[Row]:
+        return [row for row in scan(self._base, RECALL_TOPICS) if row.key in cases]
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Write records in one transaction; see `ports.recalls.RecallDesk`."""
+        await write_whole(
+            self._producer, writes, "nothing: what was written is looked for before it is ordered again"
+        )
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._producer.close()
