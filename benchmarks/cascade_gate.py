@@ -15,7 +15,8 @@ from fractions import Fraction
 from cascade_cases import Report, arrived
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens, recall_bound
 from vigimesh.domain.cascade.facts import facts_of
-from vigimesh.domain.cascade.model import Model, margins_of
+from vigimesh.domain.cascade.model import Model
+from vigimesh.domain.cascade.padding import worst_of
 from vigimesh.domain.cascade.settled import silent
 from vigimesh.domain.cascade.small import Standing, basis_of, certified, place_of
 from vigimesh.domain.policy.cards import Cards, Cascade
@@ -101,7 +102,7 @@ def looked(rows: Sequence[Labelled], recall: Fraction, delta: Fraction) -> Opene
 
 def _resolved(model: Model, certificate: Certificate, one: Report, cards: Cards) -> bool:
     """Return whether the small tier would resolve a case as not serious, were the gate open."""
-    (margin,) = margins_of(model, [one.case.narrative], [facts_of(one.case)]).tolist()
+    (margin,) = worst_of(model, [one.case.narrative], [facts_of(one.case)]).highest.tolist()
     if margin >= certificate.threshold:
         return False
     _, triage = run_steps(cards.card_for(one.case).steps, one.case, one.case.narrative, (), arrived(one))

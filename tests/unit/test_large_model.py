@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from vigimesh.app.large_model import has_large_model, large_model, prices_of
+from vigimesh.app.config_cli import show
+from vigimesh.app.doctor import _large_model
+from vigimesh.app.large_model import assumed_of, has_large_model, large_model, prices_of
 from vigimesh.app.model_settings import LargeModelSettings
-from vigimesh.app.settings import read_settings
+from vigimesh.app.run import _told_model
+from vigimesh.app.settings import Settings, read_settings
 from vigimesh.clock import SystemClock
-from vigimesh.errors import Misconfigured
+from vigimesh.errors import Misconfigured, Refused
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
 URL = "http://127.0.0.1:9/v1"
@@ -95,11 +100,73 @@ def test_a_price_of_ones_own_lies_over_the_shipped_ones(tmp_path: Path) -> None:
         assert book.price(model, AT).tiers[0].input_micro == micro
 
 
-@pytest.mark.parametrize("name", ["big-1", "standin-2"])
-def test_a_model_without_a_price_is_said_at_the_start(name: str) -> None:
+@pytest.mark.parametrize("name", ["big-2", "standin-2"])
+def test_a_model_that_a_given_book_leaves_out_is_said_at_the_start(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "prices.toml"
+    file.write_text(PRICE, encoding="utf-8")
     with pytest.raises(Misconfigured, match=f"VM-1102.*{name}.*would never be called") as refused:
-        prices_of(LargeModelSettings(base_url=URL, name=name), AT)
+        prices_of(LargeModelSettings(base_url=URL, name=name, prices=str(file)), AT)
     assert "VIGIMESH_LARGE_MODEL__PRICES" in refused.value.todo
+    fallback = LargeModelSettings(base_url=URL, name="big-1", fallbacks=name, prices=str(file))
+    with pytest.raises(Misconfigured, match=f"VM-1102.*{name}"):
+        prices_of(fallback, AT)
+
+
+def test_without_a_book_a_model_is_taken_to_cost_the_ceiling_and_only_the_models_that_are_set() -> None:
+    settings = LargeModelSettings(base_url=URL, name="big-1", fallbacks="big-2, local")
+    book = prices_of(settings, AT)
+    for model in ("big-1", "big-2"):
+        price = book.price(model, AT)
+        assert (price.assumed, price.batch_percent, len(price.tiers)) == (True, None, 1)
+    assert not any(book.price(model, AT).assumed for model in ("local", "standin-1"))
+    with pytest.raises(Refused, match="VM-1907"):
+        book.price("big-3", AT)
+
+
+#: Dollars per million tokens of prompt and answer, the dearest that ceiling.toml names.
+DEAREST = (150, 600)
+
+
+def test_the_ceiling_is_above_the_dearest_list_price_whatever_is_cached_and_however_long() -> None:
+    tier = prices_of(LargeModelSettings(base_url=URL, name="m"), AT).price("m", AT).tier(10_000_000)
+    assert min(tier.input_micro, tier.cached_input_micro) > DEAREST[0] * 10**6
+    assert tier.output_micro > DEAREST[1] * 10**6
+
+
+def test_the_assumed_ceiling_is_said_and_a_known_price_is_not() -> None:
+    said = assumed_of(LargeModelSettings(base_url=URL, name="big-1", fallbacks="local"), AT)
+    assert said.startswith("big-1 at the assumed ceiling of 200.00 EUR and 800.00 EUR per million tokens")
+    assert assumed_of(LargeModelSettings(base_url=URL, name="standin-1"), AT) == ""
+    assert assumed_of(LargeModelSettings(), AT) == ""
+
+
+def test_config_show_says_at_what_price_a_model_without_a_book_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("BASE_URL", URL), ("NAME", "big-1"), ("KEY", "sk-secret")):
+        monkeypatch.setenv(f"VIGIMESH_LARGE_MODEL__{name}", value)
+    monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", "127.0.0.1:9")
+    show(as_json=True)
+    shown = capsys.readouterr().out
+    assert "big-1 at the assumed ceiling" in json.loads(shown)["large_model.prices"]["assumed"]
+    show(as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("price: big-1 at the assumed ceiling")
+    assert "sk-secret" not in shown + "".join(lines)
+
+
+def test_the_doctor_says_it_too() -> None:
+    (found,) = _large_model(replace(Settings(), large_model=LargeModelSettings(base_url=URL, name="big-1")))
+    assert (found.state, found.todo) == ("ok", "")
+    assert "big-1 at the assumed ceiling" in found.found
+    (half,) = _large_model(replace(Settings(), large_model=LargeModelSettings(base_url=URL)))
+    assert half.state == "fail"
+    assert _large_model(Settings()) == []
+
+
+def test_the_end_of_a_run_says_it_too() -> None:
+    settings = replace(Settings(), large_model=LargeModelSettings(base_url=URL, name="big-1"))
+    assert _told_model(settings, SystemClock()).startswith("big-1; big-1 at the assumed ceiling")
 
 
 def test_a_price_that_is_not_in_force_is_none() -> None:

@@ -51,15 +51,29 @@ def show(
     found = located(os.environ, data)
     shown = [(row, found.origin(row)) for row in rows(found.settings)]
     if as_json:
-        body = {
+        body: dict[str, dict[str, str]] = {
             row.path: {"value": row.shown, "source": origin, "variable": row.setting.variable}
             for row, origin in shown
         }
+        body["large_model.prices"] |= {"assumed": _assumed(found.settings)}
         typer.echo(json.dumps(body))
         return
     wide = max(len(row.setting.variable) for row, _ in shown)
     for row, origin in shown:
         typer.echo(f"{row.setting.variable:{wide}}  {row.shown or '-'}  ({origin})")
+    if assumed := _assumed(found.settings):
+        typer.echo(f"price: {assumed}")
+
+
+def _assumed(settings: Settings) -> str:
+    """Return which models are taken to cost the assumed ceiling; what is wrong with the settings of one is not said here."""
+    from vigimesh.app.large_model import assumed_of
+    from vigimesh.clock import SystemClock
+
+    try:
+        return assumed_of(settings.large_model, SystemClock().now())
+    except Misconfigured:
+        return ""
 
 
 @app.command()

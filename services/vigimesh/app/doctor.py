@@ -69,6 +69,7 @@ def examine(settings: Settings) -> list[Finding]:
         _postgres(settings),
         _redis(settings),
         _objects(settings),
+        *_large_model(settings),
     ]
 
 
@@ -180,6 +181,21 @@ def _objects(settings: Settings) -> Finding:
         return "an object was written and read back"
 
     return _checked("object store", "can be written and read", writable)
+
+
+def _large_model(settings: Settings) -> list[Finding]:
+    """Look at the settings of the large model, if there is one; the endpoint itself is not asked: a question costs money."""
+    from vigimesh.app.large_model import assumed_of, check_large_model
+    from vigimesh.clock import SystemClock
+
+    model, clock = settings.large_model, SystemClock()
+
+    def priced() -> str:
+        check_large_model(model, clock)
+        return assumed_of(model, clock.now()) or f"{model.name}, priced by a book"
+
+    there = model.base_url or model.name
+    return [_checked("large model", "an endpoint, a model and its price", priced)] if there else []
 
 
 class _Wrong(Exception):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.clock import Clock
+from vigimesh.domain.budget.money import amount_text
 from vigimesh.domain.budget.prices import MAX_BOOK_BYTES, PriceBook, read_prices, shipped_prices
 from vigimesh.errors import Misconfigured, Refused
 
@@ -56,12 +57,16 @@ def large_model(settings: LargeModelSettings, clock: Clock) -> OpenAIModels:
 def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
     """Return the price book in force. Raises `Misconfigured`: VM-1909 for a file that is none, VM-1102 without a price at `at`.
 
-    A model without a price would never be called; that is said before the first case waits for it.
+    A model that a given book leaves out would never be called; that is said before the first case waits for it. Where no book is
+    given, one that the shipped book does not name is taken to cost the assumed ceiling.
     """
+    names = (settings.name, *fallbacks_of(settings)) if has_large_model(settings) else ()
     book = shipped_prices()
     if settings.prices:
         book = read_prices(_bytes(Path(settings.prices)), settings.prices).over(book)
-    for name in (settings.name, *fallbacks_of(settings)) if has_large_model(settings) else ():
+    else:
+        book = book.assuming(names)
+    for name in names:
         try:
             book.price(name, at)
         except Refused as failure:
@@ -70,6 +75,23 @@ def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
                 todo="name a file with its price in VIGIMESH_LARGE_MODEL__PRICES, or unset VIGIMESH_LARGE_MODEL__BASE_URL",
             ) from failure  # fmt: skip
     return book
+
+
+def assumed_of(settings: LargeModelSettings, at: datetime) -> str:
+    """Return in words which models are taken to cost the assumed ceiling, and how much that is; empty when none is.
+
+    Raises as `prices_of` does.
+    """
+    book = prices_of(settings, at)
+    found = [price for price in book.prices if price.assumed and price.holds(at)]
+    if not found:
+        return ""
+    (tier,), currency = found[0].tiers, found[0].currency
+    return (
+        f"{', '.join(price.model for price in found)} at the assumed ceiling of "
+        f"{amount_text(tier.input_micro, currency)} and {amount_text(tier.output_micro, currency)} per million tokens of prompt and "
+        "answer, no price book being given: the budget ends early, never late, and a case has no cap of its own below the day's"
+    )
 
 
 def check_large_model(settings: LargeModelSettings, clock: Clock) -> None:

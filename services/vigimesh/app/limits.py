@@ -1,9 +1,9 @@
-"""Answers what the planner and the supervisor ask of the present: tiers, their ceiling, and whether a machine may accept."""
+"""Answers what the planner and the supervisor ask of the present: tiers, their ceiling, what they take, and whether a machine may accept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vigimesh.clock import Clock
@@ -17,13 +17,14 @@ from vigimesh.loop.outcome import Need
 class LimitsNow:
     """The fetcher of needs of kind `limits`, whose key is LANE/WORKFLOW: what is configured, under the orders in force.
 
-    `hold` is the setting by which an operator stops every acceptance by machine.
+    `hold` is the setting by which an operator stops every acceptance by machine; `taken` says what the last calls of a tier took, milliseconds.
     """
 
     tiers: tuple[str, ...]
     orders: Orders
     clock: Clock
     hold: bool = False
+    taken: Callable[[], Mapping[str, int]] = dict
 
     async def fetch(self, needs: Sequence[Need]) -> Sequence[dict[str, Any]]:
         """Return `Limits.plain` for each need, all of the same moment."""
@@ -37,4 +38,4 @@ class LimitsNow:
         ceiling = lowest(order.tier_ceiling for order in there)
         why = next((order.reason for order in there if order.tier_ceiling == ceiling), "")
         held = acceptance_held(there, workflow) or ("by a setting of this process" if self.hold else "")
-        return Limits.below(self.tiers, ceiling, why, held)
+        return replace(Limits.below(self.tiers, ceiling, why, held), taken_ms=self.taken())

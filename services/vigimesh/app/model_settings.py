@@ -23,14 +23,14 @@ class LargeModelSettings:
         "VIGIMESH_LARGE_MODEL__NAME",
         "",
         TEXT,
-        "Name of the model there; it must have a price, see VIGIMESH_LARGE_MODEL__PRICES.",
+        "Name of the model there; what it costs is said in VIGIMESH_LARGE_MODEL__PRICES, or assumed.",
     )
     fallbacks: str = declare(
         "VIGIMESH_LARGE_MODEL__FALLBACKS",
         "",
         TEXT,
         "Up to three other models of the same endpoint, separated by commas, asked in this order when the one before did not take the "
-        "call (429, 503, no connection, refused); each must have a price. Never after a call that may have been billed.",
+        "call (429, 503, no connection, refused); each priced like the first. Never after a call that may have been billed.",
     )
     key: str = declare("VIGIMESH_LARGE_MODEL__KEY", "", SECRET, "Key of the endpoint; none when empty.")
     deadline_s: int = declare(
@@ -57,7 +57,8 @@ class LargeModelSettings:
         "",
         TEXT,
         "File with the price of the model, in the form of the shipped price book, which knows only the stand-in `standin-1` and "
-        "`local`, which is free. Its models take the place of namesakes there.",
+        "`local`, which is free. Its models take the place of namesakes there; one that it leaves out is never called. Without a "
+        "file a model is taken to cost the assumed ceiling, above every public list price, so that the budget ends early.",
     )
 
 

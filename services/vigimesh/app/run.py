@@ -31,7 +31,7 @@ from vigimesh.app.dev import READY_S
 from vigimesh.app.devstack import Stack, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
-from vigimesh.app.large_model import check_large_model, has_large_model
+from vigimesh.app.large_model import assumed_of, check_large_model, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.model_settings import LargeModelSettings
@@ -233,7 +233,7 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
         tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
-        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings),
+        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock),
     )  # fmt: skip
     if json_wanted:
         print(as_json(result), flush=True)
@@ -242,12 +242,14 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     return 0 if result.holds else 1
 
 
-def _told_model(settings: Settings) -> str:
-    """Return which large model was there, in words; a stand-in is never called a model."""
+def _told_model(settings: Settings, clock: SystemClock) -> str:
+    """Return which large model was there, in words, and at what price if nobody named one; a stand-in is never called a model."""
     name = settings.large_model.name
     if not has_large_model(settings.large_model):
         return "none: what the cheaper tiers leave open is for a person"
-    return f"{name}, a stand-in and no real model" if name == MODEL else name
+    told = f"{name}, a stand-in and no real model" if name == MODEL else name
+    assumed = assumed_of(settings.large_model, clock.now())
+    return f"{told}; {assumed}" if assumed else told
 
 
 def _send(

@@ -21,7 +21,7 @@ from vigimesh.app.train.examples import one_per_group, read_vaers, texts_of
 from vigimesh.app.tune_picture import drawn, painted
 from vigimesh.domain.cascade.artefact import card_of
 from vigimesh.domain.cascade.certify import allowed_misses, recall_bound
-from vigimesh.domain.cascade.model import margins_of
+from vigimesh.domain.cascade.padding import worst_of
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_header, shipped_model
 from vigimesh.errors import Misconfigured
 
@@ -52,7 +52,7 @@ def history(data: Path) -> list[Labelled]:
     every = read_vaers(data)
     known = {one.group for one in every if one.day <= last}
     fresh = one_per_group(one for one in every if one.day > last and one.group not in known)
-    margins = margins_of(shipped_model(SERIOUS), *texts_of(fresh)).tolist() if fresh else []
+    margins = worst_of(shipped_model(SERIOUS), *texts_of(fresh)).highest.tolist() if fresh else []
     return [
         Labelled(margin=inf if one.told else margin, serious=one.label, group=one.group)
         for one, margin in zip(fresh, margins, strict=True)

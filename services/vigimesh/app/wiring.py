@@ -196,8 +196,14 @@ def lanes_of(stage: str, lane: str | None) -> Sequence[str | None]:
 def _limits(parts: Parts) -> Mapping[str, Fetcher]:
     from vigimesh.app.limits import LimitsNow
 
+    settings = parts.settings
+    taken: Callable[[], Mapping[str, int]] = dict
+    if has_large_model(settings.large_model) and settings.postgres.dsn:
+        from vigimesh.adapters.call_times import CallTimes
+
+        taken = CallTimes(settings.postgres.dsn, settings.large_model.name, parts.clock).now
     now = LimitsNow(
-        tiers=tiers(parts.settings), orders=parts.orders, clock=parts.clock, hold=parts.settings.worker.hold
+        tiers=tiers(settings), orders=parts.orders, clock=parts.clock, hold=settings.worker.hold, taken=taken
     )
     return {"limits": now.fetch}
 

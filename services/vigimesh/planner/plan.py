@@ -38,8 +38,8 @@ class Planner:
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Hand the case with its plan to its lane's `retrieve` topic.
 
-        The tier is the cheapest permitted one that is there, one dearer at each further pass, else a person; the
-        deterministic tools run in any case. A case of a workflow whose card is gone is planned by the fallback card.
+        The tier is the cheapest permitted one that is there and answers within what the card tolerates, one dearer at each further
+        pass, else a person; the deterministic tools run in any case. A case of a workflow whose card is gone is planned by the fallback card.
         """
         routed = case.event
         assert isinstance(routed, CaseRouted)
@@ -66,7 +66,7 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     card = named or cards.fallback
     number = route.pass_number
     form = told_by_form(case)
-    climb = ladder(card.tiers, limits.tiers, told_by_form=form)
+    climb = ladder(card.tiers, limits.in_time(card.latency_tolerance_s), told_by_form=form)
     tier = tier_for(number, climb)
     steps = card.steps_of(number)
     asked = questions(case)
@@ -77,6 +77,8 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     ]
     if limits.ceiling:
         parts.append(f"a ceiling is ordered: {limits.ceiling}")
+    if slow := limits.slow_words(card.tiers, card.latency_tolerance_s):
+        parts.append(slow)
     if named is None:
         parts.append("its own card is not in force any more")
     complex_for = ", ".join(complexity(case))

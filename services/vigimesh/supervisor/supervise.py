@@ -127,11 +127,12 @@ class Supervisor:
         head = head_of(answers[f"head:{version.case_id}"])
         named = self.cards.named(event.route.workflow)
         limits = limits_of(answers[_limits_need(event).name])
+        card = named or self.cards.fallback
         view = _View(
             event=event,
-            card=named or self.cards.fallback,
+            card=card,
             head=head,
-            tiers=limits.tiers,
+            tiers=limits.in_time(card.latency_tolerance_s),
             hold=bool(limits.held),
             at=case.at,
         )

@@ -23,7 +23,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -109,6 +109,8 @@ class Payer:
             most = worst(price, prompt_bound(wanted.question), wanted.question.max_tokens)
         except Refused as error:
             return await self._looked_up(wanted, at, "unpriced", error.what)
+        if price.assumed:
+            wanted = replace(wanted, caps=wanted.caps.at_assumed_price())
         if not is_amount(most):
             return await self._looked_up(wanted, at, "unpriced", "its worst case is no amount")
         if (held_up := self._breakers.holds_up(wanted)) is not None:

@@ -141,6 +141,20 @@ WHERE %(state)s::text IS NULL OR state = %(state)s
 ORDER BY number
 LIMIT %(most)s;
 
+-- name: taken
+-- What the last calls of a model took, in milliseconds: 95 of 100 so long at most. Those that cost their whole deadline count;
+-- those of a batch, which wait for hours on purpose, and those that nobody ended do not.
+SELECT count(*) AS calls, percentile_disc(0.95) WITHIN GROUP (ORDER BY ms) AS ms
+FROM (
+    SELECT greatest(0, extract(epoch FROM c.ended_at - c.at) * 1000)::bigint AS ms
+    FROM journal.call AS c
+    WHERE c.at > now() - make_interval(secs => %(within_s)s) AND c.model = %(model)s
+        AND c.state IN ('answered', 'made', 'in_doubt') AND c.ended_at IS NOT NULL AND c.why <> %(lapsed)s
+        AND NOT EXISTS (SELECT FROM journal.gathered AS g WHERE g.call_id = c.call_id)
+    ORDER BY c.at DESC
+    LIMIT %(last)s
+) AS lately;
+
 -- name: answers
 SELECT number, call_id, case_id, version, step, prompt_digest, at, answer
 FROM journal.call

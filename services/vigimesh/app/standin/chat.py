@@ -150,6 +150,8 @@ class StandIn:
 
     profile: Profile = field(default_factory=Profile)
     gold: Gold = field(default_factory=Gold)
+    #: The model that it takes questions for; its answers say what it is all the same.
+    name: str = MODEL
     by_digest: dict[str, Tally] = field(default_factory=dict)
     #: What of it came in batches.
     batched: Tally = field(default_factory=Tally)
@@ -169,7 +171,7 @@ class StandIn:
                 raise ValueError
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
             return self.refuse(400, "invalid_request_error")
-        if asked.model != MODEL:
+        if asked.model != self.name:
             return self.refuse(404, "model_not_found")
         name = digest_of(asked.model, asked.pairs, asked.limit, asked.schema)
         if name not in self.by_digest and len(self.by_digest) >= MAX_DIGESTS:

@@ -11,12 +11,13 @@ import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.sample import group_of
+from vigimesh.domain.plain_form import shown
 from vigimesh.domain.safety.text_seriousness import read_term, read_text
 from vigimesh.errors import Misconfigured
 from vigimesh.events.case import Case
@@ -79,12 +80,15 @@ def read_vaers(folder: Path) -> list[Example]:
 
 def _example(case: Case) -> Example:
     hits = read_text(case.narrative)
+    # As the small tier reads it: what is seen of it, and the facts of that.
+    text = shown(case.narrative)
+    facts = facts_of(case, hits) if text == case.narrative else facts_of(replace(case, narrative=text))
     names = {name for one in case.reactions for name in (one.term, one.text) if name}
     told = any(
         hit.polarity in ("stated", "ambiguous") for hits in (hits, *map(read_term, names)) for hit in hits
     )
     return Example(
-        text=case.narrative, facts=facts_of(case, hits), label=bool(GOLD & set(case.criteria)), group=group_of(case.narrative),
+        text=text, facts=facts, label=bool(GOLD & set(case.criteria)), group=group_of(case.narrative),
         day=case.first_received_on, age_years=case.patient.age_years, criteria=case.criteria, told=told,
     )  # fmt: skip
 

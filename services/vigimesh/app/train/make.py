@@ -20,6 +20,7 @@ from vigimesh.domain.cascade.artefact import read_model, read_tables, write_head
 from vigimesh.domain.cascade.calibration import expected_calibration_error, isotonic
 from vigimesh.domain.cascade.certify import Domain, certify, recall_bound, written
 from vigimesh.domain.cascade.model import Model, margins_of
+from vigimesh.domain.cascade.padding import worst_of
 from vigimesh.domain.cascade.small import basis_of
 from vigimesh.domain.cascade.vectors import Floats
 from vigimesh.errors import Misconfigured
@@ -78,10 +79,12 @@ def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
         curve=isotonic([0.0], [True]),
     )
     margins = {part: margins_of(bare, *texts_of(parts[part])) for part in parts if part != "train"}
+    # What a threshold is held against: the highest margin over a text and its parts.
+    worst = {part: worst_of(bare, *texts_of(parts[part])).highest for part in ("certify", "held_out")}
     curve = isotonic(margins["tune"].tolist(), [one.label for one in parts["tune"]])
     certificates = []
     if subject.domain is not None:
-        pairs = zip(parts["certify"], margins["certify"].tolist(), strict=True)
+        pairs = zip(parts["certify"], worst["certify"].tolist(), strict=True)
         # What the tools tell of is never settled by the model, so that no threshold can miss it.
         serious = [(one.group, inf if one.told else margin) for one, margin in pairs if one.label]
         for recall in RECALLS:
@@ -91,19 +94,25 @@ def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
     carried = threshold_at_recall(margins["tune"], tuned, CARRIED)
     more: dict[str, Any] = {"certificates": certificates}
     if certificates:
-        more["reference"] = drift.written(drift.reference_of(margins["certify"].tolist()))
+        more["reference"] = drift.written(drift.reference_of(worst["certify"].tolist()))
     draft = read_model(write_header(subject.name, data, curve, {**more, "card": {}}), data)
     card = {
         **_about(subject, parts),
         "carried_threshold": {"recall_on_tune": CARRIED, "margin": carried},
-        "held_out": figures(draft, parts["held_out"], margins["held_out"], carried),
+        "held_out": figures(draft, parts["held_out"], (margins["held_out"], worst["held_out"]), carried),
     }
     header = write_header(subject.name, data, curve, {**more, "card": card})
     return Made(header=header, tables=data, model=read_model(header, data), card=card)
 
 
-def figures(model: Model, examples: Sequence[Example], margins: Floats, carried: float) -> dict[str, Any]:
-    """Return what a model is worth on examples that it has not seen, as JSON values."""
+def figures(
+    model: Model, examples: Sequence[Example], scored: tuple[Floats, Floats], carried: float
+) -> dict[str, Any]:
+    """Return what a model is worth on examples that it has not seen, as JSON values.
+
+    `scored` are the margins of the whole texts, and the highest over each and its parts, which certificates are held against.
+    """
+    margins, worst = scored
     labels = np.array([one.label for one in examples])
     drawn = weights(len(examples))
     ranking = Ranking(margins, labels)
@@ -115,7 +124,7 @@ def figures(model: Model, examples: Sequence[Example], margins: Floats, carried:
         "ece": round(expected_calibration_error(probabilities, labels.tolist()), 4),
         "at_carried_threshold": _at(examples, margins, carried),
         "at_certified": [
-            {"recall_certified": float(one.recall), **_at(examples, margins, one.threshold)} for one in model.certificates
+            {"recall_certified": float(one.recall), **_at(examples, worst, one.threshold)} for one in model.certificates
         ],
     }  # fmt: skip
     if labels[adults].any() and not labels[adults].all():

@@ -1,7 +1,8 @@
 """What a model's tokens cost: a price book as data, the worst a call can cost, and what one did cost.
 
-No price means that the call is refused; it is never 0 by default. Providers bill by the million tokens, cached prompt
-tokens more cheaply, and some raise the price of the whole call when its prompt exceeds a length.
+No price means that the call is refused; it is never 0 by default. Where nobody gave a price book, a model is taken to cost the *assumed
+ceiling*, above every public list price. Providers bill by the million tokens, cached prompt tokens more cheaply, and some raise the price of
+the whole call when its prompt exceeds a length.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Price:
     tiers: tuple[Tier, ...]
     #: What a call in a batch costs, in percent of this; `None`: the model is not sold in batches.
     batch_percent: int | None = None
+    #: Whether nobody said so: it is the assumed ceiling, and what is billed is less.
+    assumed: bool = False
 
     def in_batch(self) -> Price:
         """Return the price of a call in a batch, each amount rounded up.
@@ -133,6 +136,16 @@ class PriceBook:
         rest = tuple(price for price in below.prices if price.model not in named)
         return PriceBook((*self.prices, *rest), f"{self.origin}, and {below.origin}")
 
+    def assuming(self, models: Iterable[str]) -> PriceBook:
+        """Return this book with each of `models` that it does not name at the assumed ceiling."""
+        ceiling = shipped_ceiling()
+        return self.over(
+            PriceBook(
+                tuple(replace(one, model=model, assumed=True) for model in models for one in ceiling.prices),
+                ceiling.origin,
+            )
+        )
+
 
 def worst(price: Price, prompt_tokens: int, max_tokens: int) -> int:
     """Return the most micro-units that a call of at most so many tokens can cost, rounded up.
@@ -163,6 +176,13 @@ def shipped_prices() -> PriceBook:
     """Return the prices that come with the program: the stand-in's and a local model's."""
     data = (resources.files(__package__) / "prices.toml").read_bytes()
     return read_prices(data, "prices.toml, shipped")
+
+
+@cache
+def shipped_ceiling() -> PriceBook:
+    """Return the assumed ceiling, under a name that no model has."""
+    data = (resources.files(__package__) / "ceiling.toml").read_bytes()
+    return read_prices(data, "ceiling.toml, shipped")
 
 
 def read_prices(data: bytes, file: str) -> PriceBook:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -74,6 +74,14 @@ class Caps:
         return cls(
             money.currency, money.month_micro, money.day_micro, money.case_micro, card.calls_per_minute
         )
+
+    def at_assumed_price(self) -> Caps:
+        """Return the caps at a price that nobody named: a case may cost up to its day.
+
+        The cap of a case is an amount for prices that are known; at the assumed ceiling it would refuse every call for a price that
+        nobody charges. Month and day hold as they are, and the passes of the card bound the calls of a case.
+        """
+        return replace(self, case_micro=max(self.case_micro, self.day_micro))
 
     def of_window(self, window: Window) -> int:
         """Return the cap of a window: micro-units, for the minute calls."""

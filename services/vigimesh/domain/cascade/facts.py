@@ -32,6 +32,8 @@ _DAYS = ((0, "before"), (1, "same_day"), (2, "next_day"), (8, "week"), (31, "mon
 _LENGTHS = tuple(
     (bound, f"below_{bound}") for bound in (5, 10, 15, 20, 25, 30, 35, 40, 50, 70, 100, 200, 400)
 )
+#: How the facts of a narrative begin: its length, and what the tools read in it.
+_LENGTH, _TEXT = "words:", "text:"
 _MANY_TERMS, _MANY_PRODUCTS = 10, 6
 
 
@@ -41,6 +43,21 @@ def facts_of(case: Case, hits: Iterable[Hit] | None = None) -> tuple[str, ...]:
     `hits` is what `read_text` found in the narrative, where the caller has it already; it is read here when None.
     """
     return tuple(dict.fromkeys(_facts(case, read_text(case.narrative) if hits is None else hits)))
+
+
+def facts_with(facts: Iterable[str], text: str) -> tuple[str, ...]:
+    """Return the facts that a case would have with `text` for its narrative; `facts` are those that it has with another."""
+    rest = (fact for fact in facts if not fact.startswith((_LENGTH, _TEXT)))
+    return tuple(dict.fromkeys((*rest, *_told(read_text(text)), _length(text))))
+
+
+def _told(hits: Iterable[Hit]) -> Iterator[str]:
+    for hit in hits:
+        yield f"{_TEXT}{hit.criterion}:{hit.polarity}"
+
+
+def _length(text: str) -> str:
+    return f"{_LENGTH}{_band(len(text.split()), _LENGTHS, 'more')}"
 
 
 def _facts(case: Case, hits: Iterable[Hit]) -> Iterator[str]:
@@ -54,12 +71,11 @@ def _facts(case: Case, hits: Iterable[Hit]) -> Iterator[str]:
     began = _earliest(one.onset_on for one in case.reactions)
     onset = f"onset:{_band((began - dosed).days if dosed and began else None, _DAYS, 'later')}"
     yield onset
-    for hit in hits:
-        yield f"text:{hit.criterion}:{hit.polarity}"
+    yield from _told(hits)
     terms = list(dict.fromkeys(f"term:{_term(reaction)}" for reaction in case.reactions))
     yield f"terms:{min(len(terms), _MANY_TERMS)}"
     yield f"products:{min(len(suspects), _MANY_PRODUCTS)}"
-    yield f"words:{_band(len(case.narrative.split()), _LENGTHS, 'more')}"
+    yield _length(case.narrative)
     for term in terms:
         yield from (term, f"{age}{PAIR}{term}", f"{onset}{PAIR}{term}")
 

@@ -116,8 +116,8 @@ def read(texts: Sequence[str], facts: Sequence[Sequence[str]]) -> Batch:
         raise ValueError(f"{len(texts)} texts and {len(facts)} sequences of facts, at most {BATCH}")
     parts, cut = [], []
     for text in texts:
-        part = text[:MAX_TEXT_BYTES].lower().encode("utf-8", errors="replace")
-        cut.append(len(part) > MAX_TEXT_BYTES or len(text) > MAX_TEXT_BYTES)
+        part = _bytes_of(text)
+        cut.append(is_cut(text, part))
         parts.append(part[:MAX_TEXT_BYTES])
     data = b" ".join([*parts, b""])
     raw = np.frombuffer(data, dtype=np.uint8)
@@ -133,6 +133,15 @@ def read(texts: Sequence[str], facts: Sequence[Sequence[str]]) -> Batch:
     pairs, letters, facts_at = np.cumsum([len(doc) for doc, _, _ in found[:3]]).tolist()
     grams = Grams(*(np.concatenate(column) for column in zip(*found, strict=True)))
     return Batch(data, starts, ends, held, tuple(cut), grams, pairs, letters, facts_at)
+
+
+def is_cut(text: str, part: bytes | None = None) -> bool:
+    """Return whether only the beginning of a text is looked at; `part` is what was made of it, where the caller has it."""
+    return len(text) > MAX_TEXT_BYTES or len(_bytes_of(text) if part is None else part) > MAX_TEXT_BYTES
+
+
+def _bytes_of(text: str) -> bytes:
+    return text[:MAX_TEXT_BYTES].lower().encode("utf-8", errors="replace")
 
 
 _Columns = tuple[Ints, Ints, Ints]

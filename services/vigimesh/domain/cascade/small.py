@@ -16,11 +16,14 @@ import msgspec
 
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
 from vigimesh.domain.cascade.facts import facts_of
+from vigimesh.domain.cascade.features import is_cut
 from vigimesh.domain.cascade.instructions import instructions_in
 from vigimesh.domain.cascade.model import Absent, Model, Score, score_many
+from vigimesh.domain.cascade.padding import worst_of
 from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.settled import open_to_models, settled
 from vigimesh.domain.language import is_english
+from vigimesh.domain.plain_form import hides, shown
 from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.policy.facts import suspects
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
@@ -33,6 +36,8 @@ from vigimesh.events.sampling import CasePlace
 Verdict = Literal["not_serious", "serious", "handed_on"]
 #: The language that narratives are read in; what is not English is of no known one.
 ENGLISH = "en"
+#: The kind of order of a text that hides words from whoever reads it by rule.
+HIDDEN = "hidden letters"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,8 @@ class Asked:
 class Told:
     """All that is told of one case. `why` says why there is no score; then nothing else is given.
 
-    `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
-    add to the margin, `instructions` the kinds of what could be an order to a machine in the text.
+    `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `margin` is the highest over the text and its parts (`padding.py`); `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
+    add to the margin, `instructions` the kinds of what could be an order to a machine in the text, looked for only where nothing else hands it on.
     """
 
     why: str = ""
@@ -98,16 +103,22 @@ def tell(
     """Return for each case what `said` reads, as plain values, in their order: one reading of the model for all."""
     if isinstance(model, Absent):
         return [msgspec.to_builtins(Told(why=f"{model.outcome}: {model.why}")) for _ in asked]
-    scores = score_many(model, [one.text for one in asked], [facts_of(_with(one)) for one in asked])
+    texts = [shown(one.text) for one in asked]
+    facts = [facts_of(_with(one.case, text)) for one, text in zip(asked, texts, strict=True)]
+    worst = worst_of(model, texts, facts)
+    # Margin and terms are of the part that counts; the probability is of the whole text, as it was calibrated.
+    scores = score_many(model, worst.texts, worst.facts)
+    chances = model.curve.read(worst.own).tolist()
+    whole = [seen and not is_cut(text) for seen, text in zip(worst.seen, texts, strict=True)]
     return [
-        msgspec.to_builtins(_told(model, one, score, standings))
-        for one, score in zip(asked, scores, strict=True)
+        msgspec.to_builtins(_told(model, one, replace(score, probability=chance, whole=all_read), standings))
+        for one, score, chance, all_read in zip(asked, scores, chances, whole, strict=True)
     ]
 
 
-def _with(one: Asked) -> Case:
-    """Return the case with its narrative, which may lie in the object store."""
-    return one.case if one.case.narrative == one.text else replace(one.case, narrative=one.text)
+def _with(case: Case, text: str) -> Case:
+    """Return the case with its narrative as it is read, which may lie in the object store."""
+    return case if case.narrative == text else replace(case, narrative=text)
 
 
 def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
@@ -115,13 +126,24 @@ def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
     place = place_of(one.case, one.text, basis_of(model.tables_digest))
     standing = standings(place, certificate) if certificate else Standing()
     gate = opens(certificate, replace(place, seen=standing.seen))
+    is_open = gate.open and not standing.closed
+    # Half of what the tier costs is the search for orders: it is made where it could keep a case from being settled, and nowhere else.
+    would_settle = (
+        is_open and certificate is not None and score.whole and score.margin < certificate.threshold
+    )
     return Told(
         model=score.model, probability=score.probability, margin=score.margin, whole=score.whole,
         terms=tuple((term.text, round(term.weight, 4)) for term in score.terms),
         recall=str(certificate.recall) if certificate else "", threshold=certificate.threshold if certificate else None,
-        open=gate.open and not standing.closed, gate=standing.closed or gate.reason,
-        place=place_in(place, certificate) if certificate else None, instructions=instructions_in(one.text),
+        open=is_open, gate=standing.closed or gate.reason,
+        place=place_in(place, certificate) if certificate else None, instructions=orders_in(one.text) if would_settle else (),
     )  # fmt: skip
+
+
+def orders_in(text: str) -> tuple[str, ...]:
+    """Return the kinds of what could be an order to a machine in a text as it came, each once; words that it hides are one."""
+    found = instructions_in(shown(text))
+    return (HIDDEN, *found) if hides(text) else found
 
 
 def said(told: Mapping[str, Any], rule: Cascade) -> Said:

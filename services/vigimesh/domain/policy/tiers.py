@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 #: Cheapest first (DESIGN part 7). `person` is nobody's default: it is what is left.
 TIERS = ("tools", "small", "large", "person")
@@ -35,6 +35,15 @@ def under(available: Iterable[str], ceiling: str) -> tuple[str, ...]:
     """Return what is available and no dearer than the ceiling, and `person`, whom no order takes away."""
     allowed = (*TIERS[: TIERS.index(ceiling) + 1], "person")
     return tuple(tier for tier in available if tier in allowed)
+
+
+def too_slow(available: Iterable[str], taken_ms: Mapping[str, int], tolerance_s: int) -> tuple[str, ...]:
+    """Return the machine tiers whose answers take longer than the card's `latency_tolerance_s` (DESIGN part 7), cheapest first.
+
+    `taken_ms` is what a tier's last calls took, milliseconds; a tier that nobody measured is taken to be in time.
+    """
+    there = set(available) - {"person"}
+    return tuple(tier for tier in TIERS if tier in there and taken_ms.get(tier, 0) > tolerance_s * 1_000)
 
 
 def lowest(ceilings: Iterable[str]) -> str:
