@@ -8,12 +8,15 @@ money. *ours*: the same month, and the mesh's own controller. Each has a stack o
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -143,7 +146,9 @@ def _mesh(kind: Kind, month: int) -> Iterator[_Mesh]:
         given = Settings()
         settings = Settings.for_stack(base.urls, replace(
             given, mesh=replace(given.mesh, cards=str(cards)),
-            large_model=LargeModelSettings(base_url=url, name=MODEL, deadline_s=CALL_S),
+            large_model=LargeModelSettings(
+                base_url=url, name=MODEL, deadline_s=CALL_S, prices=str(_paid_at_once(base.folder)),
+            ),
         ))  # fmt: skip
         prepare(settings)
         with redis.Redis.from_url(base.urls.redis) as server:
@@ -154,6 +159,14 @@ def _mesh(kind: Kind, month: int) -> Iterator[_Mesh]:
         fleet.wait_ready(Deadline.after(SystemClock(), READY_S))
         codec = Codec(RegistrySchemas(registry_options(settings)))
         yield _Mesh(base=base, settings=settings, fleet=fleet, model=model, codec=codec, month=month)
+
+
+def _paid_at_once(folder: Path) -> Path:
+    """Write the shipped prices without those of batches: what is gathered for a night says nothing of a controller."""
+    book = (files("vigimesh.domain.budget") / "prices.toml").read_text(encoding="utf-8")
+    file = folder / "prices.toml"
+    file.write_text(re.sub(r"^batch_percent = .*\n", "", book, flags=re.MULTILINE), encoding="utf-8")
+    return file
 
 
 def _warm_up(mesh: _Mesh) -> None:

@@ -182,6 +182,15 @@ def figures(made: Topics, rows: list[Booked], *orders: account.Order) -> dict[st
     return mesh_figures.figures(SENT, TODAY, MONTH, seen, (rows, list(orders)))
 
 
+def test_what_is_in_doubt_is_spent_and_needs_no_record_of_usage() -> None:
+    orders = (asked("k1", 6_000, wrote=True), asked("k3", 6_000, wrote=True))
+    doubtful = replace(booked("k3", 6_000), state="in_doubt")
+    found = figures(a_run(), [booked("k1", 3_000), doubtful], *orders)
+    assert (found["spend_micro"], found["in_doubt"]) == (9_000, 1)
+    with pytest.raises(RuntimeError, match="9000 micro-units settled, usage 3000"):
+        figures(a_run(), [booked("k1", 3_000), booked("k3", 6_000)], *orders)
+
+
 def test_the_figures_of_a_run_are_those_of_its_records() -> None:
     orders = (asked("k1", 6_000, wrote=True), asked("k2", 6_000, wrote=False))
     found = figures(a_run(), [booked("k1", 3_000)], *orders)
