@@ -47,7 +47,8 @@ def at(hour: int, minute: int = 0, day: int = 10) -> datetime:
 
 def test_every_shipped_document_belongs_to_a_shipped_product() -> None:
     products = shipped_products()
-    owners = {document.id: products.of(document.id) for document in shipped_documents()}
+    ids = [one.document.id for one in shipped_documents()]
+    owners = {name: products.of(name) for name in ids}
     assert DEFAULT not in owners.values()
     assert {one.id for one in owners.values()} == {one.id for one in products.products}
 
@@ -140,7 +141,10 @@ def test_a_window_that_passes_midnight_opens_once_a_day() -> None:
     assert not refresh.due(made, at(0, 30))  # the same window
     assert not refresh.due(made, at(12))  # shut
     assert refresh.due(made, at(23, 0))
-    assert refresh.due(None, at(0, 30)) and not refresh.due(None, at(12))
-    assert refresh.next_after(at(0, 30)) == at(23) and refresh.next_after(at(23)) == at(23, day=11)
+    assert refresh.due(None, at(0, 30))
+    assert not refresh.due(None, at(12))
+    assert refresh.next_after(at(0, 30)) == at(23)
+    assert refresh.next_after(at(23)) == at(23, day=11)
     on_change = product(GOOD.replace('"scheduled"', '"on_change"')).refresh
-    assert on_change.next_after(at(1)) is None and not on_change.due(None, at(23))
+    assert on_change.next_after(at(1)) is None
+    assert not on_change.due(None, at(23))
