@@ -58,8 +58,9 @@ def base(request: pytest.FixtureRequest) -> Iterator[Base]:
             return opened_searches[-1]
 
         yield Base(library=library, fresh=fresh)
-        for one in (library, *opened_searches):
-            one.close()
+        for search in opened_searches:
+            search.close()
+        library.close()
 
 
 def told(base: Base) -> list[tuple[str, str, str, bool]]:
