@@ -127,6 +127,9 @@ def test_what_is_handed_on_is_of_the_current_version_only() -> None:
         "Dose",
         "Driving",
     }
+    less = summarise(document("1.0", OLD), document("1.1", OLD.replace("Not for children.\n\n", "")))
+    assert [one.what for one in less.statements] == ["removed"]
+    assert [one.section.rpartition(" > ")[2] for one in less.evidence] == ["Dose"]
     only_gone = summarise(document("1.0", OLD), document("1.1", OLD.partition("## Storage")[0]))
     assert [one.what for one in only_gone.statements] == ["removed"]
     assert only_gone.evidence == ()
