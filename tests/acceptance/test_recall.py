@@ -9,6 +9,7 @@ import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -28,18 +29,21 @@ from waiting import until
 
 pytestmark = pytest.mark.real
 
-LABEL = "product/recallin"
+#: In letters, so that a run on a stack that has seen another is about a label and cases of its own.
+MARK = "".join(chr(ord("A") + int(digit, 16)) for digit in uuid4().hex[:6])
+PRODUCT = f"Recallin{MARK.lower()}"
+LABEL = f"product/{PRODUCT.lower()}"
 #: Seconds for telemetry to be booked, recalls to be ordered and the mesh to conclude them, on a machine that does other things too.
 DONE_S = 240.0
 
 _LABEL = """---
 id: {id}
 version: {version}
-title: Recallin
+title: {product}
 kind: reference
-names: Recallin
+names: {product}
 ---
-# Recallin
+# {product}
 
 ## Listed reactions
 
@@ -47,18 +51,18 @@ Common: {listed}.
 """
 #: Report -> reaction, and the decision or rule after the label has changed; version 1.0 lists hiccups and nausea, 2.0 nausea.
 PLANTED = {
-    "US-RECALL-1": ("Hiccups", "advice_recalled"),
-    "US-RECALL-2": ("Nausea", "upheld"),
-    "US-RECALL-3": ("Hiccups", "advice_recalled"),
-    "US-RECALL-4": ("Tremor", "upheld"),  # listed in neither
+    f"US-{MARK}-1": ("Hiccups", "advice_recalled"),
+    f"US-{MARK}-2": ("Nausea", "upheld"),
+    f"US-{MARK}-3": ("Hiccups", "advice_recalled"),
+    f"US-{MARK}-4": ("Tremor", "upheld"),  # listed in neither
 }
 #: Another product's.
-OTHER = "US-RECALL-5"
+OTHER = f"US-{MARK}-5"
 
 
-def case(report: str, reaction: str, product: str = "Recallin") -> Case:
+def case(report: str, reaction: str, product: str = PRODUCT) -> Case:
     return dataclasses.replace(
-        ADULT, message_id="", case_id="", sender="CALLCENTRE", receiver="VIGIMESH", report_id=report,
+        ADULT, message_id="", case_id="", source_format="", sender="CALLCENTRE", receiver="VIGIMESH", report_id=report,
         worldwide_id=report, products=(Product(name=product, kind="drug", role="suspect"),),
         reactions=(Reaction(text=reaction.lower(), term=reaction, highlighted="1"),),
     )  # fmt: skip
@@ -74,7 +78,9 @@ class Sent:
     def bring(self, version: str, listed: str) -> Answer:
         """Ingest a version of the label."""
         file = self.folder / f"recallin-{version}.md"
-        file.write_text(_LABEL.format(id=LABEL, version=version, listed=listed), encoding="utf-8")
+        file.write_text(
+            _LABEL.format(id=LABEL, product=PRODUCT, version=version, listed=listed), encoding="utf-8"
+        )
         return vigimesh("knowledge", "ingest", file, "--data", self.mesh.data, "--json")
 
     def recall(self, *more: str) -> Answer:
@@ -95,7 +101,7 @@ class Sent:
     def ends(self) -> dict[str, list[tuple[str, str]]]:
         """Return by report every conclusion, oldest first: its cause, and its decision or rule."""
         codec, found = self.mesh.codec, dict[str, list[tuple[str, str]]]()
-        rows = [row for row in self.mesh.rows("case.decided", "case.review") if "US-RECALL-" in row.key]
+        rows = [row for row in self.mesh.rows("case.decided", "case.review") if f"US-{MARK}-" in row.key]
         for row in sorted(rows, key=lambda one: one.at):
             event: CaseDecided | ReviewRequested = codec.decode(row.topic, row.value or b"")
             word = event.decision if isinstance(event, CaseDecided) else event.rule
@@ -136,7 +142,7 @@ def sent(mesh: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Sent:
     file = found.folder / "cases.jsonl"
     file.write_text("".join(line(one) + "\n" for one in cases), encoding="utf-8")
     ran = mesh.run(file)
-    assert ran.status == 0, ran.err + ran.out
+    assert (ran.status, ran.json["accepted"]) == (0, len(cases)), ran.err + ran.out
     return found
 
 
@@ -172,7 +178,7 @@ def test_what_rested_on_a_label_is_found_re_decided_and_reopened_once(sent: Sent
     assert sent.states() == wanted
     reopened = [one for one in sent.mesh.events("case.review") if one.cause == cause]
     assert all(one.rule == "advice_recalled" and "was yes" in one.reason for one in reopened)
-    recalled = [one for one in sent.mesh.events("audit") if one.action == "recalled"]
+    recalled = [one for one in sent.mesh.events("audit") if one.action == "recalled" and MARK in one.case_id]
     assert sorted(
         one.case_id.rpartition("/")[2] for one in recalled if isinstance(one, AuditRecorded)
     ) == sorted(PLANTED)
@@ -206,20 +212,21 @@ def test_a_librarian_that_is_killed_loses_and_doubles_nothing(sent: Sent) -> Non
 
 
 def test_the_history_and_the_list_know_recalls(sent: Sent) -> None:
-    shown = sent.mesh.case("show", "US-RECALL-1")
+    shown = sent.mesh.case("show", f"US-{MARK}-1")
     assert any("recalled to" in step["title"] for step in shown["events"])
     listed = {
         one["case_id"].rpartition("/")[2]: one for one in sent.mesh.case("list", "--limit", "0")["cases"]
     }
-    assert listed["US-RECALL-1"]["place"] == "in_review"
+    assert listed[f"US-{MARK}-1"]["place"] == "in_review"
     assert listed[OTHER]["decision"] == "auto_accepted"
 
 
 def _adds_up(sent: Sent) -> None:
     """Assert that a recalled version is no second case, and that nothing of it is lost, torn or doubled."""
-    codec = sent.mesh.codec
-    rows = [row for row in scan(sent.mesh.urls.kafka, RECKONED) if "US-RECALL-" in row.key]
-    found = check(rows, audits=tuple(audit_facts(rows, codec)))
+    every = list(scan(sent.mesh.urls.kafka, RECKONED))
+    messages = {row.headers.messageid for row in every if f"US-{MARK}-" in row.key} - {""}
+    rows = [row for row in every if row.headers.messageid in messages]
+    found = check(rows, audits=tuple(audit_facts(rows, sent.mesh.codec)))
     assert (found.accepted, found.in_flight, found.lost, found.duplicated, found.torn) == (5, 0, 0, 0, 0)
     assert found.out_of_order == 0
     assert found.balanced
