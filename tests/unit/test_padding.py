@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unit.test_cascade_small import MILD, MODEL, R95, report, said, tell, told
+from unit.test_cascade_small import MILD, MODEL, R95, report, told
 from vigimesh.domain.cascade.facts import facts_of, facts_with
 from vigimesh.domain.cascade.model import margins_of
 from vigimesh.domain.cascade.padding import LEAST_WORDS, MAX_PARTS, RUN, parts_of, worst_of
-from vigimesh.domain.cascade.small import HIDDEN, Asked
+from vigimesh.domain.cascade.small import HIDDEN, Asked, said, tell
 from vigimesh.domain.plain_form import hides, shown
 from vigimesh.events.case import Case
 
