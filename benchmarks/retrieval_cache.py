@@ -31,6 +31,7 @@ from vigimesh.adapters.redis_answers import RedisAnswers
 from vigimesh.app.devstack.parts import valkey_program
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.knowledge.answering import State
+from vigimesh.domain.knowledge.fusion import OFF, Found, Near, by_words
 from vigimesh.domain.knowledge.questions import understand
 from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
@@ -67,6 +68,13 @@ class Labels:
         """Return `limit` passages of about the length that a label's have."""
         names = self.state().names
         return [self._found(question, understand(question, names).only, limit) for question in questions]
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Return what `search` does, found by words alone."""
+        return [
+            by_words([Near(passage=one, place=one.start, score=one.score) for one in found], limit, OFF)
+            for found in self.search(questions, limit)
+        ]
 
     def state(self) -> State:
         """Return the state, in which all products have one version."""

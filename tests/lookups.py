@@ -19,6 +19,7 @@ from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.adapters.postgres import STATE_S
 from vigimesh.domain.knowledge.answering import Answer, State
 from vigimesh.domain.knowledge.freshness import Ages
+from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep, Place, Product
@@ -88,6 +89,9 @@ class Watched:
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         self.searches += [(question, self.clock.now()) for question in questions]
         return self.inner.search(questions, limit)
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        return self.inner.find(questions, limit)
 
     def state(self) -> State:
         if self._state is None or self.clock.monotonic_s() - self._at_s >= STATE_S:

@@ -15,6 +15,7 @@ from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.answering import State, handed
 from vigimesh.domain.knowledge.freshness import Ages
+from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Transient
 from vigimesh.events.case import Case, Product
@@ -189,6 +190,9 @@ class Counting:
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
         self.calls.append((tuple(questions), limit))
         return self.inner.search(questions, limit)
+
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        return self.inner.find(questions, limit)
 
     def state(self) -> State:
         return self.inner.state()
