@@ -144,12 +144,12 @@ class PgSearch:
 def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
     """Return what the search by words found for each question, best first."""
     found: list[list[Near]] = [[] for _ in questions]
-    for number, document, version, section, first, last, body, score, place, matched in rows:
+    for number, document, version, section, first, last, body, score, place in rows:
         passage = Passage(
             document_id=document, version=version, section=section, start=first, end=last, text=body,
             score=float(score) / 1e4, question=questions[number],
         )  # fmt: skip
-        found[number].append(Near(passage=passage, place=place, score=float(score), matched=matched))
+        found[number].append(Near(passage=passage, place=place, score=float(score)))
     return found
 
 

@@ -13,6 +13,7 @@ import typer
 
 from vigimesh.app.exits import NOT_HELD, OK, REFUSED
 from vigimesh.app.knowledge_products import changes, products, stats
+from vigimesh.app.knowledge_search import search
 from vigimesh.app.options import AsJson, Data, one_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ app = typer.Typer(name="knowledge", help="Labels and guidance: ingest, show, wit
 app.command()(products)
 app.command()(stats)
 app.command()(changes)
+app.command()(search)
 
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")]
 
