@@ -48,7 +48,7 @@ BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 #: Passages that are looked at, and of how many the share is told.
 LOOKED_AT, FIRST = 50, 5
 #: Questions of one call, as a retriever has them in hand; of a quick try every n-th question.
-TOGETHER, QUICK = 500, 20
+TOGETHER, QUICK = 500, 40
 
 Rank = Callable[[Found], Sequence[tuple[str, int]]]
 
@@ -127,6 +127,7 @@ def _add(report: Report, point: str, found: dict[str, tuple[float, float]]) -> N
 
 def _database(server: str, name: str) -> str:
     with psycopg.connect(server, autocommit=True) as own:
+        own.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         own.execute(f"CREATE DATABASE {name}")
     parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(server)
     uri = psycopg.conninfo.make_conninfo(**{**parts, "dbname": name})
@@ -148,9 +149,8 @@ def _fill(uri: str) -> int:
 def more(parser: argparse.ArgumentParser) -> None:
     """Add where the data lies."""
     parser.add_argument("--data", type=Path, default=BESIDE, help="folder that holds spl_labels/")
-    parser.add_argument(
-        "--search-only", action="store_true", help="leave the cache out: is the search as it was?"
-    )
+    parser.add_argument("--server", default="", help="a PostgreSQL with pgvector to use instead of a stack")
+    parser.add_argument("--search-only", action="store_true", help="leave the cache out")
 
 
 def main() -> int:
@@ -160,12 +160,14 @@ def main() -> int:
         say(f"no labels: {asked.data} is not there; name the folder with --data")
         return 1
     report = Report("retrieval", GOALS)
-    with ground(topics=False) as base:
-        measure(report, asked, base.urls.postgres)
-        versions = {name: base.stack.versions[name] for name in ("valkey", "postgres")}
+    if asked.server:
+        measure(report, asked, asked.server)
+    else:
+        with ground(topics=False) as base:
+            measure(report, asked, base.urls.postgres)
     if not asked.search_only:
         retrieval_cache.measure(report, asked)
-    return finish(report, asked, versions)
+    return finish(report, asked, {})
 
 
 if __name__ == "__main__":
