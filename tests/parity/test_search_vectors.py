@@ -139,7 +139,7 @@ def test_the_nearest_come_first_among_more_than_the_depth(base: Base) -> None:
         (one.document_id, one.place): model.embed([one.text])[0]
         for one in base.vectors.missing("no such model", 10_000)
     }
-    question = model.embed(["Zelora ccccccc"])[0]
+    question = model.embed(["ccccccc"])[0]
     exact = sorted((float(row @ question) for row in rows.values()), reverse=True)
     given = [
         hit.cosine for hit in sorted(found.hits, key=lambda hit: hit.vector_rank or 0) if hit.vector_rank
