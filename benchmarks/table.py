@@ -120,6 +120,14 @@ MEANINGS = {
         "phee_recall": "the same on single sentences of PHEE in which people marked something grave (misses only)",
         "psytar_recall": "the same on patients' sentences whose words name something grave (a rule, no label)",
     },
+    "retrieval": {
+        "recall_at_5": "101 labels, marked reactions: share of the right passages among the first five, words and vectors fused",
+        "mrr": "the same: mean of 1 / rank of the first right passage",
+        "full_text_recall_at_5": "the same recall by words alone",
+        "vector_recall_at_5": "the same recall by vectors alone",
+        "gain_over_full_text": "recall fused less recall by words alone, worst of asked of the label and of all labels at once",
+        "gain_over_vectors": "recall fused less recall by vectors alone, worst of both",
+    },
     "retrieval_cache": {
         "hit_p50_ms": "a look-up that a store serves, worst of this process's memory and of Valkey (found by another process), one question",
         "hit_p99_ms": "the same, 99th percentile, worst of all points (a search in memory among them)",

@@ -51,6 +51,7 @@ SCRIPTS = (
     "redaction",
     "small_model",
     "listedness",
+    "retrieval",
     "cascade",
     "extraction",
     "transfer",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -48,9 +46,15 @@ def test_the_sum_of_reciprocal_ranks_orders() -> None:
 
 
 def test_what_no_word_matched_has_no_rank_among_words() -> None:
-    text = [replace(near(1, 5_000.0), matched=False), replace(near(2, 5_000.0), matched=False)]
+    text = [near(1, 0.0), near(2, 0.0)]
     found = fused(text, [near(2, 0.4), near(1, 0.3)], 2)
     assert [(hit.passage.start, hit.text_rank) for hit in found.hits] == [(2, None), (1, None)]
+
+
+def test_what_words_score_alike_has_one_rank() -> None:
+    text = [near(1, 5_000.0), near(2, 5_000.0), near(3, 10.0)]
+    found = fused(text, [near(3, 0.5), near(2, 0.4), near(1, 0.3)], 3)
+    assert [(hit.passage.start, hit.text_rank) for hit in found.hits] == [(2, 1), (1, 1), (3, 3)]
 
 
 def test_what_only_vectors_found_and_is_far_is_left_out() -> None:

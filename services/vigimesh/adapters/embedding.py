@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED
 from vigimesh.domain.knowledge.leaving import may_leave, product_names
-from vigimesh.domain.knowledge.questions import Scope
+from vigimesh.domain.knowledge.questions import Scope, understand
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.ports import Embedder
 
@@ -36,6 +36,12 @@ def put(embedder: Embedder, questions: Sequence[str], scope: Scope) -> list[str]
         return list(questions)
     products = product_names(scope)
     return [question for question in questions if may_leave(question, scope, products)]
+
+
+def asked_text(question: str, scope: Scope) -> str:
+    """Return what is embedded of a question: without the name of the one product that answers it, since all in scope share that."""
+    query = understand(question, scope)
+    return " ".join(query.phrase) if query.only and query.phrase else question
 
 
 def check_probe(embedder: Embedder, known: Sequence[float] | None) -> None:

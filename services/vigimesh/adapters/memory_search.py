@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
+from vigimesh.adapters.embedding import PROBE, asked_text, check_probe, embedded, put, why_not
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Document
@@ -102,7 +102,7 @@ class MemorySearch:
         if why:
             return [by_words(self._worded(question, limit), limit, why) for question in questions]
         sent = put(self.embedder, list(dict.fromkeys(questions)), self._state.names)
-        rows = embedded(self.embedder, sent)
+        rows = embedded(self.embedder, [asked_text(one, self._state.names) for one in sent])
         if isinstance(rows, str):
             return [by_words(self._worded(question, limit), limit, rows) for question in questions]
         row_of = dict(zip(sent, rows, strict=True))
@@ -142,13 +142,7 @@ class MemorySearch:
         scored = [
             (float(_score(entry, query)), entry) for entry in self._current if _may_answer(entry, query)
         ]
-        return [
-            replace(
-                _near(entry, question, score, score / 1e4),
-                matched=any(word in entry.one.words for word in query.words),
-            )
-            for score, entry in _best(scored, most)
-        ]
+        return [_near(entry, question, score, score / 1e4) for score, entry in _best(scored, most)]
 
     def _both(self, question: str, limit: int, row: Rows | None, embedder: Embedder) -> Found:
         query, most = understand(question, self._state.names), max(limit, DEPTH)

@@ -115,7 +115,8 @@ class OpenAIEmbeddings:
         if any(len(row.embedding) != self.dimensions for row in found):
             sizes = {len(row.embedding) for row in found}
             raise _wrong(f"its vectors have {min(sizes)} numbers, not {self.dimensions}")
-        rows = np.array([row.embedding for row in sorted(found, key=lambda row: row.index)], np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            rows = np.array([row.embedding for row in sorted(found, key=lambda row: row.index)], np.float32)
         try:
             return on_grid(rows)
         except ValueError:

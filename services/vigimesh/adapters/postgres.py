@@ -8,7 +8,7 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -26,6 +26,8 @@ from vigimesh.ports import Embedder
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
 MAX_QUESTIONS = 4_000
+#: The same of questions about no product, where vectors are compared: each with all passages of no product, some 2,000 of them for 10 ms each.
+MAX_FREE = 20
 #: Passages a question may ask for; the retriever asks for 3.
 MAX_LIMIT = 50
 #: Seconds after which the number of the document set is read again: how long a superseded version may count as current.
@@ -75,12 +77,22 @@ class PgSearch:
             state = self.state()
             distinct = tuple(dict.fromkeys(questions))
             answers: dict[str, Found] = {}
-            for start in range(0, len(distinct), MAX_QUESTIONS):
-                answers.update(self._ask(distinct[start : start + MAX_QUESTIONS], state, limit))
+            for some in self._together(distinct, state):
+                answers.update(self._ask(some, state, limit))
             if self._telemetry:
                 for alone, count in Counter(one.alone for one in answers.values()).items():
                     self._telemetry.add(SEARCHED, count, {"by": alone or "both"})
             return [answers[question] for question in questions]
+
+    def _together(self, questions: Sequence[str], state: State) -> Iterator[Sequence[str]]:
+        """Yield the questions of each round trip: all of a batch, save where comparing would take longer than a statement may."""
+        free: list[str] = []
+        if self._vectors:
+            free = [one for one in questions if not understand(one, state.names).only]
+            kept = frozenset(free)
+            questions = [one for one in questions if one not in kept]
+        for some, most in ((questions, MAX_QUESTIONS), (free, MAX_FREE)):
+            yield from (some[at : at + most] for at in range(0, len(some), most))
 
     def state(self) -> State:
         """Return the state of the base, read at most `STATE_S` ago; see `ports.Search`."""
@@ -144,12 +156,12 @@ class PgSearch:
 def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
     """Return what the search by words found for each question, best first."""
     found: list[list[Near]] = [[] for _ in questions]
-    for number, document, version, section, first, last, body, score, place, matched in rows:
+    for number, document, version, section, first, last, body, score, place in rows:
         passage = Passage(
             document_id=document, version=version, section=section, start=first, end=last, text=body,
             score=float(score) / 1e4, question=questions[number],
         )  # fmt: skip
-        found[number].append(Near(passage=passage, place=place, score=float(score), matched=matched))
+        found[number].append(Near(passage=passage, place=place, score=float(score)))
     return found
 
 

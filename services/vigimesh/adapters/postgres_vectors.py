@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vigimesh.adapters.embedding import PROBE, check_probe, embedded, put, why_not
+from vigimesh.adapters.embedding import PROBE, asked_text, check_probe, embedded, put, why_not
 from vigimesh.adapters.postgres_schema import Connection, blocks, connection, open_pool
 from vigimesh.clock import Clock
 from vigimesh.domain.knowledge.answering import State
@@ -105,7 +105,7 @@ class VectorSide:
         if self._alone:
             return self._alone
         sent = put(self.embedder, questions, state.names)
-        rows = embedded(self.embedder, sent)
+        rows = embedded(self.embedder, [asked_text(one, state.names) for one in sent])
         if isinstance(rows, str):
             self._stand(rows)
             return rows

@@ -13,6 +13,7 @@ import typer
 
 from vigimesh.app.exits import NOT_HELD, OK, REFUSED
 from vigimesh.app.knowledge_products import changes, products, stats
+from vigimesh.app.knowledge_search import search
 from vigimesh.app.options import AsJson, Data, one_of
 from vigimesh.app.recall_cli import recall
 
@@ -29,6 +30,7 @@ app.command()(products)
 app.command()(stats)
 app.command()(changes)
 app.command()(recall)
+app.command()(search)
 
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")]
 

@@ -17,10 +17,12 @@ from vigimesh.adapters.measurements import KafkaMeasurements
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.adapters.postgres_vectors import PgVectors
 from vigimesh.adapters.recall_desk import KafkaRecallDesk
 from vigimesh.adapters.recalls import PgRecalls
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.adapters.summaries import PgSummaryIndex
+from vigimesh.app.embedding import embedder_of
 from vigimesh.app.mesh import registry_options
 from vigimesh.app.product_files import products_of
 from vigimesh.app.settings import Settings
@@ -30,6 +32,7 @@ from vigimesh.background.librarian.ledger import Booking, ServiceLevels
 from vigimesh.background.librarian.recall import Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
 from vigimesh.background.librarian.summaries import Summarising
+from vigimesh.background.librarian.vectors import FillVectors
 from vigimesh.background.librarian.watch import Watch
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.events.codec import Codec
@@ -94,7 +97,17 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}",
         ))  # fmt: skip
-    return [*duties, *_products(settings, parts), _recaller(settings, parts)]
+    return [*duties, *_vectors(settings, parts), *_products(settings, parts), _recaller(settings, parts)]
+
+
+def _vectors(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duty that gives passages their vectors, where a model is chosen."""
+    embedder = embedder_of(settings.embeddings)
+    if embedder is None:
+        return ()
+    vectors = PgVectors(settings.postgres.dsn, application_name="vigimesh librarian")
+    parts.closing.callback(vectors.close)
+    return (FillVectors(vectors=vectors, embedder=embedder),)
 
 
 def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:

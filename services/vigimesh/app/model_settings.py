@@ -89,7 +89,7 @@ class EmbeddingSettings:
         "VIGIMESH_EMBEDDINGS__MODEL",
         "off",
         one_of("off", "local", "endpoint"),
-        "What compares questions and passages by meaning, beside their words: `local` is a small model on this machine (extra `vectors`), "
+        "What compares questions and passages by meaning, beside their words: `local` is a small model on this machine, "
         "`endpoint` the one of VIGIMESH_EMBEDDINGS__BASE_URL; with `off`, or while it is away, words alone answer.",
     )
     base_url: str = declare(

@@ -127,10 +127,12 @@ def _lookup(settings: Settings, clock: Clock, telemetry: Telemetry) -> Lookup:
     from vigimesh.adapters.redis_answers import RedisAnswers
     from vigimesh.adapters.summaries import PgSummaryIndex
     from vigimesh.adapters.warm import WarmSummaries
+    from vigimesh.app.embedding import embedder_of
     from vigimesh.app.product_files import products_of
     from vigimesh.retriever.lookup import Lookup
 
-    search = PgSearch(settings.postgres.dsn, clock=clock)
+    embedder = embedder_of(settings.embeddings)
+    search = PgSearch(settings.postgres.dsn, clock=clock, embedder=embedder, telemetry=telemetry)
     index = PgSummaryIndex(settings.postgres.dsn, application_name="vigimesh search")
     url = settings.cache.url or settings.redis.url
     shared = (RedisAnswers.open(url),) if url else ()

@@ -20,3 +20,6 @@ CREATE TABLE knowledge.vector (
     PRIMARY KEY (model, document_id, version, place),
     FOREIGN KEY (document_id, version, place) REFERENCES knowledge.passage (document_id, version, place) ON DELETE CASCADE
 );
+
+-- Not packed: unpacking would take longer than comparing.
+ALTER TABLE knowledge.vector ALTER COLUMN numbers SET STORAGE EXTERNAL;

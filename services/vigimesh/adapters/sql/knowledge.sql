@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
                 + CASE WHEN p.tokens @@ asked.phrase THEN 1 ELSE 0 END
                 + CASE WHEN p.listed THEN 0.5 ELSE 0 END
             )) AS score,
-            p.place, coalesce(p.tokens @@ asked.words, false) AS matched
+            p.place
         FROM knowledge.passage AS p
         WHERE asked.product <> '' AND p.current AND p.document_id = asked.product
         ORDER BY score DESC, p.place
@@ -38,7 +38,7 @@ CROSS JOIN LATERAL (
                 coalesce(ts_rank(p.tokens, asked.words), 0)
                 + CASE WHEN p.tokens @@ asked.phrase THEN 1 ELSE 0 END
             )) AS score,
-            p.place, true AS matched
+            p.place
         FROM knowledge.passage AS p
         WHERE asked.product = '' AND p.current AND p.tokens @@ asked.words
             AND (p.general OR p.document_id = ANY (asked.named))

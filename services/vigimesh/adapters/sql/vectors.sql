@@ -14,26 +14,38 @@ SELECT asked.number, found.*
 FROM asked
 CROSS JOIN LATERAL (
     (
-        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
-            -(v.numbers::vector <#> asked.vector) AS score,
-            p.place, count(*) OVER () AS in_scope, count(v.place) OVER () AS with_vector
-        FROM knowledge.passage AS p
-        LEFT JOIN knowledge.vector AS v
-            ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-        WHERE asked.vector IS NOT NULL AND asked.product <> '' AND p.current AND p.document_id = asked.product
-        ORDER BY score DESC NULLS LAST, p.document_id, p.place
+        SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
+            -(c.numbers::vector <#> asked.vector) AS score,
+            c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
+        FROM (
+            -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
+            SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
+                SELECT v.numbers FROM knowledge.vector AS v
+                WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+            ) AS numbers
+            FROM knowledge.passage AS p
+            WHERE asked.vector IS NOT NULL AND asked.product <> '' AND p.current AND p.document_id = asked.product
+            OFFSET 0
+        ) AS c
+        ORDER BY score DESC NULLS LAST, c.place
         LIMIT %(most)s
     )
     UNION ALL
     (
-        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
-            -(v.numbers::vector <#> asked.vector) AS score,
-            p.place, count(*) OVER () AS in_scope, count(v.place) OVER () AS with_vector
-        FROM knowledge.passage AS p
-        LEFT JOIN knowledge.vector AS v
-            ON v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-        WHERE asked.vector IS NOT NULL AND asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
-        ORDER BY score DESC NULLS LAST, p.document_id, p.place
+        SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
+            -(c.numbers::vector <#> asked.vector) AS score,
+            c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
+        FROM (
+            -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
+            SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
+                SELECT v.numbers FROM knowledge.vector AS v
+                WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+            ) AS numbers
+            FROM knowledge.passage AS p
+            WHERE asked.vector IS NOT NULL AND asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
+            OFFSET 0
+        ) AS c
+        ORDER BY score DESC NULLS LAST, c.document_id, c.place
         LIMIT %(most)s
     )
 ) AS found

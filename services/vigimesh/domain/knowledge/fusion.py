@@ -28,15 +28,11 @@ PASSING = frozenset((ABSENT, AWAY, UNFINISHED))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Near:
-    """A passage as one side found it. `score` is that side's own: of words, or the cosine.
-
-    `matched` says of the side of the words that one of them stands there; where reactions are listed ranks high without.
-    """
+    """A passage as one side found it. `score` is that side's own: of words, or the cosine."""
 
     passage: Passage
     place: int
     score: float
-    matched: bool = True
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -93,12 +89,14 @@ def by_words(text: Sequence[Near], limit: int, alone: str) -> Found:
 def fused(text: Sequence[Near], near: Sequence[Near], limit: int, floor: float = -1.0) -> Found:
     """Return at most `limit` passages of both sides, each best first, by the sum of their reciprocal ranks.
 
-    Where no word matched there is no rank of the words. What only the vector side found, with a
+    What the words score alike has one rank, so that a place where reactions are listed counts for all it is worth, and no passage gains
+    by standing first; what they score 0 has none. What only the vector side found, with a
     cosine below `floor`, is left out: something is always nearest. Equal sums go by document and place.
     """
     worded = {one.key for one in text}
     near = [one for one in near if one.score >= floor or one.key in worded]
-    of_text = {one.key: rank for rank, one in enumerate((one for one in text if one.matched), 1)}
+    scores = [one.score for one in text]
+    of_text = {one.key: scores.index(one.score) + 1 for one in text if one.score > 0}
     of_vectors = {one.key: rank for rank, one in enumerate(near, 1)}
     cosines = {one.key: one.score for one in near}
     passages = {one.key: one for one in (*text, *near)}
