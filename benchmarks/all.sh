@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 python=.venv/bin/python
 failed=()
-names=(throughput latency parallel isolation mesh budget controllers redaction retrieval_cache)
+names=(throughput latency parallel isolation mesh budget controllers redaction)
 [ -d ../shared/data ] && names+=(tools listedness retrieval small_model extraction transfer cascade knowledge_saving)
 for name in "${names[@]}"; do
   echo "== $name $(date +%H:%M:%S)" >&2

@@ -127,8 +127,6 @@ MEANINGS = {
         "vector_recall_at_5": "the same recall by vectors alone",
         "gain_over_full_text": "recall fused less recall by words alone, worst of asked of the label and of all labels at once",
         "gain_over_vectors": "recall fused less recall by vectors alone, worst of both",
-    },
-    "retrieval_cache": {
         "hit_p50_ms": "a look-up that a store serves, worst of this process's memory and of Valkey (found by another process), one question",
         "hit_p99_ms": "the same, 99th percentile, worst of all points (a search in memory among them)",
         "true_hits": "share of paraphrases, in frames no rule was made for, that are served from the answer to the first of the pair",

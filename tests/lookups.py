@@ -87,10 +87,10 @@ class Watched:
     _at_s: float = float("-inf")
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        self.searches += [(question, self.clock.now()) for question in questions]
-        return self.inner.search(questions, limit)
+        return [found.passages for found in self.find(questions, limit)]
 
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        self.searches += [(question, self.clock.now()) for question in questions]
         return self.inner.find(questions, limit)
 
     def state(self) -> State:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -130,14 +131,11 @@ def test_an_endpoint_that_is_gone_is_away_and_neither_key_nor_address_is_told() 
 
 
 def test_another_address_name_or_size_is_another_model() -> None:
-    base = {"base_url": "http://a.example/v1", "name": "one", "key": "", "dimensions": 3, "deadline_s": 5}
-    every = [
-        base,
-        base | {"base_url": "http://b.example/v1"},
-        base | {"name": "two"},
-        base | {"dimensions": 4},
-    ]
-    assert len({OpenAIEmbeddings(Endpoint(**one)).digest for one in every}) == 4
-    assert (
-        OpenAIEmbeddings(Endpoint(**base | {"key": "x"})).digest == OpenAIEmbeddings(Endpoint(**base)).digest
+    base = Endpoint(base_url="http://a.example/v1", name="one", key="", dimensions=3, deadline_s=5)
+    others = (
+        replace(base, base_url="http://b.example/v1"),
+        replace(base, name="two"),
+        replace(base, dimensions=4),
     )
+    assert len({OpenAIEmbeddings(one).digest for one in (base, *others)}) == 4
+    assert OpenAIEmbeddings(replace(base, key="x")).digest == OpenAIEmbeddings(base).digest

@@ -21,8 +21,8 @@ from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.answering import Answer, State, answer_of, scope_of
 from vigimesh.domain.knowledge.freshness import Ages
+from vigimesh.domain.knowledge.fusion import AWAY, Found
 from vigimesh.errors import Transient
-from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Keep, Place
 from vigimesh.retriever import lookup as room
@@ -40,10 +40,10 @@ class Counted(MemorySearch):
         self.before = before
         self.load([note("1.0", "hives, rash"), note("1.0", "rash", "product/torvexa", "Torvexa")])
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
         self.asked.append(tuple(questions))
         self.before()
-        return super().search(questions, limit)
+        return super().find(questions, limit)
 
 
 class Away:
@@ -88,6 +88,21 @@ def test_a_store_is_asked_before_the_base_and_by_meaning_last() -> None:
     assert told(lookup, "Zelora hives") == [SEARCHED]
     assert told(lookup, "Zelora  HIVES", "Zelora urticaria", "Zelora rash") == [EXACT, SEMANTIC, SEARCHED]
     assert base.asked == [("Zelora hives",), ("Zelora rash",)]
+
+
+def test_what_words_alone_found_while_vectors_were_away_is_not_kept() -> None:
+    class Halved(Counted):
+        alone = AWAY
+
+        def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+            return [replace(one, alone=self.alone) for one in super().find(questions, limit)]
+
+    base = Halved()
+    lookup = Lookup(search=base, clock=Hand(), stores=(MemoryAnswers(),))
+    assert told(lookup, "Zelora hives") == [SEARCHED]
+    base.alone = ""
+    assert told(lookup, "Zelora hives") == [SEARCHED]
+    assert told(lookup, "Zelora hives") == [EXACT]
 
 
 def test_a_stored_answer_stands_under_the_question_that_was_asked() -> None:
@@ -264,7 +279,7 @@ def test_what_another_process_searches_for_is_waited_for() -> None:
     scope = scope_of("Zelora hives", state)
     assert scope is not None
     made = answer_of(
-        "Zelora hives", 3, scope, MemorySearch.search(base, ("Zelora hives",), 3)[0], clock.now()
+        "Zelora hives", 3, scope, MemorySearch.find(base, ("Zelora hives",), 3)[0].passages, clock.now()
     )
     assert made is not None
 

@@ -188,10 +188,10 @@ class Counting:
         self.calls: list[tuple[tuple[str, ...], int]] = []
 
     def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        self.calls.append((tuple(questions), limit))
         return self.inner.search(questions, limit)
 
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        self.calls.append((tuple(questions), limit))
         return self.inner.find(questions, limit)
 
     def state(self) -> State:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from vigimesh.domain.knowledge.sections import Sectioned
     from vigimesh.domain.knowledge.texts import Identity
 
-app = typer.Typer(name="knowledge", help="Labels and guidance: ingest, show, withdraw.", no_args_is_help=True)
+app = typer.Typer(
+    name="knowledge", help="Labels and guidance: ingest, search, stats, recall, ...", no_args_is_help=True
+)
 
 app.command()(products)
 app.command()(stats)

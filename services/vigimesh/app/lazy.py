@@ -29,7 +29,10 @@ LAZY: dict[str, tuple[str, str]] = {
     "lane": ("vigimesh.app.brakes_cli:lane_app", "A whole lane: pause, drain, unpause."),
     "tier": ("vigimesh.app.brakes_cli:tier_app", "A tier in every lane: disable, enable."),
     "policy": ("vigimesh.app.brakes_cli:policy_app", "Acceptance by machine: hold, release."),
-    "knowledge": ("vigimesh.app.knowledge_cli:app", "Labels and guidance: ingest, show, withdraw."),
+    "knowledge": (
+        "vigimesh.app.knowledge_cli:app",
+        "Labels and guidance: ingest, search, stats, recall, ...",
+    ),
     "cascade": ("vigimesh.app.cascade_cli:app", "The small tier and its live sample: status, label, look."),
     "transactions": (
         "vigimesh.app.transactions_cli:app",

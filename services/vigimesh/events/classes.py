@@ -340,7 +340,7 @@ class AuditRecorded:
     event_id: A[str, "the event that was worked on"]
     stage: A[str, "where"]
     actor: A[str, "the worker's instance, or a person's id"]
-    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed, ordered; by the librarian recalled"]
+    action: A[str, "done, parked, rejected, refused; by the resumer resumed; by an operator redriven, closed, ordered; by the librarian ingested, withdrawn, alarmed, recalled"]
     why: A[str, "reason in words; never text of the case"]
     input_digest: A[str, "sha256 of the input's bytes"]
     answers: A[bytes, "the answers used, MessagePack map of need key to answer; empty when answers_ref is set"] = b""

@@ -33,6 +33,7 @@ from vigimesh.domain.knowledge.answering import (
 )
 from vigimesh.domain.knowledge.facets import facets
 from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages, AnswerScope, expires_at, verdict
+from vigimesh.domain.knowledge.fusion import PASSING
 from vigimesh.domain.knowledge.guards import signature
 from vigimesh.domain.knowledge.questions import Scope
 from vigimesh.errors import Transient
@@ -335,16 +336,13 @@ class Lookup:
         for limit, together in by_limit.items():
             read_at = self.clock.now()  # before it is read: an answer is never younger than its sources
             questions = tuple(dict.fromkeys(one.question for one in together))
-            found = dict(zip(questions, self.search.search(questions, limit), strict=True))
+            found = dict(zip(questions, self.search.find(questions, limit), strict=True))
             for one in together:
-                passages = found[one.question]
-                one.given = handed(
-                    msgspec.to_builtins(list(passages)),
-                    read_at,
-                    product=self._product(one.scope),
-                    missed=one.missed,
-                )
-                if one.scope is not None:
+                passages = found[one.question].passages
+                rows = msgspec.to_builtins(list(passages))
+                one.given = handed(rows, read_at, product=self._product(one.scope), missed=one.missed)
+                # What words alone found while the vectors are away would stand for the product's whole hot age.
+                if one.scope is not None and found[one.question].alone not in PASSING:
                     one.made = answer_of(one.question, limit, one.scope, passages, read_at)
             self._keep_found(together, state, read_at)
 

@@ -13,7 +13,7 @@ PASSAGES = 256
 TOGETHER = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FillVectors:
     """Embeds up to `PASSAGES` passages that have no vector of the model. Until a scope has all of them, words alone answer there."""
 

@@ -28,4 +28,5 @@ def on_grid(rows: Rows) -> Rows:
         )
     lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
     lengths[lengths == 0.0] = 1.0
-    return (np.rint(rows / lengths * STEPS) / STEPS).astype(np.float32)
+    gridded: Rows = (np.rint(rows / lengths * STEPS) / STEPS).astype(np.float32)
+    return gridded
