@@ -122,6 +122,9 @@ def _with(case: Case, text: str) -> Case:
 
 
 def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
+    if not one.text.strip():
+        # Its facts alone would settle it, whatever the reporter meant to write: most often the text is missing, not empty.
+        return Told(why="there is no narrative to read")
     certificate = certified(model, one.rule)
     place = place_of(one.case, one.text, basis_of(model.tables_digest))
     standing = standings(place, certificate) if certificate else Standing()
