@@ -24,7 +24,6 @@ class Letters:
     dimensions: int = 64
     salt: str = ""
     called: str = "letters"
-    floor: float = 0.25
     leaves: bool = False
     #: Raised when it is asked, if any.
     trouble: VigimeshError | None = None

@@ -128,6 +128,7 @@ GATES_SHUT = Metric(
 SEARCHED = Metric(
     name="vigimesh.knowledge.searched", kind="counter", unit="{question}", labels=("by",),
     meaning="questions put to the index, by what answered: both (words and vectors), or why words alone did: off (no model configured), "
+    "free (it is about no product), "
     "absent (no pgvector, or the model is missing or altered), away (its endpoint), unfinished (passages without vectors), "
     "kept (the question may name a person, and the model is elsewhere)",
     alarm="the owner of the knowledge base: absent, or unfinished for an hour",

@@ -92,7 +92,8 @@ def test_it_answers_as_the_twin_does_to_the_last_rank(base: Base) -> None:
     for limit in (1, 3, 50):
         found = list(base.search(model).find(QUESTIONS, limit))
         assert found == list(twin.find(QUESTIONS, limit))
-        assert {one.alone for one in found} == {""}
+        # What is about no product is answered by its words: of all documents at once something is always near.
+        assert [one.alone for one in found] == ["", "", "", *["free"] * (len(QUESTIONS) - 3)]
 
 
 def test_words_that_are_not_the_labels_are_found_by_vectors_alone(base: Base) -> None:
@@ -202,7 +203,7 @@ def test_a_model_elsewhere_is_asked_only_what_names_nobody(base: Base) -> None:
     fill(base, model)
     asked = ["Zelora Nausea", "Zelora rash seen by John Miller", "complaint of Anna Schmidt"]
     found = base.search(model).find(asked, 3)
-    assert [one.alone for one in found] == ["", "kept", "kept"]
+    assert [one.alone for one in found] == ["", "kept", "free"]
     assert found[1].passages == base.search(None).search(asked, 3)[1]
 
 

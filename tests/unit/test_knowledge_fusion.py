@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigimesh.domain.knowledge.fusion import (
+    LISTED_SCORE,
+    VECTOR_WEIGHT,
     K,
     Near,
     by_words,
@@ -37,10 +39,10 @@ def test_the_sum_of_reciprocal_ranks_orders() -> None:
     text = [near(1, 9.0), near(2, 8.0), near(3, 7.0)]
     vectors = [near(3, 0.9), near(4, 0.8), near(1, 0.7)]
     found = fused(text, vectors, 4)
-    # 1: 1/61 + 1/63; 3: 1/63 + 1/61; 2 and 4: 1/62 each. Equal sums go by place.
+    # 1: 1/61 + w/63; 3: 1/63 + w/61; 2: 1/62; 4: w/62.
     assert [hit.passage.start for hit in found.hits] == [1, 3, 2, 4]
     assert [(hit.text_rank, hit.vector_rank) for hit in found.hits] == [(1, 3), (3, 1), (2, None), (None, 2)]
-    assert found.hits[0].passage.score == round(1 / (K + 1) + 1 / (K + 3), 6)
+    assert found.hits[0].passage.score == round(1 / (K + 1) + VECTOR_WEIGHT / (K + 3), 6)
     assert found.hits[1].cosine == 0.9
     assert found.alone == ""
 
@@ -51,15 +53,27 @@ def test_what_no_word_matched_has_no_rank_among_words() -> None:
     assert [(hit.passage.start, hit.text_rank) for hit in found.hits] == [(2, None), (1, None)]
 
 
-def test_what_words_score_alike_has_one_rank() -> None:
-    text = [near(1, 5_000.0), near(2, 5_000.0), near(3, 10.0)]
+def test_where_no_word_matched_places_of_listed_reactions_share_a_rank_and_vectors_decide() -> None:
+    text = [near(1, LISTED_SCORE), near(2, LISTED_SCORE), near(3, 10.0)]
     found = fused(text, [near(3, 0.5), near(2, 0.4), near(1, 0.3)], 3)
     assert [(hit.passage.start, hit.text_rank) for hit in found.hits] == [(2, 1), (1, 1), (3, 3)]
 
 
-def test_what_only_vectors_found_and_is_far_is_left_out() -> None:
-    found = fused([near(1, 5.0)], [near(2, 0.5), near(3, 0.1), near(1, 0.1)], 3, floor=0.3)
-    assert [hit.passage.start for hit in found.hits] == [1, 2]
+def test_of_what_words_score_alike_the_first_place_is_the_better_one() -> None:
+    text = [near(1, 40.0), near(2, 40.0), near(3, 10.0)]
+    found = fused(text, [near(3, 0.5), near(2, 0.4), near(1, 0.3)], 3)
+    assert [(hit.passage.start, hit.text_rank) for hit in found.hits] == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_a_rank_of_the_vectors_counts_less_than_one_of_the_words() -> None:
+    worded, other = (
+        [near(at, 100.0 - at) for at in range(6)],
+        [near(at, 1.0 - at / 100) for at in range(6, 12)],
+    )
+    assert [hit.passage.start for hit in fused(worded, other, 7).hits] == [0, 1, 2, 3, 4, 5, 6]
+    # But it parts what words hold to be nearly alike.
+    far = [near(1, 0.9), *(near(at, 0.5 - at / 100) for at in range(20, 39)), near(0, 0.1)]
+    assert [hit.passage.start for hit in fused(worded, far, 2).hits] == [1, 0]
 
 
 @given(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, UNFINISHED
+from vigimesh.domain.knowledge.fusion import ABSENT, AWAY, FREE, OFF, UNFINISHED
 from vigimesh.domain.knowledge.leaving import may_leave, product_names
-from vigimesh.domain.knowledge.questions import Scope, understand
+from vigimesh.domain.knowledge.questions import Query, Scope, understand
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.ports import Embedder
 
@@ -30,10 +30,15 @@ def embedded(embedder: Embedder, texts: Sequence[str]) -> Rows | str:
         return ABSENT
 
 
+def alone(query: Query, why: str) -> str:
+    """Return why words alone answer a question: `why`, but where vectors are there and it is about no product, that."""
+    return why if query.only or why == OFF else FREE
+
+
 def put(embedder: Embedder, questions: Sequence[str], scope: Scope) -> list[str]:
-    """Return which of the questions may be put to the model: all when it is ours, else those that name nobody."""
+    """Return which of the questions are put to the model: those about one product; of them, when it is elsewhere, those that name nobody."""
     if not embedder.leaves:
-        return list(questions)
+        return [question for question in questions if understand(question, scope).only]
     products = product_names(scope)
     return [question for question in questions if may_leave(question, scope, products)]
 

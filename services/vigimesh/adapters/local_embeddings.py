@@ -42,7 +42,6 @@ class LocalEmbeddings:
 
     name = NAME
     dimensions = DIMENSIONS
-    floor = 0.2
     leaves = False
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from vigimesh.adapters.embedding import PROBE, asked_text, check_probe, embedded, put, why_not
+from vigimesh.adapters.embedding import PROBE, alone, asked_text, check_probe, embedded, put, why_not
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.domain.knowledge.answering import State
 from vigimesh.domain.knowledge.chunks import Document
@@ -100,11 +100,11 @@ class MemorySearch:
             return [by_words(self._worded(question, limit), limit, OFF) for question in questions]
         why = why_not(self.embedder, self._probes.get(self.embedder.digest))
         if why:
-            return [by_words(self._worded(question, limit), limit, why) for question in questions]
+            return [self._alone(question, limit, why) for question in questions]
         sent = put(self.embedder, list(dict.fromkeys(questions)), self._state.names)
         rows = embedded(self.embedder, [asked_text(one, self._state.names) for one in sent])
         if isinstance(rows, str):
-            return [by_words(self._worded(question, limit), limit, rows) for question in questions]
+            return [self._alone(question, limit, rows) for question in questions]
         row_of = dict(zip(sent, rows, strict=True))
         return [self._both(question, limit, row_of.get(question), self.embedder) for question in questions]
 
@@ -148,7 +148,7 @@ class MemorySearch:
         query, most = understand(question, self._state.names), max(limit, DEPTH)
         text = self._worded(question, most)
         if row is None:
-            return by_words(text, limit, KEPT)
+            return by_words(text, limit, alone(query, KEPT))
         scope = [entry for entry in self._current if _in_scope(entry, query)]
         scored = [
             (float(numbers @ row), entry)
@@ -158,8 +158,12 @@ class MemorySearch:
         if len(scored) < len(scope):
             return by_words(text, limit, UNFINISHED)
         near = [_near(entry, question, score, score) for score, entry in _best(scored, most)]
-        floor = -1.0 if query.only else embedder.floor
-        return fused(text, whole(near, len(scope), most, f"question {question[:60]!r}"), limit, floor)
+        return fused(text, whole(near, len(scope), most, f"question {question[:60]!r}"), limit)
+
+    def _alone(self, question: str, limit: int, why: str) -> Found:
+        return by_words(
+            self._worded(question, limit), limit, alone(understand(question, self._state.names), why)
+        )
 
 
 def _best(scored: list[tuple[float, _Entry]], most: int) -> list[tuple[float, _Entry]]:

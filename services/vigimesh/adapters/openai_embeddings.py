@@ -27,8 +27,6 @@ TEXTS = 64
 MAX_REPLY_BYTES = 16_777_216
 #: Seconds to connect.
 CONNECT_S = 2.0
-#: No floor is measured for a model that is not ours: what it finds alone is shown for a question about one product only.
-UNMEASURED = 2.0
 
 
 class _Row(msgspec.Struct):
@@ -67,7 +65,6 @@ class OpenAIEmbeddings:
         self._endpoint = endpoint
         self.name = endpoint.name
         self.dimensions = endpoint.dimensions
-        self.floor = UNMEASURED
         self.digest = digest(f"{endpoint.base_url}\n{endpoint.name}\n{endpoint.dimensions}".encode())
         self._http = httpx2.Client(
             follow_redirects=False,

@@ -8,10 +8,11 @@ latter counts occurrences, so that a passage that repeats one word would beat on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
+from vigimesh.adapters.embedding import alone
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.adapters.postgres_vectors import VectorSide
 from vigimesh.clock import Clock, SystemClock
@@ -26,8 +27,6 @@ from vigimesh.ports import Embedder
 
 #: Questions of one round trip: a batch of 500 records with 8 questions each.
 MAX_QUESTIONS = 4_000
-#: The same of questions about no product, where vectors are compared: each with all passages of no product, some 2,000 of them for 10 ms each.
-MAX_FREE = 20
 #: Passages a question may ask for; the retriever asks for 3.
 MAX_LIMIT = 50
 #: Seconds after which the number of the document set is read again: how long a superseded version may count as current.
@@ -77,22 +76,12 @@ class PgSearch:
             state = self.state()
             distinct = tuple(dict.fromkeys(questions))
             answers: dict[str, Found] = {}
-            for some in self._together(distinct, state):
-                answers.update(self._ask(some, state, limit))
+            for at in range(0, len(distinct), MAX_QUESTIONS):
+                answers.update(self._ask(distinct[at : at + MAX_QUESTIONS], state, limit))
             if self._telemetry:
                 for alone, count in Counter(one.alone for one in answers.values()).items():
                     self._telemetry.add(SEARCHED, count, {"by": alone or "both"})
             return [answers[question] for question in questions]
-
-    def _together(self, questions: Sequence[str], state: State) -> Iterator[Sequence[str]]:
-        """Yield the questions of each round trip: all of a batch, save where comparing would take longer than a statement may."""
-        free: list[str] = []
-        if self._vectors:
-            free = [one for one in questions if not understand(one, state.names).only]
-            kept = frozenset(free)
-            questions = [one for one in questions if one not in kept]
-        for some, most in ((questions, MAX_QUESTIONS), (free, MAX_FREE)):
-            yield from (some[at : at + most] for at in range(0, len(some), most))
 
     def state(self) -> State:
         """Return the state of the base, read at most `STATE_S` ago; see `ports.Search`."""
@@ -132,10 +121,11 @@ class PgSearch:
         with connection(self._pool) as own:
             vectors = self._vectors.vectors(own, questions, state) if self._vectors else OFF
             if self._vectors is None or isinstance(vectors, str):
-                alone, asked = str(vectors), {**scope, **words, "most": limit}
+                asked = {**scope, **words, "most": limit}
                 text = _read(own.execute(self._sql["search"], asked, prepare=True), questions)
                 return {
-                    one: by_words(found, limit, alone) for one, found in zip(questions, text, strict=True)
+                    question: by_words(found, limit, alone(query, str(vectors)))
+                    for question, query, found in zip(questions, queries, text, strict=True)
                 }
             scope["most"] = most = max(limit, DEPTH)
             # Both statements are sent before either is answered: one round trip.
@@ -146,9 +136,10 @@ class PgSearch:
             near = self._vectors.read(compared, questions, vectors, most)
         answers = {}
         for question, query, one, other in zip(questions, queries, text, near, strict=True):
-            floor = -1.0 if query.only else self._vectors.embedder.floor
             answers[question] = (
-                by_words(one, limit, other) if isinstance(other, str) else fused(one, other, limit, floor)
+                by_words(one, limit, alone(query, other))
+                if isinstance(other, str)
+                else fused(one, other, limit)
             )
         return answers
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _SHOWN = 160
 _WHY = {
     "off": "no model of embeddings is chosen (VIGIMESH_EMBEDDINGS__MODEL)",
+    "free": "the question is about no product",
     "absent": "the model of embeddings, or pgvector, is missing or not what it says",
     "away": "the model of embeddings does not answer",
     "unfinished": "not all passages in scope have vectors yet",

@@ -29,11 +29,6 @@ class Embedder(Protocol):
         ...
 
     @property
-    def floor(self) -> float:
-        """The cosine below which a passage of no product in particular is too far from a question to be shown for it."""
-        ...
-
-    @property
     def leaves(self) -> bool:
         """Whether what is embedded goes to somebody else's machine: then only `leaving.may_leave` questions are put to it."""
         ...

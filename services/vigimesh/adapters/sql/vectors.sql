@@ -3,51 +3,31 @@
 SELECT to_regtype('vector') IS NOT NULL, (SELECT probe FROM knowledge.embedder WHERE digest = %(model)s);
 
 -- name: near
--- All questions of a batch at once: the nearest passages of each one's scope, with how many passages the scope has and how many of them
--- have a vector of this model. The counts run over the whole scope, so that the scan is exact whatever indexes there are.
+-- All questions of a batch at once: the nearest passages of the product that each is about, with how many passages that has and how many of
+-- them have a vector of this model. The counts run over the whole scope, so that the scan is exact whatever indexes there are.
 WITH asked AS MATERIALIZED (
-    SELECT q.number, q.product, string_to_array(q.named, ',') AS named, q.vector::vector AS vector
-    FROM unnest(%(numbers)s::integer[], %(product)s::text[], %(named)s::text[], %(vectors)s::text[])
-        AS q (number, product, named, vector)
+    SELECT q.number, q.product, q.vector::vector AS vector
+    FROM unnest(%(numbers)s::integer[], %(product)s::text[], %(vectors)s::text[]) AS q (number, product, vector)
+    WHERE q.product <> '' AND q.vector IS NOT NULL
 )
 SELECT asked.number, found.*
 FROM asked
 CROSS JOIN LATERAL (
-    (
-        SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
-            -(c.numbers::vector <#> asked.vector) AS score,
-            c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
-        FROM (
-            -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
-            SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
-                SELECT v.numbers FROM knowledge.vector AS v
-                WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-            ) AS numbers
-            FROM knowledge.passage AS p
-            WHERE asked.vector IS NOT NULL AND asked.product <> '' AND p.current AND p.document_id = asked.product
-            OFFSET 0
-        ) AS c
-        ORDER BY score DESC NULLS LAST, c.place
-        LIMIT %(most)s
-    )
-    UNION ALL
-    (
-        SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
-            -(c.numbers::vector <#> asked.vector) AS score,
-            c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
-        FROM (
-            -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
-            SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
-                SELECT v.numbers FROM knowledge.vector AS v
-                WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-            ) AS numbers
-            FROM knowledge.passage AS p
-            WHERE asked.vector IS NOT NULL AND asked.product = '' AND p.current AND (p.general OR p.document_id = ANY (asked.named))
-            OFFSET 0
-        ) AS c
-        ORDER BY score DESC NULLS LAST, c.document_id, c.place
-        LIMIT %(most)s
-    )
+    SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
+        -(c.numbers::vector <#> asked.vector) AS score,
+        c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
+    FROM (
+        -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
+        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
+            SELECT v.numbers FROM knowledge.vector AS v
+            WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+        ) AS numbers
+        FROM knowledge.passage AS p
+        WHERE p.current AND p.document_id = asked.product
+        OFFSET 0
+    ) AS c
+    ORDER BY score DESC NULLS LAST, c.place
+    LIMIT %(most)s
 ) AS found
 ORDER BY asked.number, found.score DESC NULLS LAST, found.document_id, found.place;
 
