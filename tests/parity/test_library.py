@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -233,3 +234,36 @@ def _as_loaded_before(uri: str, source: Sectioned) -> None:
             " current, tokens) VALUES (%s, %s, 0, '', 0, 5, 'Some ', false, true, true, '''some'':1')",
             (one.id, one.version),
         )
+
+
+def test_what_is_indexed_anew_is_found_and_cited_as_before(base: Base) -> None:
+    base.library.ingest([note()], by="a")
+    base.library.announced(base.library.unannounced(9))
+    before, number = base.fresh().search(["Zelora Hiccups"], 50), base.fresh().state().number
+    (held,) = [one for one in base.library.documents() if one.current]
+    assert base.library.reindex(held.id, held.version) == held.passages
+    assert base.fresh().search(["Zelora Hiccups"], 50) == before
+    assert base.fresh().state().number == number + 1
+    assert not told(base)
+    with pytest.raises(Refused, match="VM-1514"):
+        base.library.reindex(held.id, "9.9")
+
+
+@pytest.mark.real
+def test_passages_that_an_index_lost_come_back_from_the_text_that_is_kept(stack: Any) -> None:
+    with fresh_database(stack.urls.postgres, NAME) as uri:
+        migrate(uri)
+        library, search = PgLibrary(uri), PgSearch(uri)
+        library.ingest([note(), note(version="2.0", listed="Sneezing")], by="a")
+        before = search.search(["Zelora Sneezing"], 50)
+        with psycopg.connect(uri, autocommit=True) as own:
+            own.execute("DELETE FROM knowledge.passage WHERE version = '2.0'")
+        assert search.search(["Zelora Sneezing"], 50) == [()]
+        (shelved,) = [one for one in library.documents() if one.current]
+        assert library.reindex(shelved.id, "2.0") == len(before[0])
+        assert search.search(["Zelora Sneezing"], 50) == before
+        # A version that is not current is not found by it.
+        assert library.reindex(shelved.id, "1.0") > 0
+        assert search.search(["Zelora Sneezing"], 50) == before
+        search.close()
+        library.close()

@@ -118,12 +118,27 @@ class PgLibrary:
 
     def source(self, document_id: str, version: str) -> Sectioned:
         """Return a version as it was read; see `ports.Library.source`."""
-        identity = {"id": document_id, "version": version}
         with connection(self._pool) as own:
-            row = own.execute(self._sql["source"], identity).fetchone()
-            if row is None or row[5] is None:
-                others = [name for (name,) in own.execute(self._sql["versions"], identity)]
-                raise no_such_version(document_id, version, others)
+            return self._source(own, document_id, version)
+
+    def reindex(self, document_id: str, version: str) -> int:
+        """Cut and index a version anew from the text that is kept; see `ports.Library.reindex`."""
+        identity = {"id": document_id, "version": version, "ids": [document_id]}
+        with connection(self._pool) as own, own.cursor() as cursor:
+            self._hold(own)
+            rows = list(_passages(self._source(own, document_id, version)))
+            cursor.execute(self._sql["remove_passages"], identity)
+            cursor.executemany(self._sql["add_passage"], rows)
+            cursor.execute(self._sql["promote_passages"], identity)
+            cursor.execute(self._sql["advance_state"])
+        return len(rows)
+
+    def _source(self, own: Connection, document_id: str, version: str) -> Sectioned:
+        identity = {"id": document_id, "version": version}
+        row = own.execute(self._sql["source"], identity).fetchone()
+        if row is None or row[5] is None:
+            others = [name for (name,) in own.execute(self._sql["versions"], identity)]
+            raise no_such_version(document_id, version, others)
         title, kind, names, aliases, digest, body, sections, effective, remarks = row
         document = Document(
             id=document_id, version=version, title=title, kind=kind, names=tuple(names), aliases=tuple(aliases),

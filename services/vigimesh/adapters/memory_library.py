@@ -88,6 +88,12 @@ class MemoryLibrary:
             )
         return found[0]
 
+    def reindex(self, document_id: str, version: str) -> int:
+        """Index a version anew, as every look at this library does; see `ports.Library.reindex`."""
+        source = self.source(document_id, version)
+        self.number += 1
+        return len(indexed(source))
+
     def documents(self) -> Sequence[Shelved]:
         """Return every version, by id, the newest first."""
         newest = sorted(

@@ -135,6 +135,29 @@ def withdraw(
         _tell_late(late)  # fmt: skip
 
 
+@app.command()
+def reindex(
+    document: Annotated[str, typer.Argument(metavar="DOCUMENT[@VERSION]", help="Which one. [default: its current version]")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Cut and index a document anew from the text kept.
+
+    After a release that cuts or reads otherwise. The text stays, so every citation of it opens as before.
+    """
+    from vigimesh.app.citations import read_citation
+    from vigimesh.app.documents import current_version
+
+    with opened_library(data) as (library, _):
+        wanted = read_citation(document, "")
+        version = wanted.version or current_version(library, wanted.document)
+        passages = library.reindex(wanted.document, version)
+    if as_json:
+        typer.echo(json.dumps({"document": wanted.document, "version": version, "passages": passages}))
+    else:
+        typer.echo(f"{wanted.document} {version}: {passages} passages")
+
+
 @contextmanager
 def opened_library(data: Path | None) -> Iterator[tuple[PgLibrary, Settings]]:
     """Open the library that the settings name; raises `Misconfigured` VM-1102 or VM-1705 when none is named."""

@@ -159,6 +159,13 @@ class Library(Protocol):
         """
         ...
 
+    def reindex(self, document_id: str, version: str) -> int:
+        """Cut and index a version anew from the text that is kept, and return its passages: what a newer release cuts or reads otherwise.
+
+        The text and so every place that was cited stay; vectors are made again. Raises as `source` does.
+        """
+        ...
+
     def documents(self) -> Sequence[Shelved]:
         """Return every version, by id, the newest first."""
         ...

@@ -33,6 +33,10 @@ VALUES
     (%(id)s, %(version)s, %(place)s, %(section)s, %(first)s, %(last)s, %(body)s, %(listed)s, %(general)s, false,
      %(tokens)s::tsvector, %(path)s, %(codes)s, %(above)s, %(above_first)s, %(above_last)s);
 
+-- name: remove_passages
+-- Their vectors go with them.
+DELETE FROM knowledge.passage WHERE document_id = %(id)s AND version = %(version)s;
+
 -- name: promote_documents
 -- The newest version of an id is searched, and none where that was withdrawn: an older one is no answer then.
 UPDATE knowledge.document AS d
