@@ -43,7 +43,8 @@ from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted
 from vigimesh.loop.outcome import Need
 from vigimesh.planner.plan import questions
-from vigimesh.retriever.lookup import Lookup, OneForAll, Terms
+from vigimesh.retriever.lookup import Lookup
+from vigimesh.retriever.terms import OneForAll, Terms
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 #: The year replayed, and how many of its cases.

@@ -5,7 +5,7 @@
 `semantic` (served for the first time by what it says), and `search`, the same question from the base in memory, for comparison only.
 *true_hits*: share of held-out paraphrases (`question_pairs.HELD`) served from the answer to the first of the pair. *false_hits*: second questions
 of minimal pairs that were. Each pair has stores of its own; every guard is that of the product, and similarity counts as 1.
-A pair of which one question begins with the product's name and the other does not has two scopes, and is never served.
+Of a pair of which the first names the product later on and the second begins with it, nothing is served: the first is kept for no product.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from vigimesh.domain.knowledge.questions import understand
 from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers
-from vigimesh.retriever.lookup import Lookup, OneForAll, Terms
+from vigimesh.retriever.lookup import Lookup
+from vigimesh.retriever.terms import OneForAll, Terms
 
 #: Minimal pairs and held-out paraphrases tried: the issue asks for 3,000 at least.
 PAIRS, PARAPHRASES = 3_600, 1_500

@@ -23,7 +23,8 @@ from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep, Place, Product
-from vigimesh.retriever.lookup import Lookup, Terms
+from vigimesh.retriever.lookup import Lookup
+from vigimesh.retriever.terms import Terms
 
 #: Title to id of the documents; `Zelora Duo` begins like `Zelora`.
 TITLES = {"Zelora": "product/zelora", "Zelora Duo": "product/zelora-duo", "Torvexa": "product/torvexa"}
@@ -41,13 +42,13 @@ CARDS = (
 )
 #: What is asked of each product; the words of one row mean the same, those of two rows never.
 MEANINGS = (
-    ("{0} hives", "{0} urticaria", "{0}  HIVES"),
+    # "Rash with A" is "A rash" (0046).
+    ("{0} hives", "{0} urticaria", "{0}  HIVES", "hives with {0}", "urticaria with {0}"),
     ("{0} without hives", "{0} without urticaria"),
     ("{0} 5 mg hives", "{0} 5mg urticaria", "{0} 0.005 g hives"),
     ("{0} 50 mg hives",),
     ("{0} hives in children", "{0} urticaria in children"),
     ("{0} hives in pregnant women",),
-    ("hives with {0}", "urticaria with {0}"),
 )
 ASKED = tuple(
     (text.format(title), (title, row))
@@ -244,7 +245,10 @@ class Timeline:
         for row in answer["passages"]:
             if row["question"] != question:
                 wrong.append("under another's question")
-            if question.startswith(meaning[0]) and row["document_id"] != TITLES[meaning[0]]:
+            # What is kept of a product, or asked of it, is of no other.
+            if (question.startswith(meaning[0]) or answer["product"]) and row["document_id"] != TITLES[
+                meaning[0]
+            ]:
                 wrong.append("of another product")
             if not self._may_be_current(row["document_id"], row["version"]):
                 wrong.append("of another version")

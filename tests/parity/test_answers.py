@@ -23,7 +23,8 @@ from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep
-from vigimesh.retriever.lookup import Lookup, OneForAll, Terms
+from vigimesh.retriever.lookup import Lookup
+from vigimesh.retriever.terms import OneForAll, Terms
 
 #: After the time of the machine, so that a server keeps what is to be kept.
 LATER = datetime(2999, 1, 1, tzinfo=UTC)

@@ -26,7 +26,8 @@ from vigimesh.errors import Transient
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Keep, Place
 from vigimesh.retriever import lookup as room
-from vigimesh.retriever.lookup import POLL_S, WAIT_S, Lookup, OneForAll, Terms
+from vigimesh.retriever.lookup import POLL_S, WAIT_S, Lookup
+from vigimesh.retriever.terms import OneForAll, Terms
 
 ALIKE = OneForAll(terms=Terms(id="p", semantic=True))
 
@@ -111,6 +112,24 @@ def test_a_stored_answer_stands_under_the_question_that_was_asked() -> None:
     (found,) = lookup.answers([need("Zelora urticaria")])
     assert {row["question"] for row in found["passages"]} == {"Zelora urticaria"}
     assert (found["product"], found["match"]) == ("p", "semantic")
+
+
+def test_a_question_that_names_one_product_later_on_finds_what_is_kept_of_it() -> None:
+    lookup = Lookup(search=Counted(), clock=Hand(), stores=(MemoryAnswers(),), products=ALIKE)
+    assert told(lookup, "Zelora hives", "Torvexa rash") == [SEARCHED] * 2
+    (found,) = lookup.answers([need("hives with Zelora")])
+    assert (found["match"], {row["document_id"] for row in found["passages"]}) == (
+        "semantic",
+        {"product/zelora"},
+    )
+    # Another reaction, another product, two of them, a negation.
+    others = (
+        "rash with Zelora",
+        "hives with Torvexa",
+        "hives with Zelora and Torvexa",
+        "Torvexa: hives without Zelora",
+    )
+    assert told(lookup, *others) == [SEARCHED] * len(others)
 
 
 def test_a_product_without_a_semantic_match_is_asked_by_its_words_only() -> None:

@@ -10,7 +10,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from threading import Event, Lock
 from typing import Any
 
@@ -28,6 +28,7 @@ from vigimesh.domain.knowledge.answering import (
     documents_of,
     handed,
     kept_key,
+    named_scope,
     scope_of,
     shortest,
 )
@@ -39,6 +40,7 @@ from vigimesh.domain.knowledge.questions import Scope
 from vigimesh.errors import Transient
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep, Place, Product, Products, Search, Summaries
+from vigimesh.retriever.terms import OneForAll
 
 #: Seconds a question waits for another process or thread that searches for it; then it is searched for here as well.
 WAIT_S = 0.1
@@ -48,26 +50,6 @@ POLL_S = 0.01
 REST_S = 1.0
 #: Questions whose scope is remembered, of one state of the base: as many as answers are kept in memory.
 PLACED_MAX = 4_096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What holds for a document that no product names."""
-
-    id: str = ""
-    ages: Ages = Ages(hot=timedelta(hours=24), warm=timedelta(hours=168))  # noqa: RUF009  frozen
-    semantic: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OneForAll:
-    """`ports.knowledge.Products` where no product is described: the same terms for every document."""
-
-    terms: Product = Terms()
-
-    def of(self, document_id: str) -> Product:
-        """Return the terms."""
-        return self.terms
 
 
 def sign(question: str, names: Scope, version: str) -> str:
@@ -90,6 +72,8 @@ class _Asked:
     key: str
     missed: str = ABSENT
     signature: str = ""
+    #: Where an answer is looked for by what it says: a scope, and the question's signature there.
+    sought: tuple[AnswerScope, str] | None = None
     given: dict[str, Any] | None = None
     made: Answer | None = None
 
@@ -110,7 +94,7 @@ class Lookup:
     clock: Clock
     stores: Sequence[Answers] = ()
     summaries: Summaries | None = None
-    products: Products = OneForAll()
+    products: Products = OneForAll()  # noqa: RUF009  frozen
     sign: Callable[[str, Scope, str], str] = sign
     failed: Callable[[str], None] = lambda what: None
     wait_s: float = WAIT_S
@@ -163,14 +147,13 @@ class Lookup:
 
     def _serve(self, one: _Asked, found: Answer | None, state: State, level: Level, match: Match) -> bool:
         """Let a stored answer leave if it may; else say why not, the first time that there is something to say."""
-        if found is None or one.scope is None:
+        scope = one.sought[0] if match == "semantic" and one.sought else one.scope
+        if found is None or scope is None:
             return False
         entry = found.entry
         owners = self._owners(entry.scope.document_id, documents_of(entry))
         ages = shortest([owner.ages for owner in owners] + ([one.ages] if one.ages else []))
-        why = verdict(
-            entry, one.scope, state.known, ages.hot if level == "hot" else ages.warm, self.clock.now()
-        )
+        why = verdict(entry, scope, state.known, ages.hot if level == "hot" else ages.warm, self.clock.now())
         if why == "fresh" and level == "hot" and match == "exact" and entry.question_key != one.key:
             why = "other_scope"  # a store that hands out another question's answer
         if why == "fresh" and match == "semantic" and not all(owner.semantic for owner in owners):
@@ -182,7 +165,7 @@ class Lookup:
         one.given = handed(
             found.rows(one.question),
             entry.read_at,
-            product=self._product(one.scope),
+            product=self._product(scope),
             level=level,
             match=match,
         )
@@ -197,14 +180,15 @@ class Lookup:
         )
 
     def _from_stores(self, asked: Sequence[_Asked], state: State) -> None:
-        """Serve from the stores: all by their own words first, then those left by what they say."""
+        """Serve from the stores: all by their own words first, then those left by what they say, last under the one product they name."""
         for number in range(len(self.stores)):
             left = _open(asked)
             self._take(number, left, self._read(number, left, signed=False), state, "exact")
-        left = [one for one in _open(asked) if self.stores and self._sign(one, state)]
-        for number in range(len(self.stores)):
-            left = _open(left)
-            self._take(number, left, self._read(number, left, signed=True), state, "semantic")
+        for near in (lambda one: one.scope, lambda one: named_scope(one.question, state)):
+            left = [one for one in _open(asked) if self.stores and self._sign(one, near(one), state)]
+            for number in range(len(self.stores)):
+                left = _open(left)
+                self._take(number, left, self._read(number, left, signed=True), state, "semantic")
 
     def _take(
         self, number: int, asked: Sequence[_Asked], found: Sequence[Answer | None], state: State, match: Match
@@ -217,20 +201,22 @@ class Lookup:
         # Copied to the stores before, as old as it is.
         self._keep([answer for _, answer in served], range(number), {})
 
-    def _sign(self, one: _Asked, state: State) -> bool:
-        """Give a question its signature where its product lets it share an answer; tell whether it has one."""
-        if one.scope is None:
+    def _sign(self, one: _Asked, scope: AnswerScope | None, state: State) -> bool:
+        """Give a question its signature in a scope whose product lets it share an answer; tell whether it has one."""
+        one.sought = None
+        if scope is None or (
+            scope.document_id != WHOLE_SET and not self.products.of(scope.document_id).semantic
+        ):
             return False
-        free = one.scope.document_id == WHOLE_SET
-        if not free and not self.products.of(one.scope.document_id).semantic:
-            return False
+        signed = ""
         try:
-            one.signature = self.sign(one.question, state.names, one.scope.version)
+            signed = self.sign(one.question, state.names, scope.version)
         except Exception:  # noqa: BLE001  a guard that is down means a miss, whatever is wrong with it
             self.failed("guard")
-        if one.signature:
-            one.signature = f"{one.signature}.{one.limit}"
-        return bool(one.signature)
+        if signed:
+            one.sought = scope, f"{signed}.{one.limit}"
+            one.signature = one.sought[1] if scope == one.scope else one.signature
+        return bool(signed)
 
     def _read(self, number: int, asked: Sequence[_Asked], *, signed: bool) -> Sequence[Answer | None]:
         nothing = [None] * len(asked)
@@ -239,7 +225,7 @@ class Lookup:
         store = self.stores[number]
         try:
             if signed:
-                return store.like([(one.place[0], one.signature) for one in asked])
+                return store.like([one.sought for one in asked if one.sought])
             return store.read([one.place for one in asked])
         except Transient:
             self._rest(number, "read")

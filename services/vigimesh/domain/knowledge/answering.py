@@ -85,6 +85,18 @@ def scope_of(question: str, state: State) -> AnswerScope | None:
     return AnswerScope(document_id=document, section="", version=version) if version else None
 
 
+def named_scope(question: str, state: State) -> AnswerScope | None:
+    """Return the scope of the one product that a question names without beginning with it; `None` where it is not just one.
+
+    "Rash with A" says what "A rash" does: an answer kept of the one may be the other's, if every guard agrees.
+    """
+    query = understand(question, state.names)
+    if query.only or len(query.named) != 1:
+        return None
+    version = state.known.current.get(query.named[0], "")
+    return AnswerScope(document_id=query.named[0], section="", version=version) if version else None
+
+
 def kept_key(question: str, limit: int) -> str:
     """Return the key of an answer within its scope: the question's, and how many passages were asked for."""
     return f"{key(question)}.{limit}"
