@@ -83,6 +83,10 @@ def whole(mesh: Mesh, trace: str) -> list[Span]:
     return spans if len({span.service for span in spans}) == len(SERVICES) else []
 
 
+#: What the processes that are no stage count first.
+NO_STAGE = {"controller": "vigimesh_controller_leading", "librarian": "vigimesh_librarian_done"}
+
+
 def test_health_and_metrics_of_every_worker(mesh: Mesh, demo_run: DemoRun) -> None:
     assert demo_run.status == 0
     assert set(mesh.health) == {*seats(), *BESIDE}
@@ -92,7 +96,7 @@ def test_health_and_metrics_of_every_worker(mesh: Mesh, demo_run: DemoRun) -> No
         status, text = get(f"{url}/metrics")
         assert status == 200
         stage, _, lane = seat.partition(".")
-        mine = f'stage="{stage}"' if stage != "controller" else "vigimesh_controller_leading"
+        mine = NO_STAGE.get(stage, f'stage="{stage}"')
         counted = [line for line in text.splitlines() if line.startswith("vigimesh_") and mine in line]
         assert any(float(line.rsplit(" ", 1)[1]) > 0 for line in counted), text
         # A process of one lane knows nothing of the others.
