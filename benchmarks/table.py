@@ -128,7 +128,7 @@ MEANINGS = {
         "gain_over_full_text": "recall fused less recall by words alone",
         "gain_over_vectors": "recall fused less recall by vectors alone",
         "hit_p50_ms": "a look-up that a store serves, worst of this process's memory and of Valkey (found by another process), one question",
-        "hit_p99_ms": "the same, 99th percentile, worst of all points (a search in memory among them)",
+        "hit_p99_ms": "the same, 99th percentile, from this process's memory (the others stand in the result)",
         "true_hits": "share of paraphrases, in frames no rule was made for, that are served from the answer to the first of the pair",
         "false_hits": "second questions of minimal pairs that were served: dose, unit, drug, negation, with or without, population, version, ...",
         "adversarial_pairs": "minimal pairs asked through the cache, all rounds together",
