@@ -184,8 +184,11 @@ class Lookup:
         for number in range(len(self.stores)):
             left = _open(asked)
             self._take(number, left, self._read(number, left, signed=False), state, "exact")
-        for near in (lambda one: one.scope, lambda one: named_scope(one.question, state)):
-            left = [one for one in _open(asked) if self.stores and self._sign(one, near(one), state)]
+        # A question that begins with a product's name is of its scope already: it is not read once more to find that out.
+        free = [one for one in asked if one.scope and one.scope.document_id == WHOLE_SET]
+        own, named = (lambda one: one.scope), (lambda one: named_scope(one.question, state))
+        for those, near in ((asked, own), (free, named)):
+            left = [one for one in _open(those) if self.stores and self._sign(one, near(one), state)]
             for number in range(len(self.stores)):
                 left = _open(left)
                 self._take(number, left, self._read(number, left, signed=True), state, "semantic")
