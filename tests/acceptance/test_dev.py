@@ -15,11 +15,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from meshes import workers
-from vigimesh.app.devstack.state import read_state
+from vigimesh.app.devstack.state import Owned, read_state
 from vigimesh.app.fleet import BESIDE, seats
 from waiting import until
 
@@ -42,7 +41,7 @@ class Dev:
         self.log = data / "dev.err"
         with (data / "dev.out").open("wb") as out, self.log.open("wb") as log:
             self.process = subprocess.Popen([*COMMAND, str(data)], stdout=out, stderr=log)
-        self.family: list[psutil.Process] = []
+        self.family: list[Owned] = []
 
     def said(self) -> str:
         return self.log.read_text(encoding="utf-8")
@@ -59,15 +58,15 @@ class Dev:
             raise AssertionError(self.said())
         stack = read_state(self.data)
         assert stack is not None
-        self.family = [psutil.Process(pid) for pid in (*stack.pids.values(), *self.workers().values())]
+        self.family = [Owned.of(pid) for pid in (*stack.pids.values(), *self.workers().values())]
         return self
 
     def workers(self) -> dict[str, int]:
         """Find the workers as `ps` shows them."""
         return workers(self.process.pid)
 
-    def left(self) -> list[psutil.Process]:
-        return [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    def left(self) -> list[Owned]:
+        return [owned for owned in self.family if owned.alive()]
 
 
 @pytest.fixture
@@ -132,7 +131,7 @@ def test_dev_from_start_to_end(dev: Dev) -> None:
     }
 
     began_s = time.monotonic()
-    dev.family += [psutil.Process(dev.workers()["planner.cold"])]
+    dev.family += [Owned.of(dev.workers()["planner.cold"])]
     dev.process.send_signal(signal.SIGTERM)
     assert dev.process.wait(DOWN_S) == 0, dev.said()
     assert dev.left() == []

@@ -20,7 +20,7 @@ from vigimesh.adapters.history import bounds
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.demo.writing import DEMO_DAY
-from vigimesh.app.devstack.state import read_state
+from vigimesh.app.devstack.state import Owned, read_state
 from vigimesh.app.fleet import seats
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.topics import LANES, lane_topic, topic
@@ -151,7 +151,7 @@ def test_killed_workers_change_no_total(run: Run, source: Path, mesh: Mesh) -> N
     run.kill("tool-executor.hot")
     run.kill("tool-executor.warm")
     assert written(kafka, *ended) < 2 * CASES, "killed too late to prove anything"
-    family = psutil.Process(run.process.pid).children(recursive=True)
+    family = [Owned.of(child.pid) for child in psutil.Process(run.process.pid).children(recursive=True)]
     killed = run.result()
 
     undisturbed = mesh.run(source)
@@ -165,5 +165,5 @@ def test_killed_workers_change_no_total(run: Run, source: Path, mesh: Mesh) -> N
     superseded = sum(row["cases"] for row in killed["decisions"] if row["decision"] == "superseded")
     assert superseded == CASES // 2
     # A throw-away stack leaves nothing: no process, no folder.
-    assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert [owned for owned in family if owned.alive()] == []
     assert run.left() == []
