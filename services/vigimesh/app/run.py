@@ -28,7 +28,7 @@ from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
-from vigimesh.app.devstack import Stack, all_pids, status, up
+from vigimesh.app.devstack import Stack, Wishes, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.forkserver import ForkServer
@@ -170,7 +170,9 @@ def _mesh(
         folder = folder.expanduser().resolve()
         server = held.enter_context(ForkServer()) if not (stack and read_mesh(folder)) else None
         running = (
-            held.enter_context(up(folder, attached=True, progress=Terminal()))
+            held.enter_context(
+                up(folder, attached=True, progress=Terminal(), wishes=Wishes(thrown_away=data is None))
+            )
             if not stack
             else status(folder)
         )
