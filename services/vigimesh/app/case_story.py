@@ -168,8 +168,9 @@ def _cited(passages: tuple[k.Passage, ...]) -> list[str]:
 def _triage(triage: e.Triage | None) -> dict[str, Detail]:
     if triage is None:
         return {}
+    missing = f"not valid, missing: {', '.join(triage.missing)}" if triage.missing else "no report of a case"
     return {
-        "validity": "valid" if triage.valid else f"not valid, missing: {', '.join(triage.missing)}",
+        "validity": "valid" if triage.valid else missing,
         "grade": f"{triage.grade}, serious: {triage.serious}, listed: {triage.listed}",
         "because": list(triage.grade_reasons),
         "situations": ", ".join(triage.situations),

@@ -231,11 +231,8 @@ def _raised(route: Route, triage: Triage) -> Route:
 
 
 def _why(before: Route, after: Route, triage: Triage) -> str:
-    valid = (
-        "valid"
-        if triage.valid
-        else "not valid, missing " + (", ".join(triage.missing) or "nothing: a document")
-    )
+    missing = "not valid, missing " + ", ".join(triage.missing) if triage.missing else "no report of a case"
+    valid = "valid" if triage.valid else missing
     parts = [f"{valid}; serious {triage.serious}, grade {triage.grade}: {'; '.join(triage.grade_reasons)}"]
     if triage.flags:
         parts.append("flags " + ", ".join(triage.flags))

@@ -72,7 +72,8 @@ def reason_of_record(grounds: Grounds) -> str:
 
 
 def _triaged(triage: Triage, findings: Sequence[Finding]) -> str:
-    valid = "valid" if triage.valid else f"not valid (missing {_named(triage.missing)})"
+    missing = f"not valid (missing {_named(triage.missing)})" if triage.missing else "no report of a case"
+    valid = "valid" if triage.valid else missing
     basis = f" because of {_named(triage.grade_reasons)}" if triage.grade_reasons else ""
     flags = f"; flags {_named(triage.flags)}" if triage.flags else ""
     evidence = "; ".join(_finding(finding) for finding in findings[:MAX_NAMED])
