@@ -87,7 +87,7 @@ def test_a_second_pass_adds_the_steps_of_the_escalation() -> None:
         == ("seriousness_text", "adverse_event")
     )
     second = plan(DOCUMENT, workflow="literature_scan", pass_number=2).steps
-    assert second == ("seriousness_text", "minimum_criteria", "dates", "situations")
+    assert second == (*card.steps, "minimum_criteria", "dates", "situations", "extraction")
 
 
 def test_a_card_that_is_gone_is_planned_by_the_fallback() -> None:
