@@ -42,7 +42,7 @@ class Executor:
     tools: AddedTools = field(default_factory=AddedTools)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Return the narrative when the case refers to it by digest; what added tools say; the score or the opinion, when one is planned.
+        """Return the narrative when the case refers to it by digest; what added tools say; the score (before it what an endpoint says) or the opinion, when one is planned.
 
         The first is answered with the text, or its bytes in UTF-8; the others with what `foreign.told` reads by tool, and what
         `small.tell` and `purchase.plain` write.
@@ -51,15 +51,11 @@ class Executor:
         if narrative is not None and narrative.name not in answers:
             return (narrative,)
         try:
-            added = self.tools.need(case.event, _narrative(case.event, answers), answers)
+            cheap = self._cheap(case.event, answers)
         except Refused:
             return ()  # `decide` says it
-        if added is not None:
-            return (added,)
-        if self.scoring is not None:
-            score = self.scoring.need(case.event, _narrative(case.event, answers))
-            if score is not None and score.name not in answers:
-                return (score,)
+        if cheap is not None:
+            return (cheap,)
         if case.event.plan.tier != "large" or self.opinions is None:
             return ()
         told, text = told_in(answers), _narrative(case.event, answers)
@@ -70,6 +66,14 @@ class Executor:
         except Refused:
             return ()  # `decide` says it
         return () if opinion is None else (opinion,)
+
+    def _cheap(self, event: EvidenceRetrieved, answers: Answers) -> Need | None:
+        """Return what is asked next of added tools and of the small tier. Raises `Refused` for a step that does not exist."""
+        text = _narrative(event, answers)
+        added = self.tools.need(event, text, answers)
+        if added is not None or self.scoring is None:
+            return added
+        return self.scoring.need(event, text, answers, lambda: self._run(event, answers))
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Return the triage result for the supervisor, in a lane never colder than before, and what it cost.
@@ -88,7 +92,7 @@ class Executor:
             return Reject(code=failure.code, why=str(failure))
         if isinstance(found, Park):
             return found
-        made: tuple[Made, ...] = ()
+        made: tuple[Made, ...] = self.scoring.bought(event, answers) if self.scoring is not None else ()
         cost = self.price_micro * runs
         if found is not None:
             findings, triage, made = (*findings, *found.findings), found.triage, found.made
