@@ -71,6 +71,11 @@ class Sign:
         self._state = state
         self._tell(names.MODEL_BREAKER, float(STATES.index(state)))
 
+    def gathered(self, state: str) -> None:
+        """A question was gathered for a batch, and what came of it."""
+        labels = {"stage": STAGE, "lane": self.lane, "state": state}
+        self.telemetry.add(names.BATCH_GATHERED, 1, labels)
+
     def _tell(self, metric: names.Metric, value: float) -> None:
         self.telemetry.level(metric, value, {"stage": STAGE, "lane": self.lane})
         told = (
@@ -114,6 +119,7 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
             payer = GatheringPayer(
                 budget=budget, journal=journal, models=models, objects=parts.objects, prices=prices,
                 agreement=books, clock=clock, tell=sign.breaker, gathered=gathered,
+                counted=sign.gathered,
             )  # fmt: skip
             yield payer, books
 
