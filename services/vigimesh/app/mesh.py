@@ -54,12 +54,12 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.adapters.topics import Shape, apply
     from vigimesh.app.card_files import cards_of
-    from vigimesh.app.large_model import check_large_model
+    from vigimesh.app.small_model import check_models
     from vigimesh.domain.knowledge.shipped import shipped_documents
 
     # First, so that a wrong card or price leaves the cluster as it was.
     cards = cards_of(settings)
-    check_large_model(settings.large_model, clock or SystemClock())
+    check_models(settings, clock or SystemClock())
     shape = Shape(partitions=settings.mesh.partitions, replication=settings.mesh.replication)
     deadline = Deadline.after(clock or SystemClock(), PREPARE_S)
 

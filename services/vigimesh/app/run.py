@@ -32,13 +32,14 @@ from vigimesh.app.devstack import Stack, Wishes, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.forkserver import ForkServer
-from vigimesh.app.large_model import assumed_of, check_large_model, has_large_model
+from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
 from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
+from vigimesh.app.small_model import check_models
 from vigimesh.app.standin.beside import serving
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
@@ -163,7 +164,7 @@ def _mesh(
         given = read_settings(os.environ)
         given = replace(given, mesh=replace(given.mesh, cards=named), large_model=model or given.large_model)
         origin = cards_of(given).origin
-        check_large_model(given.large_model, SystemClock())
+        check_models(given, SystemClock())
         if names_cluster(given):
             _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))
