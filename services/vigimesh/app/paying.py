@@ -28,6 +28,7 @@ from vigimesh.errors import Misconfigured
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import calls_per_minute
 from vigimesh.loop.telemetry import Telemetry
+from vigimesh.tool_executor.drafting import Drafts
 from vigimesh.tool_executor.execute import STAGE
 from vigimesh.tool_executor.gathering import GatheringPayer
 from vigimesh.tool_executor.opinions import Opinions
@@ -43,9 +44,17 @@ _log = logging.getLogger(__name__)
 
 def opinions_of(settings: Settings, cards: Cards) -> Opinions:
     """Return who is asked for opinions. Only where `has_large_model`."""
+    return Opinions(model=_model_of(settings), cards=cards)
+
+
+def drafts_of(settings: Settings, cards: Cards) -> Drafts:
+    """Return who is asked for drafts. Only where `has_large_model`."""
+    return Drafts(model=_model_of(settings), cards=cards)
+
+
+def _model_of(settings: Settings) -> Model:
     large = settings.large_model
-    model = Model(name=large.name, deadline_s=float(large.deadline_s), fallbacks=fallbacks_of(large))
-    return Opinions(model=model, cards=cards)
+    return Model(name=large.name, deadline_s=float(large.deadline_s), fallbacks=fallbacks_of(large))
 
 
 @dataclass(slots=True, kw_only=True)

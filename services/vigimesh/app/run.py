@@ -28,9 +28,10 @@ from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
-from vigimesh.app.devstack import Stack, all_pids, status, up
+from vigimesh.app.devstack import Stack, Wishes, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
+from vigimesh.app.forkserver import ForkServer
 from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
@@ -168,8 +169,11 @@ def _mesh(
             _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))
         folder = folder.expanduser().resolve()
+        server = held.enter_context(ForkServer()) if not (stack and read_mesh(folder)) else None
         running = (
-            held.enter_context(up(folder, attached=True, progress=Terminal()))
+            held.enter_context(
+                up(folder, attached=True, progress=Terminal(), wishes=Wishes(thrown_away=data is None))
+            )
             if not stack
             else status(folder)
         )
@@ -189,7 +193,8 @@ def _mesh(
             _say("mesh: topics, schemas, tables, documents")
             prepare(settings)
             first(settings)
-            fleet = held.enter_context(Fleet(worker_programs(settings, folder), on_restart=_tell_restart))
+            programs = worker_programs(settings, folder)
+            fleet = held.enter_context(Fleet(programs, on_restart=_tell_restart, server=server))
             _say("mesh: workers are starting")
             fleet.wait_ready(Deadline.after(clock, READY_S))
             _say("mesh: ready; cases are on their way")

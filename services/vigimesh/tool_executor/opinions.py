@@ -121,8 +121,12 @@ Told = Mapping[str, Any]
 
 
 def told_in(answers: Answers) -> tuple[Told, ...]:
-    """Return what came of the purchases of a pass, the first one first. By their kind: a replay needs no endpoint."""
-    told = [value for name, value in answers.items() if name.startswith(f"{KIND}:")]
+    """Return what came of the purchases of an opinion, the first one first. By their kind: a replay needs no endpoint."""
+    told = [
+        value
+        for name, value in answers.items()
+        if name.startswith(f"{KIND}:") and value.get("step", STEP) in (STEP, ASKED_AGAIN)
+    ]
     return tuple(sorted(told, key=lambda value: value.get("step", STEP) == ASKED_AGAIN))
 
 
@@ -158,7 +162,7 @@ def advised(event: EvidenceRetrieved, text: str, triage: Triage, told: Sequence[
         return _absent(triage, first.why)
     _, basis = basis_of(told[-1]) or (STEP, Basis())
     last = told_of(told[-1])
-    made = tuple(_made(value) for value in told if isinstance(told_of(value), Paid))
+    made = tuple(made_of(value) for value in told if isinstance(told_of(value), Paid))
     triage = _with(triage, INSTRUCTIONS) if basis.instructions else triage
     before = (_unread(first, "; it was asked once more"),) if len(told) > 1 else ()
     opinion = _opinion(event, text, last) if isinstance(last, Paid) else None
@@ -188,7 +192,8 @@ def _basis(narrative: Leaving) -> Basis:
     )  # fmt: skip
 
 
-def _made(value: Told) -> Made:
+def made_of(value: Told) -> Made:
+    """Return the call that was paid for of what was told of its purchase."""
     step, basis = basis_of(value) or (STEP, Basis())
     paid = told_of(value)
     assert isinstance(paid, Paid)
