@@ -219,7 +219,7 @@ class Arm:
     def _answer(self, need: Need, serious: bool, spent: list[Answer]) -> Any:
         match need.kind:
             case "search":
-                return msgspec.to_builtins(list(self.search.search((need.key,), need.limit)[0]))
+                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
             case "head":
                 return None
             case "limits":

@@ -132,7 +132,7 @@ class Answering:
             case "limits":
                 return dict(_LIMITS)
             case "search":
-                return msgspec.to_builtins(list(self.search.search((need.key,), need.limit)[0]))
+                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
             case "head":
                 head = self.heads.get(need.key)
                 return None if head is None else msgspec.to_builtins(head)

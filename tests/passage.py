@@ -128,7 +128,7 @@ class Passage:
 
     def _answer(self, need: Need) -> Any:
         if need.kind == "search":
-            return msgspec.to_builtins(list(self._search.search((need.key,), need.limit)[0]))
+            return msgspec.to_builtins(list(self._search.find((need.key,), need.limit)[0].passages))
         if need.kind == "head":
             return self.heads.get(need.key)
         if need.kind == "read":

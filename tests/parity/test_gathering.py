@@ -68,9 +68,11 @@ def told(story: Callable[[Depot], Awaitable[None]]) -> None:
 def test_what_may_wait_is_gathered_and_found_answered_when_its_case_comes_back() -> None:
     async def story(made: Depot) -> None:
         first = wanted(made)
-        waiting = await payer(made).pay(first)
+        counted: list[str] = []
+        waiting = await payer(made, counted=counted.append).pay(first)
         assert isinstance(waiting, Unpaid)
         assert waiting.reason == "gathered"
+        assert counted == ["waiting"]
         assert waiting.retry_at is not None
         assert waiting.retry_at - made.clock.now() >= COMPLETION - timedelta(minutes=1)
         assert made.billed() == 0

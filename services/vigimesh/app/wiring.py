@@ -246,6 +246,7 @@ def ages_of(cards: Cards) -> Mapping[str, Ages]:
 
 
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
+    from vigimesh.app.small_model import endpoint_of, pays
     from vigimesh.app.tool_servers import added_tools
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
     from vigimesh.domain.cascade.small import unlabelled
@@ -255,13 +256,15 @@ def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Sta
     from vigimesh.tool_executor.worker import stage
 
     opinions, till, drafts = None, None, Drafts()
-    if has_large_model(parts.settings.large_model):
+    if pays(parts.settings):
         from vigimesh.app.paying import drafts_of, opinions_of, till_of
 
-        opinions, till = opinions_of(parts.settings, cards), till_of(parts, lane, health)
-        drafts = drafts_of(parts.settings, cards)
+        till = till_of(parts, lane, health)
+        if has_large_model(parts.settings.large_model):
+            opinions, drafts = opinions_of(parts.settings, cards), drafts_of(parts.settings, cards)
     tools, calls = added_tools(parts.settings, cards, parts.clock)
-    verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=tools, drafts=drafts)
+    scoring = Scoring(cards=cards, endpoint=endpoint_of(parts.settings))
+    verb = Executor(opinions=opinions, scoring=scoring, tools=tools, drafts=drafts)
     return stage(
         parts.objects,
         lane,

@@ -59,15 +59,8 @@ class Executor:
             return (narrative,)
         text = _narrative(case.event, answers)
         try:
-            added = self.tools.need(case.event, text, answers)
-            if added is not None:
-                return (added,)
-            if unread := _reads(case.event, text, answers):
-                return unread
-            if self.scoring is not None:
-                score = self.scoring.need(case.event, text)
-                if score is not None and score.name not in answers:
-                    return (score,)
+            if cheap := self._cheap(case.event, text, answers):
+                return cheap
             if case.event.plan.tier != "large":
                 return ()
             bought = self._opinion_need(case.event, text, answers) or self._draft_need(
@@ -91,6 +84,18 @@ class Executor:
             Pass(event=event, text=text, findings=findings, triage=triage, answers=answers)
         )
 
+    def _cheap(self, event: EvidenceRetrieved, text: str, answers: Answers) -> tuple[Need, ...]:
+        """Return what is asked next of added tools and small models. Raises `Refused` for a step that does not exist."""
+        added = self.tools.need(event, text, answers)
+        if added is not None:
+            return (added,)
+        if unread := _reads(event, text, answers):
+            return unread
+        if self.scoring is None:
+            return ()
+        score = self.scoring.need(event, text, answers, lambda: self._run(event, answers))
+        return () if score is None else (score,)
+
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Return the triage result for the supervisor, in a lane never colder than before, and what it cost.
 
@@ -111,7 +116,7 @@ class Executor:
             return found
         if isinstance(reply, Park):
             return reply
-        made: tuple[Made, ...] = ()
+        made: tuple[Made, ...] = self.scoring.bought(event, answers) if self.scoring is not None else ()
         cost = self.price_micro * runs
         if found is not None:
             findings, triage, made = (*findings, *found.findings), found.triage, found.made

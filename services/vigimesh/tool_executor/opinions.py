@@ -99,11 +99,12 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A call that was paid for: of which step, and by which prompt (empty for one of before prompts had names)."""
+    """A call that was paid for: of which step, by which prompt (empty for one of before prompts had names), and for which tier."""
 
     paid: Paid
     step: str
     prompt: str
+    tier: str = "large"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +178,7 @@ def usage_of(event: EvidenceRetrieved, made: Made, lane: str, stage: str) -> Usa
     paid, tokens = made.paid, made.paid.answer.tokens
     return UsageRecorded(
         case_id=event.case.case_id, message_id=event.case.message_id, workflow=event.route.workflow, lane=lane,
-        stage=stage, kind="model_call", name=paid.answer.model or "large", tier="large",
+        stage=stage, kind="model_call", name=paid.answer.model or made.tier, tier=made.tier,
         quantity=tokens.prompt + tokens.completion, unit="tokens", cost_micro=paid.cost_micro,
         currency=paid.currency, pass_number=event.route.pass_number, call_id=paid.call_id, called_at=paid.at,
         step=made.step, prompt=made.prompt,
