@@ -22,6 +22,7 @@ from vigimesh.domain.cascade.breaker import FAILURES
 from vigimesh.domain.cascade.shipped import shipped_model
 from vigimesh.events.classes import ToolsExecuted
 from vigimesh.loop.outcome import Done, Input
+from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.tool_executor.choosing import pay_to_one
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.paying import Payer
@@ -60,7 +61,10 @@ async def worked(settings: Settings, records: Sequence[Input]) -> list[tuple[Too
 
 async def _one(verb: Executor, payer: Payer, record: Input) -> tuple[ToolsExecuted, Paid | Unpaid]:
     answers: dict[str, Any] = {}
-    while needs := verb.needs(record, answers):
+    for _ in range(MAX_ROUNDS):
+        needs = verb.needs(record, answers)
+        if not needs:
+            break
         (need,) = needs
         if need.kind == "model":
             answers[need.name] = plain(await pay_to_one(payer, need.asked), need.asked)
