@@ -28,6 +28,7 @@ from vigimesh.app.standin.chat import ACCURACY, LABEL, MODEL, StandIn
 from vigimesh.domain.cascade import opinion, small
 from vigimesh.domain.cascade.model import Model
 from vigimesh.domain.cascade.question import Answer, Question
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.domain.policy.limits import Limits
@@ -223,6 +224,8 @@ class Arm:
                 return None
             case "limits":
                 return Limits(tiers=self.tiers).plain()
+            case "read":
+                return read([(need.key, need.asked)])[0]
             case "score":
                 return small.tell(self.scorer, [need.asked], self.standings)[0]
             case "model":

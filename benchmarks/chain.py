@@ -20,6 +20,7 @@ import msgspec
 import sample
 from records import Make, Records
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.limits import Limits
@@ -135,6 +136,8 @@ class Answering:
             case "head":
                 head = self.heads.get(need.key)
                 return None if head is None else msgspec.to_builtins(head)
+            case "read":
+                return read([(need.key, need.asked)])[0]
             case kind:
                 raise KeyError(kind)
 

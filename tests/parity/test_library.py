@@ -267,3 +267,33 @@ def test_passages_that_an_index_lost_come_back_from_the_text_that_is_kept(stack:
         assert passages(search, ["Zelora Sneezing"], 50) == before
         search.close()
         library.close()
+
+
+def test_what_summaries_are_made_of_is_told_when_the_library_changed_and_not_again(base: Base) -> None:
+    def pairs(known: int | None) -> tuple[int | None, list[tuple[str, str, str]] | None]:
+        found = base.library.last_two(known)
+        if found is None:
+            return known, None
+        return found.number, sorted((one.document_id, one.older, one.version) for one in found.pairs)
+
+    number, found = pairs(None)
+    assert found == []
+    base.library.ingest(
+        [note("1.0"), note("1.10", "Rash"), note(name="product/quill", title="Quill")], by="a"
+    )
+    number, found = pairs(number)
+    assert found == [("product/zelora", "1.0", "1.10")]
+    assert pairs(number) == (number, None)
+    base.library.ingest([note("1.10", "Rash")], by="a")  # the same once more
+    assert pairs(number) == (number, None)
+    base.library.ingest(
+        [note("1.9", "Pain")], by="a"
+    )  # what it is compared with, though nothing else is current
+    number, found = pairs(number)
+    assert found == [("product/zelora", "1.9", "1.10")]
+    base.library.withdraw("product/zelora", by="a", reason="wrong")
+    number, found = pairs(number)
+    assert found == []
+    base.library.ingest([note("2.0", "Fever")], by="a")  # what was withdrawn is compared with nothing
+    number, found = pairs(number)
+    assert (found, pairs(number)) == ([], (number, None))

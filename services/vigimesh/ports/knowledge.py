@@ -12,6 +12,7 @@ from vigimesh.domain.knowledge.editions import Shelved, Sorted
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known
 from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.domain.knowledge.warm import LastTwo
 from vigimesh.events.knowledge import DocumentVersioned
 
 
@@ -166,4 +167,8 @@ class Library(Protocol):
 
     def documents(self) -> Sequence[Shelved]:
         """Return every version, by id, the newest first."""
+        ...
+
+    def last_two(self, known: int | None) -> LastTwo | None:
+        """Return what summaries are made of, or `None` where the library's state is still the one of the number `known`."""
         ...
