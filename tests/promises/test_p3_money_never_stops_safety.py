@@ -127,7 +127,7 @@ def test_the_certificate_of_the_whole_record_holds_and_would_not_had_a_serious_c
     assert len(certified(tight, lose=True).unread) == found.waits
 
 
-def certified(tight: Tight, *, serious: str = "" = None, lose: bool = False) -> Certificate:
+def certified(tight: Tight, *, serious: str = "", lose: bool = False) -> Certificate:
     """Return the certificate of the run; `serious` is put in the place of what the tools find, `lose` takes all events away."""
     codec = tight.mesh.codec
     events: dict[str, EvidenceRetrieved] = {}
