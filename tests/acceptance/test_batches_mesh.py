@@ -28,6 +28,7 @@ from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, re
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
+from vigimesh.app.train.answers import read_answers
 from vigimesh.events.classes import CaseDecided, EventParked, ReviewRequested, UsageRecorded
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import topic
@@ -196,3 +197,9 @@ def test_cold_cases_are_bought_in_one_batch_once_and_decided_by_its_answers(
     assert sorted(one.cost_micro > 0 for one in paid) == [False] * (CASES - QUESTIONS) + [True] * QUESTIONS
     # Nothing was asked outside the batch, then or since.
     assert depot.asked("/standin/calls")["calls"] == QUESTIONS
+    # What a real run recorded is what `train --from-answers` reads.
+    written = vigimesh("calls", "answers", "--data", depot.mesh.data)
+    file = source.parent / "answers.jsonl"
+    file.write_text(written.out, encoding="utf-8")
+    found = read_answers(file)
+    assert (len(found.serious), found.unread, dict(found.models)) == (CASES, 0, {MODEL: CASES})
