@@ -127,7 +127,7 @@ def test_the_certificate_of_the_whole_record_holds_and_would_not_had_a_serious_c
     assert len(certified(tight, lose=True).unread) == found.waits
 
 
-def certified(tight: Tight, *, as_if: dict[str, str] | None = None, lose: bool = False) -> Certificate:
+def certified(tight: Tight, *, as_if: dict[str, Any] | None = None, lose: bool = False) -> Certificate:
     """Return the certificate of the run; `as_if` changes what the tools find, `lose` takes all events away."""
     codec = tight.mesh.codec
     events: dict[str, EvidenceRetrieved] = {}
