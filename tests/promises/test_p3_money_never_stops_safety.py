@@ -123,12 +123,12 @@ def test_the_certificate_of_the_whole_record_holds_and_would_not_had_a_serious_c
     assert found.holds, found
     assert (found.waits, found.back) == (tight.result["parked"], 0)
     # The same record, of which one event is another than the mesh took it for, or is not there.
-    assert certified(tight, as_if={"serious": "yes"}).serious
+    assert certified(tight, serious="yes").serious
     assert len(certified(tight, lose=True).unread) == found.waits
 
 
-def certified(tight: Tight, *, as_if: dict[str, Any] | None = None, lose: bool = False) -> Certificate:
-    """Return the certificate of the run; `as_if` changes what the tools find, `lose` takes all events away."""
+def certified(tight: Tight, *, serious: str = "", lose: bool = False) -> Certificate:
+    """Return the certificate of the run; `serious` is put in the place of what the tools find, `lose` takes all events away."""
     codec = tight.mesh.codec
     events: dict[str, EvidenceRetrieved] = {}
     ends: dict[str, CaseDecided | ReviewRequested] = {}
@@ -153,7 +153,7 @@ def certified(tight: Tight, *, as_if: dict[str, Any] | None = None, lose: bool =
             return None
         text, route = event.case.narrative, event.route
         triage = run_steps(event.plan.steps, event.case, text, event.passages, route.received_at)[1]
-        triage = replace(triage, **(as_if or {}))
+        triage = replace(triage, serious=serious or triage.serious)
         return Known(triage=triage, lane=route.lane, received_at=route.received_at)
 
     return certify(audit, known_of, ends, datetime.now(UTC))
