@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -63,15 +64,13 @@ class Story:
 
     def conclude(self, name: str, at: datetime, known: Known, decision: str = "") -> None:
         triage = known.triage
-        shared = {
+        shared: dict[str, Any] = {
             "case_id": f"case {name}", "message_id": f"message {name}", "version": ("1",), "workflow": "triage",
             "lane": known.lane, "grade": triage.grade, "serious": triage.serious, "reason": "", "rule": "", "tier": "",
             "card_digest": "", "received_at": ARRIVED,
         }  # fmt: skip
         end: Conclusion = (
-            CaseDecided(decision=decision, **shared)  # type: ignore[arg-type]  # of several types
-            if decision
-            else ReviewRequested(question="", **shared)  # type: ignore[arg-type]
+            CaseDecided(decision=decision, **shared) if decision else ReviewRequested(question="", **shared)
         )
         self.conclusions[f"end {name}"] = end
         self.say(at, "supervisor", "done", name, "", f"end {name}")
@@ -100,7 +99,9 @@ def test_what_the_rule_lets_wait_is_certified() -> None:
 
 def on(change: Callable[[Triage], Triage], lane: str = "") -> Rule:
     """Return the rule with something of the case hidden from it."""
-    return lambda triage, at, *rest: waits_until(change(triage), lane or at, *rest)
+    return lambda triage, at, arrived, opens, name: waits_until(
+        change(triage), lane or at, arrived, opens, name
+    )
 
 
 #: What is planted in the rule, and what the certificate must say of it, at least.
