@@ -11,7 +11,8 @@ from unit.safety_making import AT, case, findings, passage, triage
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.domain.safety.disproportionality import Counts, Prior, ebgm, information_component, prr, ror
 from vigimesh.domain.safety.documents import asks_reply
-from vigimesh.domain.safety.naranjo_facts import MAX_EACH
+from vigimesh.domain.safety.listedness import Listedness, Listing
+from vigimesh.domain.safety.naranjo_facts import MAX_EACH, naranjo_finding
 from vigimesh.domain.safety.report_counts import MAX_PAIRS, counted
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.events.case import Case, Product, Reaction
@@ -55,6 +56,15 @@ def test_the_score_rests_on_fields_and_says_what_is_unknown(
 def test_a_list_that_lacks_the_reaction_is_no_answer_of_no() -> None:
     unlisted = (passage("Very common: nausea."),)
     assert "reported_before" not in findings(case(), unlisted)["naranjo"].detail
+
+
+@pytest.mark.parametrize(("how", "counts"), [("verbatim", True), ("synonym", True), ("fuzzy", False)])
+def test_a_listing_that_is_not_sure_is_no_report(how: Any, counts: bool) -> None:
+    listing = Listing(
+        term="Headache", product="Torvexil", how=how, document_id="d", version="1", section="s", start=1, end=9, quote="q"
+    )  # fmt: skip
+    finding = naranjo_finding(case(), Listedness(result="yes", unlisted=0, cited=(), listings=(listing,)))
+    assert ("reported_before yes" in finding.detail) is counts
 
 
 def test_the_pair_with_the_highest_score_is_told_with_its_places() -> None:
