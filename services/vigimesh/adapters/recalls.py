@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.domain.knowledge.recalling import Brought, Change, Use
@@ -66,3 +67,15 @@ class PgRecalls:
         ]  # fmt: skip
         with connection(self._pool) as own, own.cursor() as cursor:
             cursor.executemany(self._sql["settle"], rows)
+
+    def forget(self, changes: Sequence[Change], before: datetime, most: int) -> int:
+        """Remove old passages that were recalled; see `ports.recalls.Recalls`."""
+        stale = [(one, version) for one in changes for version in one.stale]
+        if not stale:
+            return 0
+        given = {
+            "documents": [one.document_id for one, _ in stale], "versions": [version for _, version in stale],
+            "causes": [one.cause for one, _ in stale], "before": before, "most": most,
+        }  # fmt: skip
+        with connection(self._pool) as own:
+            return own.execute(self._sql["forget"], given).rowcount

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +30,7 @@ from vigimesh.app.product_files import products_of
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
+from vigimesh.background.librarian.forget import Forget
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
 from vigimesh.background.librarian.recall import Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
@@ -98,7 +100,7 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}", scans=RapidOcr() if installed() else None,
         ))  # fmt: skip
-    return [*duties, *_vectors(settings, parts), *_products(settings, parts), _recaller(settings, parts)]
+    return [*duties, *_vectors(settings, parts), *_products(settings, parts), *_recalling(settings, parts)]
 
 
 def _vectors(settings: Settings, parts: Parts) -> Sequence[Duty]:
@@ -140,15 +142,13 @@ def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
     )  # fmt: skip
 
 
-def _recaller(settings: Settings, parts: Parts) -> Recaller:
-    """Return the duty that recalls what rests on changed advice."""
+def _recalling(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duties that recall what rests on changed advice, and that forget what was recalled long ago."""
     index, desk = PgRecalls(settings.postgres.dsn), KafkaRecallDesk(parts.base)
     parts.closing.callback(index.close)
     parts.closing.push_async_callback(desk.close)
-    return Recaller(
-        recalls=index,
-        desk=desk,
-        codec=parts.codec,
-        clock=parts.clock,
-        actor=f"{NAME}.{settings.worker.instance}",
-    )
+    recaller = Recaller(
+        recalls=index, desk=desk, codec=parts.codec, clock=parts.clock, actor=f"{NAME}.{settings.worker.instance}"
+    )  # fmt: skip
+    keep = timedelta(days=settings.knowledge.keep_used_days)
+    return recaller, Forget(recalls=index, clock=parts.clock, keep=keep)
