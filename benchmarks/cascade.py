@@ -6,7 +6,8 @@ verbs. The large model is a stand-in, always: its accuracy and latency are param
 A round is one seed of the stand-in. Point A: the cheapest with a recall bound of 0.95; point B: the paired difference to all-large held. Both were chosen by a rule
 on the parts `tune` and `certify` of 1997, the last time after other points had been measured here: later years alone are a clean test (decision 0042). `tokens_vs_all_large`: prompt and completion of every large call of ours
 ÷ those of all-large. `recall_*`: by a machine, for a stated reason; `*_low` of recall one-sided exact, 95 %; `recall_difference_low`: of the mean over the seeds, lower end
-of the paired 95 % bootstrap interval over the cases; that of Tango's score interval is in `points`. `certified_recall`: of the serious cases here, the share that the small tier did not resolve, to be held against its certificate.
+of the paired 95 % bootstrap interval over the cases; that of Tango's score interval is in `points`. `recall_machine_small_unknown`: the same where what only the small model calls serious counts as unknown, since METRICS.md
+names no probability from which on that is a stated reason. `certified_recall`: of the serious cases here, the share that the small tier did not resolve, to be held against its certificate.
 `first_triage_vs_all_large`: median time to the first statement that stands, simulated (`cascade_waiting.py`). `cost_per_1000_calls`: of the small tier, dollars.
 What cannot be measured is `null`.
 """
@@ -54,6 +55,8 @@ GOALS = {
     "first_triage_vs_all_large": Goal(bound="<=", value=0.50, points=("load_30%", "load_70%")),
     "recall_machine": Goal(points=("A",)),
     "recall_machine_low": Goal(bound=">=", value=0.95, points=("A",)),
+    "recall_machine_small_unknown": Goal(points=("A",)),
+    "recall_machine_small_unknown_low": Goal(points=("A",)),
     "recall_all_large": Goal(points=("A",)),
     "recall_difference_low": Goal(bound=">=", value=figures.MARGIN, points=("B",)),
     "person_share_over_all_large": Goal(bound="<=", value=figures.EQUAL, points=("A", "B")),
@@ -219,7 +222,7 @@ def curve_of(course: Course, seeds: Sequence[int]) -> list[dict[str, Any]]:
 
 
 _CURVE_KEYS = (
-    "tokens_vs_all_large", "recall_machine", "recall_machine_low", "recall_all_large", "recall_difference_low",
+    "tokens_vs_all_large", "recall_machine", "recall_machine_low", "recall_machine_small_unknown", "recall_all_large", "recall_difference_low",
     "person_share_over_all_large",
 )  # fmt: skip
 

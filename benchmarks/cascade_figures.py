@@ -83,6 +83,17 @@ def recall(offered: Sequence[Offered], ended: Sequence[Ended]) -> Recall:
     return Recall(serious=len(found), found=sum(found))
 
 
+def recall_small_unknown(offered: Sequence[Offered], ended: Sequence[Ended]) -> Recall:
+    """Return the stricter reading of `recall_machine`: what the small tier alone calls serious, from a card's `serious_at` on, is taken for *unknown*.
+
+    METRICS.md counts a grade of 3 or more for a stated reason by the small tier, and does not say from which probability on a reason is one.
+    """
+    found = [
+        end.found_by not in ("", "small") for one, end in zip(offered, ended, strict=True) if one.serious
+    ]
+    return Recall(serious=len(found), found=sum(found))
+
+
 def recall_system(offered: Sequence[Offered], ended: Sequence[Ended]) -> Recall:
     """Return `recall_system`: found by a machine, or with a person; no clock passes while nothing waits."""
     found = [
@@ -191,12 +202,14 @@ def compared(
     if not offered or not tokens(other):
         raise ValueError("no case was offered, or the other arm asked nothing")
     mine, theirs = recall(offered, ours), recall(offered, other)
+    strict = recall_small_unknown(offered, ours)
     low, high = paired_interval(*discordant(offered, ours, other)) if mine.serious else (math.nan, math.nan)
     by = shares(ours)
     return {
         "tokens_vs_all_large": tokens(ours) / tokens(other),
         "calls_vs_all_large": sum(one.calls for one in ours) / sum(one.calls for one in other),
         "recall_machine": mine.value, "recall_machine_low": mine.low,
+        "recall_machine_small_unknown": strict.value, "recall_machine_small_unknown_low": strict.low,
         "recall_all_large": theirs.value, "recall_all_large_low": theirs.low,
         "recall_difference": mine.value - theirs.value, "recall_difference_score_low": low, "recall_difference_score_high": high,
         "person_share": person_share(ours), "person_share_all_large": person_share(other),

@@ -164,10 +164,10 @@ def settled(index: Index, at: datetime = AT) -> Change:
 def test_what_was_recalled_long_ago_is_forgotten_in_pieces_the_oldest_first(index: Index) -> None:
     change = settled(index)
     index.announce()
-    assert index.recalls.forget([change], LATER, 2) == 2
+    assert index.recalls.forget_used([change], LATER, 2) == 2
     (first, second) = index.recalls.uses([change], START, 10, settled=True)
     assert (first.passages, second.message_id) == ((f"{LABEL}@1.9#10-40",), "m3")
-    assert [index.recalls.forget([change], LATER, 2) for _ in range(3)] == [2, 0, 0]
+    assert [index.recalls.forget_used([change], LATER, 2) for _ in range(3)] == [2, 0, 0]
     assert index.recalls.uses([change], START, 10, settled=True) == []
     assert index.held() == 3  # of the current version, of another document, of one that nobody knows
 
@@ -183,6 +183,6 @@ def test_what_a_recall_may_still_ask_for_is_kept(index: Index, kept: str) -> Non
         index.announce()
     if kept == "for another change":
         change = replace(change, version="2.0")
-    assert index.recalls.forget([change], AT if kept == "too young" else LATER, 10) == 0
-    assert index.recalls.forget([], LATER, 10) == 0
+    assert index.recalls.forget_used([change], AT if kept == "too young" else LATER, 10) == 0
+    assert index.recalls.forget_used([], LATER, 10) == 0
     assert index.held() == len(SERVED)

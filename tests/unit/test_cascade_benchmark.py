@@ -58,6 +58,16 @@ def test_a_person_is_no_machine() -> None:
     assert figures.recall_system(cases_, ends).found == 40
 
 
+def test_what_only_the_small_model_calls_serious_is_found_by_one_reading_and_unknown_by_the_other() -> None:
+    cases_ = offered(100, 40)
+    ends = [replace(one, found_by="small") if at < 12 else one for at, one in enumerate(ended(38, 100))]
+    assert figures.recall(cases_, ends).found == 38
+    assert figures.recall_small_unknown(cases_, ends).found == 26
+    told = figures.compared(cases_, ends, ended(38, 100, asked=100))
+    assert (told["recall_machine"], told["recall_machine_small_unknown"]) == (0.95, 0.65)
+    assert told["recall_machine_small_unknown_low"] < 0.65
+
+
 def test_moving_a_case_to_a_person_shows() -> None:
     ours, other = ended(10, 100, asked=10, persons=50), ended(10, 100, asked=100)
     found = figures.compared(offered(100, 10), ours, other)

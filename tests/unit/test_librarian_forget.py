@@ -59,7 +59,7 @@ def test_a_step_removes_small_pieces_and_ends() -> None:
     asked: list[int] = []
 
     class Large(MemoryRecalls):
-        def forget(self, changes: object, before: datetime, most: int) -> int:
+        def forget_used(self, changes: object, before: datetime, most: int) -> int:
             asked.append(most)
             return found.pop(0)
 

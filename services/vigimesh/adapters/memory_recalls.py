@@ -74,7 +74,7 @@ class MemoryRecalls:
         for one in marks:
             self.marks.setdefault((one.use.message_id, one.cause), one)
 
-    def forget(self, changes: Sequence[Change], before: datetime, most: int) -> int:
+    def forget_used(self, changes: Sequence[Change], before: datetime, most: int) -> int:
         """See `ports.recalls.Recalls`."""
         causes = {(one.document_id, version): one.cause for one in changes for version in one.stale}
 

@@ -60,16 +60,12 @@ class PgSearch:
         """Give the connections back to the server."""
         self._pool.close()
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first.
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first, and of each which side found it.
 
         Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`, and
         `Broken` VM-2610 when the side of the vectors kept something back.
         """
-        return [found.passages for found in self.find(questions, limit)]
-
-    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
-        """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not within 1 to {MAX_LIMIT}")
         with self._lock:

@@ -32,7 +32,7 @@ from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
 from vigimesh.background.librarian.forget import Forget
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
-from vigimesh.background.librarian.recall import Recaller
+from vigimesh.background.librarian.recall import Following, Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
 from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.background.librarian.vectors import FillVectors
@@ -100,7 +100,7 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
             clock=parts.clock, by=f"{NAME}.{instance}", scans=RapidOcr() if installed() else None,
         ))  # fmt: skip
-    return [*duties, *_vectors(settings, parts), *_products(settings, parts), *_recalling(settings, parts)]
+    return [*duties, *_vectors(settings, parts), *_products(settings, parts), *_recalls(settings, parts)]
 
 
 def _vectors(settings: Settings, parts: Parts) -> Sequence[Duty]:
@@ -142,13 +142,15 @@ def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
     )  # fmt: skip
 
 
-def _recalling(settings: Settings, parts: Parts) -> Sequence[Duty]:
-    """Return the duties that recall what rests on changed advice, and that forget what was recalled long ago."""
-    index, desk = PgRecalls(settings.postgres.dsn), KafkaRecallDesk(parts.base)
+def _recalls(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duties that know where the cases' records lie, recall what rests on changed advice, and forget what was long ago."""
+    index = PgRecalls(settings.postgres.dsn)
+    desk = KafkaRecallDesk(parts.base, index)
     parts.closing.callback(index.close)
     parts.closing.push_async_callback(desk.close)
-    recaller = Recaller(
-        recalls=index, desk=desk, codec=parts.codec, clock=parts.clock, actor=f"{NAME}.{settings.worker.instance}"
-    )  # fmt: skip
-    keep = timedelta(days=settings.knowledge.keep_used_days)
-    return recaller, Forget(recalls=index, clock=parts.clock, keep=keep)
+    actor, keep = f"{NAME}.{settings.worker.instance}", timedelta(days=settings.knowledge.keep_used_days)
+    return (
+        Following(places=desk.places),
+        Recaller(recalls=index, desk=desk, codec=parts.codec, clock=parts.clock, actor=actor),
+        Forget(recalls=index, clock=parts.clock, keep=keep),
+    )

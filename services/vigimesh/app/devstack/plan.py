@@ -34,6 +34,8 @@ class Plan:
     attached: bool
     #: Whether Kafka is compiled twice, which pays back only in a broker that lives for many minutes.
     lasting: bool
+    #: Whether nobody will look at its data again: then it is killed at its end.
+    thrown_away: bool = False
 
     @property
     def data(self) -> Path:

@@ -44,6 +44,8 @@ class Wishes:
     store: Path | None = None
     #: Whether it is to live for more than some minutes: see `plan.Plan.lasting`.
     lasting: bool = False
+    #: Whether its data go with it: then it need not stop in its own way, which takes it some seconds.
+    thrown_away: bool = False
 
 
 def up(
@@ -123,6 +125,7 @@ def make_plan(data_dir: Path, *, attached: bool, progress: Progress, wishes: Wis
         versions=dict(parts.versions),
         attached=attached,
         lasting=wishes.lasting or not attached,
+        thrown_away=wishes.thrown_away,
     )
 
 

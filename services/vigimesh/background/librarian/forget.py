@@ -41,7 +41,7 @@ class Forget:
         old = [one for one in found if one.known_at < before]
         gone = 0
         for _ in range(MAX_PIECES if old else 0):
-            piece = await asyncio.to_thread(self.recalls.forget, old, before, PIECE)
+            piece = await asyncio.to_thread(self.recalls.forget_used, old, before, PIECE)
             gone += piece
             if piece < PIECE:
                 break

@@ -22,10 +22,12 @@ def waits_until(
     """Return until when a case waits if it may, else `None`: it goes on, to a person (P3).
 
     `opens_at` is when the budget has room again, `name` any name of the work, from which its place in `SPREAD` is drawn.
-    Never in the hot lane, never without its four criteria, never when serious or not known to be non-serious, and never
+    Never in the hot lane, never a case without its four criteria, never when serious or not known to be non-serious, and never
     when a person has to confirm the clock: nobody knows then how much room it leaves.
     """
-    if opens_at is None or lane == "hot" or not triage.valid or triage.clock.person_needed:
+    # Grade 0 is a document's that tells of no event: it has no four criteria to meet.
+    incomplete = not triage.valid and triage.grade > 0
+    if opens_at is None or lane == "hot" or incomplete or triage.clock.person_needed:
         return None
     if triage.serious != "no" or triage.grade >= SERIOUS_GRADE:
         return None

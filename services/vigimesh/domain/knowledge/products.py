@@ -111,6 +111,11 @@ class Products:
     products: tuple[Product, ...]
     origin: str
 
+    @property
+    def semantic(self) -> bool:
+        """Whether any product allows a match by meaning, the default one included."""
+        return any(one.semantic for one in (*self.products, DEFAULT))
+
     def of(self, document_id: str) -> Product:
         """Return the product of a document: that of the longest pattern that fits, else `DEFAULT`."""
         best, length = DEFAULT, -1
