@@ -93,7 +93,7 @@ BUDGET_LEFT = Metric(
 BUDGET_ALARM = Metric(
     name="vigimesh.budget.alarm", kind="gauge", unit="{percent}", labels=("workflow",),
     meaning="highest alarm level of the card that the month's recorded spending has reached, 0 below all of them; "
-    "the highest of all where an overrun closed the month",
+    "100 as soon as less is left than one case may cost; the highest of all where an overrun closed the month",
     alarm="the workflow's owner: when it rises",
 )  # fmt: skip
 ORDERED_CEILING = Metric(

@@ -60,7 +60,7 @@ def lines() -> Iterator[str]:
                 most_recent_on=calendar.day(2), reporters=(HEALTH,), patient=adult(40 + told, "female"),
                 products=(product("Torvexil"),),
                 reactions=(reaction("Headache", highlighted="2", outcome="recovered"),),
-                narrative="A mild headache for a day, gone by the next.",
+                criteria_form="form", narrative="A mild headache for a day, gone by the next.",
             )
         )  # fmt: skip
 

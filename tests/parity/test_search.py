@@ -18,7 +18,7 @@ from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import read_markdown
-from vigimesh.errors import Refused, Transient
+from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.loop.outcome import Need
 from vigimesh.ports import Search
 from vigimesh.retriever.lookup import Lookup
@@ -227,6 +227,24 @@ def test_what_was_withdrawn_is_known_by_its_name_and_answers_nothing(base: Base)
     assert ("vaccine/dtp" in before.known.current, "vaccine/dtp" in after.known.current) == (True, False)
     assert after.known.withdrawn == {"vaccine/dtp"}
     assert passages(asked, ["DTP Rash"], 3) == [()]
+
+
+@pytest.mark.real
+def test_failure_33_words_that_give_fewer_than_a_product_has_are_an_error_not_an_answer(stack: Any) -> None:
+    """Planted: a filter behind the search by words, of which only what is ranked knows."""
+    with fresh_database(stack.urls.postgres, "search_filtered") as uri:
+        migrate(uri)
+        load_into(uri, SHIPPED)
+        search = PgSearch(uri)
+        (whole,) = passages(search, ["DTP Zzzz"], 3)
+        assert len(whole) == 3  # no word matches, and the product's passages come all the same
+        search._sql["search"] = search._sql["search"].replace(
+            "WHERE asked.product <> '' AND p.current AND p.document_id = asked.product\n        ORDER",
+            "WHERE p.tokens @@ asked.words AND p.document_id = asked.product\n        ORDER",
+        )
+        with pytest.raises(Broken, match="VM-2610"):
+            passages(search, ["DTP Zzzz"], 3)
+        search.close()
 
 
 def test_a_server_that_is_away_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ def test_a_question_is_embedded_once_however_often_it_is_asked(base: Base) -> No
 
 
 @pytest.mark.real
-def test_an_approximate_index_does_not_change_what_a_small_scope_gives(stack: Any) -> None:
+def test_failure_33_an_approximate_index_does_not_change_what_a_small_scope_gives(stack: Any) -> None:
     """Failure 33 planted: behind HNSW the filter leaves too few rows; our search does not go through it."""
     model = Letters()
     with fresh_database(stack.urls.postgres, "search_hnsw") as uri:

@@ -12,16 +12,17 @@ from journals import MemoryBench
 from spending import shop
 from standins import KEY, STILL, served
 from unit.test_execute_scoring import CARDS, given, report
-from unit.test_small_endpoint import SERIOUS, VERB
+from unit.test_small_endpoint import VERB
 from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.small_model import book_of, endpoint_of, models_of
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.prices import cost
 from vigimesh.domain.cascade.breaker import FAILURES
-from vigimesh.domain.cascade.shipped import shipped_model
+from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.events.classes import ToolsExecuted
 from vigimesh.loop.outcome import Done, Input
+from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.tool_executor.choosing import pay_to_one
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.paying import Payer
@@ -60,7 +61,10 @@ async def worked(settings: Settings, records: Sequence[Input]) -> list[tuple[Too
 
 async def _one(verb: Executor, payer: Payer, record: Input) -> tuple[ToolsExecuted, Paid | Unpaid]:
     answers: dict[str, Any] = {}
-    while needs := verb.needs(record, answers):
+    for _ in range(MAX_ROUNDS):
+        needs = verb.needs(record, answers)
+        if not needs:
+            break
         (need,) = needs
         if need.kind == "model":
             answers[need.name] = plain(await pay_to_one(payer, need.asked), need.asked)

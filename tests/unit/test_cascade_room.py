@@ -19,10 +19,12 @@ from vigimesh.adapters.cascade_desk import LABEL, SAMPLE
 from vigimesh.adapters.gates import GATES_MAX, UNKNOWN, GateBook
 from vigimesh.adapters.memory_cascade import MemoryCascade
 from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.app.cascade_records import gate_words
 from vigimesh.app.cascade_room import Room, plain
 from vigimesh.app.label_file import waiting
 from vigimesh.domain.cascade.certify import Facts, Seen, opens
 from vigimesh.domain.cascade.endpoint import told, wanted
+from vigimesh.domain.cascade.live import shut
 from vigimesh.domain.cascade.sample import key_of, place_in
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.domain.cascade.small import Asked, Reading
@@ -267,3 +269,9 @@ def test_labels_are_written_on_their_own_topic(room: Room, desk: MemoryCascade, 
     room.label(labels(tmp_path, [(0, "yes")]), "ana")
     (record,) = [one for one in desk.writes if one.topic == LABEL]
     assert record.key == b"t/0"
+
+
+def test_a_gate_that_a_person_closed_says_so_once() -> None:
+    gate = shut(GateMoved(place=TODAY, at=AT), "ana", "drugs changed", AT)
+    assert gate_words(gate) == "closed by ana: drugs changed"
+    assert gate_words(replace(gate, closed="drift: PSI 0.3")) == "closed: drift: PSI 0.3"

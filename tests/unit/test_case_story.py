@@ -77,7 +77,7 @@ def test_the_story_of_a_drafted_reply_says_why_each_pass_was_made_and_what_it_ci
         hidden, shown = (step_of(ROW, event, narrative=asked).details for asked in (False, True))
         assert "Anna Schmidt" not in str(hidden)
         assert "We come back to Anna Schmidt. [mail]" in shown["draft"]
-        head, _greeting, _first, last = hidden["draft"]
+        head, *_, last = list(hidden["draft"])
         assert head.startswith("by standin-1 by prompt draft 1 ")
         assert last.startswith("24 characters, not shown [")
         assert "@1.0#" in last

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unit.safety_making import AT, STEPS, case
-from vigimesh.domain.budget.waiting import SPREAD
+from vigimesh.domain.budget.waiting import SPREAD, WAITS
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Tokens
 from vigimesh.domain.policy.shipped import shipped_cards
@@ -18,7 +18,7 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Plan, Route, Too
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Done, Input, Need, Park
 from vigimesh.tool_executor.execute import Executor
-from vigimesh.tool_executor.opinions import MISSING, WAITS, Opinions
+from vigimesh.tool_executor.opinions import MISSING, Opinions
 from vigimesh.tool_executor.purchase import REASONS, Paid, Purchase, Reason, Unpaid, plain, told_of
 
 OPENS = datetime(2026, 4, 1, tzinfo=UTC)

@@ -27,7 +27,7 @@ from vigimesh.errors import Misconfigured
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux gives orphans away")
 
 #: Seconds a test waits for what takes a second on an idle machine.
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 #: `prctl` option (linux/prctl.h).
 _PR_GET_CHILD_SUBREAPER = 37

@@ -26,6 +26,7 @@ from vigimesh.errors import Misconfigured
 from vigimesh.events.classes import ToolsExecuted, UsageRecorded
 from vigimesh.events.sampling import CaseSampled
 from vigimesh.loop.outcome import Done, Input, Need
+from vigimesh.loop.stage import MAX_ROUNDS
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.purchase import Paid, Purchase, Reason, Unpaid, plain
 from vigimesh.tool_executor.scoring import Scoring, score_fetcher
@@ -53,7 +54,10 @@ def run(
     """Take a case through the verb; `said` makes the answer of its purchase. Everything that was told replays without the endpoint."""
     answers: dict[str, Any] = {}
     fetch = score_fetcher(lambda: model or shipped_model(SERIOUS), standings)
-    while needs := VERB.needs(record, answers):
+    for _ in range(MAX_ROUNDS):
+        needs = VERB.needs(record, answers)
+        if not needs:
+            break
         (need,) = needs
         answers[need.name] = said(need) if need.kind == "model" else asyncio.run(_one(fetch, need))
     outcome = VERB.decide(record, answers)

@@ -99,7 +99,7 @@ def path(case: Case, said: str) -> Path:
 def _answer(need: Need, said: str) -> Any:
     match need.kind:
         case "search":
-            return msgspec.to_builtins(list(_SEARCH.search((need.key,), need.limit)[0]))
+            return msgspec.to_builtins(list(_SEARCH.find((need.key,), need.limit)[0].passages))
         case "head":
             return None
         case "read":

@@ -174,7 +174,10 @@ def _tell(
         typer.echo(json.dumps({"places": [plain(one) for one in standings], "moved": moved, **more}))
         return
     for gate in moves:
-        typer.echo(f"moved {key_of(gate.place)}: {gate_words(gate)}; {gate.reason}")
+        words = gate_words(gate)
+        typer.echo(
+            f"moved {key_of(gate.place)}: {words}" + ("" if gate.reason in words else f"; {gate.reason}")
+        )
     for one in standings:
         typer.echo(f"{key_of(one.place)}: {one.words}")
     if not standings:

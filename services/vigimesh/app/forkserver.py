@@ -133,7 +133,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 (sys.executable, "-P", "-m", "vigimesh.app.forkserver", *preloaded, "." * TITLE_BYTES),
                 env=inherited(),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 # A Ctrl-C in the terminal is for the keeper of the workers, which drains them.
                 process_group=0,

@@ -239,13 +239,17 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
         tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
-        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock),
+        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock) if mesh.fleet else ANOTHERS,
     )  # fmt: skip
     if json_wanted:
         print(as_json(result), flush=True)
     else:
         show(result)
     return 0 if result.holds else 1
+
+
+#: What is said of the large model where the settings of the mesh that does the work are not those of this process.
+ANOTHERS = "that of the mesh that does the work, if it has one"
 
 
 def _told_model(settings: Settings, clock: SystemClock) -> str:

@@ -22,7 +22,7 @@ class Search(Protocol):
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
         """Return for each question at most `limit` passages, best first, and of each which side found it; one round trip for all.
 
-        Raises `Transient` VM-1501 when the base is away, and `Broken` VM-2610 when the side of the vectors kept something back.
+        Raises `Transient` VM-1501 when the base is away, and `Broken` VM-2610 when a side kept something back of the scope it was asked for.
         """
         ...
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from vigimesh.domain.budget.values import Caps
-from vigimesh.domain.budget.waiting import waits_until
+from vigimesh.domain.budget.waiting import WAITS, waits_until
 from vigimesh.domain.cascade.draft import (
     DRAFTED,
     DRAFTED_AGAIN,
@@ -31,7 +31,7 @@ from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
 from vigimesh.events.drafts import Draft
 from vigimesh.loop.outcome import Answers, Need, Park
-from vigimesh.tool_executor.opinions import KIND, WAITS, Made, Told, made_of
+from vigimesh.tool_executor.opinions import KIND, Made, Told, made_of
 from vigimesh.tool_executor.purchase import (
     PATIENCE_S,
     Basis,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vigimesh.domain.budget.values import Caps
-from vigimesh.domain.budget.waiting import waits_until
+from vigimesh.domain.budget.waiting import WAITS, waits_until
 from vigimesh.domain.cascade.narrative import Leaving
 from vigimesh.domain.cascade.opinion import (
     ASKED,
@@ -44,8 +44,6 @@ from vigimesh.tool_executor.purchase import (
 STEP = ASKED
 #: The kind of need that is answered by paying.
 KIND = "model"
-#: What a case that may wait waits for, by the reason that nothing was paid.
-WAITS = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What keeps a case from a machine when the opinion that was planned for it is missing.
 MISSING = "opinion_missing"
 #: What tells a person that the narrative holds what could be an order to a machine.

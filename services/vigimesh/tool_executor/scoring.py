@@ -27,7 +27,7 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
 from vigimesh.loop.outcome import Answers, Need
 from vigimesh.loop.stage import Fetcher
 from vigimesh.tool_executor.opinions import KIND as PAID
-from vigimesh.tool_executor.opinions import Made, told_in
+from vigimesh.tool_executor.opinions import Made, Told
 from vigimesh.tool_executor.purchase import PATIENCE_S, Basis, Paid, Purchase, basis_of, name_of, told_of
 from vigimesh.tool_executor.sampling import Sampled, audited
 
@@ -53,12 +53,12 @@ class Scoring:
         """
         if event.plan.tier != "small" or _SCORE in answers:
             return None
-        if self.endpoint is not None and not told_in(answers):
+        if self.endpoint is not None and not _answered(answers):
             wanted = self._wanted(self.endpoint, event, text, run)
             if wanted is not None:
                 return Need(kind=PAID, key=name_of(wanted), asked=wanted)
         asked = Asked(
-            case=event.case, text=text, rule=self._rule(event), reading=self._reading(told_in(answers))
+            case=event.case, text=text, rule=self._rule(event), reading=self._reading(_answered(answers))
         )
         return Need(kind=KIND, key=SERIOUS, asked=asked)
 
@@ -72,7 +72,7 @@ class Scoring:
             return Finding(step=SMALL_STEP, result="not_asked", detail="the tools decided"), triage
         told: Mapping[str, Any] = answers[_SCORE]
         found = said(told, self._rule(event))
-        detail = found.reason + _instead(told_in(answers))
+        detail = found.reason + _instead(_answered(answers))
         finding = Finding(step=SMALL_STEP, result=found.verdict, detail=detail, quotes=found.terms)
         return finding, triaged(event.case, triage, found, event.route.received_at)
 
@@ -81,7 +81,7 @@ class Scoring:
         if event.plan.tier != "small":
             return ()
         made = []
-        for value in told_in(answers):
+        for value in _answered(answers):
             paid, (step, basis) = told_of(value), basis_of(value) or (endpoint.ASKED, Basis())
             if isinstance(paid, Paid):
                 made.append(Made(paid=paid, step=step, prompt=basis.prompt, tier="small"))
@@ -132,6 +132,15 @@ class Scoring:
 
     def _rule(self, event: EvidenceRetrieved) -> Cascade:
         return (self.cards.named(event.route.workflow) or self.cards.fallback).cascade
+
+
+def _answered(answers: Answers) -> tuple[Told, ...]:
+    """Return what came of the call to an endpoint in a pass, if there was one."""
+    return tuple(
+        value
+        for name, value in answers.items()
+        if name.startswith(f"{PAID}:") and value.get("step") == endpoint.ASKED
+    )
 
 
 def _instead(told: Sequence[Mapping[str, Any]]) -> str:

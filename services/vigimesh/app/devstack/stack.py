@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from vigimesh.app.devstack import preflight
+from vigimesh.app.devstack import aot, preflight
 from vigimesh.app.devstack.fetch import missing_bytes
 from vigimesh.app.devstack.lease import Lease, launch
 from vigimesh.app.devstack.lock import lock_holder, try_lock
@@ -126,6 +126,7 @@ def make_plan(data_dir: Path, *, attached: bool, progress: Progress, wishes: Wis
         attached=attached,
         lasting=wishes.lasting or not attached,
         thrown_away=wishes.thrown_away,
+        java_options={name: aot.options(name, parts, store) for name in aot.NAMES},
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.classes import Triage
 from vigimesh.events.ids import digest
 
+#: How the reason of a case that waits begins, by the reason that nothing was paid: the record is read by it (P3).
+WAITS: Mapping[str, str] = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What is left of a clock when a case comes back from waiting: a person must still be able to look at it and submit.
 ROOM = timedelta(days=2)
 #: How long after its arrival a case without a legal clock may wait at most: longer than any month.
