@@ -1,25 +1,39 @@
 """Random timelines of a look-up with its stores, judged by what is so and not by what the look-up believes.
 
 The judge sees every search that reaches the base and every change of a document. Whatever is then served from a store must have been found by
-one of those searches, for a question that means the same, in a version that is current, within the shortest age that holds.
+one of those searches, for a question that means the same, in a version that is current, within the shortest age that holds. A summary must
+have been made of the two versions that stand, when it says; and right after the librarian has looked there is one.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from random import Random
 from typing import Any
 
 from clocks import Hand
 from libraries import note
 from vigimesh.adapters.memory_answers import MemoryAnswers
+from vigimesh.adapters.memory_objects import MemoryObjects
+from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory_summaries import MemorySummaryIndex
 from vigimesh.adapters.postgres import STATE_S
+from vigimesh.adapters.warm import WarmSummaries
+from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.domain.knowledge.answering import Answer, State
 from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.domain.knowledge.fusion import Found
+from vigimesh.domain.knowledge.products import Product as WholeProduct
+from vigimesh.domain.knowledge.products import Products, Refresh
+from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.errors import Transient, VigimeshError
+from vigimesh.events.codec import Codec
+from vigimesh.loop.broker import Write
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep, Place, Product
 from vigimesh.retriever.lookup import Lookup
@@ -30,9 +44,9 @@ TITLES = {"Zelora": "product/zelora", "Zelora Duo": "product/zelora-duo", "Torve
 VERSIONS = ("1.8", "1.9", "1.10", "2.0")
 #: Product ages of each document, and what the cards allow: none, less, and more, which counts for nothing.
 AGES: Mapping[str, Ages] = {
-    "product/zelora": Ages(hot=timedelta(seconds=60), warm=timedelta(seconds=300)),
-    "product/zelora-duo": Ages(hot=timedelta(seconds=30), warm=timedelta(seconds=300)),
-    "product/torvexa": Ages(hot=timedelta(seconds=90), warm=timedelta(seconds=300)),
+    "product/zelora": Ages(hot=timedelta(seconds=60), warm=timedelta(seconds=120)),
+    "product/zelora-duo": Ages(hot=timedelta(seconds=30), warm=timedelta(seconds=100)),
+    "product/torvexa": Ages(hot=timedelta(seconds=90), warm=timedelta(seconds=150)),
 }
 CARDS = (
     None,
@@ -55,6 +69,8 @@ ASKED = tuple(
     for row, texts in enumerate(MEANINGS)
     for text in texts
 )
+#: What is asked of what changed in a product; a row each, as above.
+CHANGED = ("latest label changes of {0}", "what changed in {0}?", "{0} label changes")
 WHAT = (
     "publish",
     "told",
@@ -70,6 +86,12 @@ WHAT = (
     "back",
     "misplaced",
     "emptied",
+    "refresh",
+    "refresh",
+    "full",
+    "asked_what_changed",
+    "asked_what_changed",
+    "asked_what_changed",
 )
 WAITS = (0.5, 0.9, 1.0, 3, 9, 10, 11, 29, 31, 59, 61, 89, 91)
 
@@ -141,16 +163,59 @@ class EachHasAges:
         return Terms(id=document_id, ages=AGES.get(document_id, AGES["product/zelora"]), semantic=True)
 
 
+class Inline(ThreadPoolExecutor):
+    """Does at once what others hand to a thread: one timeline has one thread, and thousands of them run."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call `fn` now."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except VigimeshError as error:
+            done.set_exception(error)
+        return done
+
+
+class OpenIndex(MemorySummaryIndex):
+    """An index whose methods a plant may put others in place of."""
+
+
+class Unheard:
+    """A desk whose records nobody reads."""
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Take them."""
+
+
+def whole_products() -> Products:
+    """Return the products of `AGES` as the librarian knows them."""
+    refresh = Refresh(policy="on_change", opens=time(2), closes=time(4))
+    found = tuple(
+        WholeProduct(
+            id=name.replace("/", "_"), owner="a", description="d", documents=(name,), service_level=timedelta(days=9),
+            refresh=refresh, ages=ages, semantic=True,
+        )
+        for name, ages in AGES.items()
+    )  # fmt: skip
+    return Products(products=found, origin="test")
+
+
 @dataclass
 class Timeline:
-    """A look-up over time and its judge. `plant` may spoil the look-up before anything happens."""
+    """A look-up over time and its judge. `plant` may spoil the look-up or the librarian before anything happens."""
 
     store: Answers | None = None
     plant: Callable[[Lookup], object] = lambda lookup: None
+    spoil: Callable[[Timeline], object] = lambda timeline: None
     clock: Wall = field(default_factory=Wall)
     faults: list[str] = field(default_factory=list)
+    #: Summaries that were not there right after the librarian had looked: nothing wrong was served, but it did not do its work.
+    missing: list[str] = field(default_factory=list)
     hot: int = 0
+    warm: int = 0
     semantic: int = 0
+    #: Moments at which the librarian looked.
+    looked: set[datetime] = field(default_factory=set)
     missed: list[str] = field(default_factory=list)
     changed_s: dict[str, float] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
@@ -161,16 +226,27 @@ class Timeline:
         self.search = Watched(self.base, self.clock)
         self.misplacing = Misplacing(self.store if self.store is not None else MemoryAnswers())
         self.place = dict.fromkeys(TITLES, 0)
-        self.base.load([note(VERSIONS[0], "hives, urticaria", name, title) for title, name in TITLES.items()])
+        #: Versions that were not withdrawn.
+        self.living = dict.fromkeys(TITLES, 1)
+        self.base.load([_note(VERSIONS[0], name, title) for title, name in TITLES.items()])
+        self.index, self.objects = OpenIndex(), MemoryObjects()
+        self.librarian = Summarising(
+            library=self.base.library, index=self.index, objects=self.objects, products=whole_products(),
+            codec=Codec(MemorySchemas()), desk=Unheard(), clock=self.clock,
+        )  # fmt: skip
         self.lookup = Lookup(
             search=self.search, clock=self.clock, stores=(self.misplacing,), products=EachHasAges(),
+            summaries=WarmSummaries(self.index, self.objects, self.search.state),
             pause=lambda s: setattr(self.clock, "at_s", self.clock.at_s + s),
         )  # fmt: skip
         self.plant(self.lookup)
+        self.spoil(self)
 
     def run(self, steps: Sequence[Step]) -> Timeline:
-        for step in steps:
-            self._step(*step)
+        with asyncio.Runner() as self.runner:
+            self.runner.get_loop().set_default_executor(Inline())
+            for step in steps:
+                self._step(*step)
         return self
 
     def _step(self, what: str, one: int, amount: int) -> None:
@@ -181,6 +257,7 @@ class Timeline:
             if self._current(title):
                 self._changes(TITLES[title], self._current(title))
                 self.base.library.withdraw(TITLES[title], by="t", reason="r")
+                self.living[title] = 0
                 self.lookup.changed()
                 self.told.add(TITLES[title])
         elif what == "wait":
@@ -189,6 +266,14 @@ class Timeline:
             self.clock.behind_s += amount % 3
         elif what == "emptied":
             self.misplacing.seen.clear()
+        elif what == "full":
+            self.objects.capacity_bytes = 0 if amount % 2 else 10**9
+        elif what == "refresh":
+            self._refresh()
+        elif what == "asked_what_changed":
+            self._ask_what_changed(
+                title, CHANGED[amount % len(CHANGED)].format(title), CARDS[one % len(CARDS)]
+            )
         elif what in ("ask", "misplaced"):
             self.misplacing.wrong = what == "misplaced"
             self._ask(ASKED[one % len(ASKED)], CARDS[amount % len(CARDS)])
@@ -199,8 +284,9 @@ class Timeline:
         if self.place[title] + 1 >= len(VERSIONS):
             return
         self.place[title] += 1
+        self.living[title] += 1
         self._changes(name, self._current(title))
-        self.base.load([note(VERSIONS[self.place[title]], "hives, urticaria", name, title)])
+        self.base.load([_note(VERSIONS[self.place[title]], name, title)])
         self.told.discard(name)
         if told:
             self.lookup.changed()
@@ -227,13 +313,58 @@ class Timeline:
         for fault in self._wrong(question, meaning, answer, card):
             self.faults.append(f"{fault}: {question!r} at {self.clock.at_s}: {answer}")
 
+    def _refresh(self) -> None:
+        """Let the librarian look, then see that each document that has two versions has its summary."""
+        self.looked.add(self.clock.now())
+        try:
+            self.runner.run(self.librarian.step())
+        except Transient:
+            return  # no room: what is old is judged when it is asked for
+        for title in TITLES:
+            answer = self._ask_what_changed(title, f"{title} label changes", None)
+            settled = (
+                TITLES[title] in self.told
+                or self.clock.at_s - self.changed_s.get(TITLES[title], -9.0) >= STATE_S
+            )
+            row = self.index.held.get(TITLES[title])
+            # After the clock was put back what was made before is from the future for a while.
+            ahead = row is not None and row.read_at > self.clock.now()
+            if self.living[title] > 1 and settled and not ahead and answer and answer["level"] == "search":
+                self.missing.append(f"no summary of {title} at {self.clock.at_s}: {answer['missed']}")
+
+    def _ask_what_changed(self, title: str, question: str, card: Ages | None) -> Mapping[str, Any] | None:
+        if not self.base.library.known().current:
+            return None
+        (answer,) = self.lookup.answers([Need(kind="search", key=question, limit=3, asked=card)])
+        if answer["level"] == "warm":
+            self.warm += 1
+            for fault in self._wrong_summary(title, answer, card):
+                self.faults.append(f"{fault}: {question!r} at {self.clock.at_s}: {answer}")
+        return dict(answer)
+
+    def _wrong_summary(self, title: str, answer: Mapping[str, Any], card: Ages | None) -> list[str]:
+        """Say what is wrong with a summary that was served, from the truth alone."""
+        read_at, wrong = datetime.fromisoformat(answer["read_at"]), []
+        if read_at not in self.looked:
+            wrong.append("nobody read the sources then")
+        old = self.clock.now() - read_at
+        allowed = [AGES[TITLES[title]].warm] + ([card.warm] if card else [])
+        if old < timedelta(0) or old > min(allowed):
+            wrong.append(f"{old} old")
+        for row in answer["passages"]:
+            if row["document_id"] != TITLES[title]:
+                wrong.append("of another product")
+            if not self._may_be_current(row["document_id"], row["version"]):
+                wrong.append("of another version")
+        return wrong
+
     def _wrong(
         self, question: str, meaning: tuple[str, int], answer: Mapping[str, Any], card: Ages | None
     ) -> list[str]:
         """Say what is wrong with an answer from a store, from the truth alone."""
         read_at, wrong = datetime.fromisoformat(answer["read_at"]), []
-        meant = dict(ASKED)
-        if not any(at == read_at and meant[text] == meaning for text, at in self.search.searches):
+        meant: Mapping[str, tuple[str, int] | None] = dict(ASKED)
+        if not any(at == read_at and meant.get(text) == meaning for text, at in self.search.searches):
             wrong.append("nobody searched for this then")
         old = self.clock.now() - read_at
         documents = {row["document_id"] for row in answer["passages"]}
@@ -258,6 +389,11 @@ class Timeline:
         # Within a second of a change that nobody told of, the version before may still count as current.
         lately = self.clock.at_s - self.changed_s.get(name, float("-inf")) < STATE_S
         return name not in self.told and lately and version in self.before.get(name, set())
+
+
+def _note(version: str, name: str, title: str) -> Sectioned:
+    """Return a version of a note; each lists a reaction of its own, so that there is a change to tell."""
+    return note(version, f"hives, urticaria, rash {version.replace('.', ' ')}", name, title)
 
 
 def drawn(seed: int, steps: int = 150) -> list[Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -37,6 +37,10 @@ class Index:
 
     recalls: Recalls
     withdraw: Callable[[], None]
+    #: All changes were told.
+    announce: Callable[[], None]
+    #: How many passages are held.
+    held: Callable[[], int]
 
     @property
     def changed(self) -> tuple[Change, ...]:
@@ -49,12 +53,15 @@ def _memory() -> Index:
         Brought(document_id=name, version=version, current=version == "1.10" or name == OTHER, brought_at=AT)
         for name, version in rows
     ]
-    found = MemoryRecalls(brought=brought, served=list(SERVED))
+    served = [row._replace(at=AT + timedelta(hours=at)) for at, row in enumerate(SERVED)]
+    found = MemoryRecalls(brought=brought, served=served, unannounced={LABEL})
 
     def withdraw() -> None:
         found.brought[3] = replace(found.brought[3], current=False, withdrawn_at=AT)
 
-    return Index(recalls=found, withdraw=withdraw)
+    return Index(
+        recalls=found, withdraw=withdraw, announce=found.unannounced.clear, held=lambda: len(found.served)
+    )
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.real)])
@@ -77,9 +84,17 @@ def index(request: pytest.FixtureRequest) -> Iterator[Index]:
                 own.execute(
                     "INSERT INTO knowledge.used (case_id, message_id, workflow, lane, question_key, document_id, version,"
                     " first, last, at, source) VALUES (%s, %s, 'triage', 'cold', 'q', %s, %s, %s, %s, %s, %s)",
-                    (*row[:2], *row[2:], AT, f"telemetry-0-{number}"),
+                    (*row[:6], AT + timedelta(hours=number), f"telemetry-0-{number}"),
                 )
-        yield Index(recalls=found, withdraw=withdraw)
+
+        def held() -> int:
+            with psycopg.connect(uri) as own:
+                ((number,),) = own.execute("SELECT count(*) FROM knowledge.used").fetchall()
+            return int(number)
+
+        yield Index(
+            recalls=found, withdraw=withdraw, announce=lambda: library.announced(library.unannounced(50)), held=held
+        )  # fmt: skip
         library.close()
         found.close()
 
@@ -129,3 +144,45 @@ def test_what_is_marked_is_found_for_the_list_only(index: Index) -> None:
     later = replace(change, version="2.0")
     assert [one.message_id for one in index.recalls.uses([later], START, 10)] == ["m1", "m3"]
     assert second.message_id == "m3"
+
+
+LATER = AT + timedelta(days=1)
+
+
+def settled(index: Index, at: datetime = AT) -> Change:
+    """Mark every use of the changed label, and return its change."""
+    (change,) = index.changed
+    index.recalls.mark(
+        [
+            Mark(use=one, cause=change.cause, state="left", at=at, why="x")
+            for one in index.recalls.uses([change], START, 10)
+        ]
+    )
+    return change
+
+
+def test_what_was_recalled_long_ago_is_forgotten_in_pieces_the_oldest_first(index: Index) -> None:
+    change = settled(index)
+    index.announce()
+    assert index.recalls.forget_used([change], LATER, 2) == 2
+    (first, second) = index.recalls.uses([change], START, 10, settled=True)
+    assert (first.passages, second.message_id) == ((f"{LABEL}@1.9#10-40",), "m3")
+    assert [index.recalls.forget_used([change], LATER, 2) for _ in range(3)] == [2, 0, 0]
+    assert index.recalls.uses([change], START, 10, settled=True) == []
+    assert index.held() == 3  # of the current version, of another document, of one that nobody knows
+
+
+@pytest.mark.parametrize(
+    "kept", ["too young", "not announced", "not recalled", "recalled lately", "for another change"]
+)
+def test_what_a_recall_may_still_ask_for_is_kept(index: Index, kept: str) -> None:
+    (change,) = index.changed
+    if kept != "not recalled":
+        settled(index, AT if kept != "recalled lately" else LATER)
+    if kept != "not announced":
+        index.announce()
+    if kept == "for another change":
+        change = replace(change, version="2.0")
+    assert index.recalls.forget_used([change], AT if kept == "too young" else LATER, 10) == 0
+    assert index.recalls.forget_used([], LATER, 10) == 0
+    assert index.held() == len(SERVED)

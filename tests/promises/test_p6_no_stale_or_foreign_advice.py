@@ -15,6 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookups import ASKED, WHAT, Timeline, drawn
+from vigimesh.adapters.memory_objects import MemoryObjects
+from vigimesh.adapters.memory_summaries import MemorySummaryIndex
+from vigimesh.background.librarian import summaries as librarian
 from vigimesh.domain.knowledge import answering
 from vigimesh.domain.knowledge.answering import Answer
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known, Verdict, verdict
@@ -31,13 +34,15 @@ STEPS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_nothing_stale_or_foreign_is_served(steps: list[tuple[str, int, int]]) -> None:
-    assert Timeline().run(steps).faults == []
+    done = Timeline().run(steps)
+    assert (done.faults, done.missing) == ([], [])
 
 
 def test_the_timelines_serve_and_refuse() -> None:
     done = [Timeline().run(drawn(seed)) for seed in SEEDS]
-    assert [one.faults for one in done] == [[]] * len(SEEDS)
+    assert [one.faults + one.missing for one in done] == [[]] * len(SEEDS)
     assert sum(one.hot for one in done) > 300
+    assert sum(one.warm for one in done) > 300
     assert sum(one.semantic for one in done) > 30
     missed = {why for one in done for why in one.missed}
     assert {"absent", "too_old", "other_scope", "from_the_future"} <= missed
@@ -165,3 +170,118 @@ def test_another_questions_answer_is_not_served_though_its_scope_is_right(
     for module in (room, answering):
         monkeypatch.setattr(module, "kept_key", lambda question, limit: "one for all")
     assert found(lambda look: None)
+
+
+Spoil = Callable[[Timeline], object]
+
+
+def found_summary(spoil: Spoil) -> bool:
+    return any(
+        bool((done := Timeline(spoil=spoil).run(drawn(seed))).faults or done.missing) for seed in SEEDS
+    )
+
+
+def _replaced(made: Timeline, **values: Any) -> None:
+    """Change each summary as it is kept."""
+    index: Any = made.index
+    put = index.put
+    index.put = lambda kept, cost: put(
+        replace(kept, **{name: value(kept) for name, value in values.items()}), cost
+    )
+
+
+def _never_drops(made: Timeline) -> None:
+    """The summary of a withdrawn document stays, and the rule does not know of withdrawals."""
+    made.librarian.index = KeepsAll(made.index.held)
+
+
+class KeepsAll(MemorySummaryIndex):
+    """An index from which nothing goes."""
+
+    def drop(self, document_ids: Any) -> None:
+        """Keep them."""
+
+
+def _made_young(made: Timeline) -> None:
+    """The age counts from a minute after the sources were read."""
+    _replaced(made, read_at=lambda kept: kept.read_at + timedelta(minutes=1))
+
+
+def _younger_each_time(made: Timeline) -> None:
+    """Each serving makes a summary younger."""
+    index: Any = made.index
+    called = index.called
+    index.called = lambda names: [replace(one, read_at=made.clock.now()) for one in called(names)]
+
+
+def _never_looks_again(made: Timeline) -> None:
+    """The librarian takes the library of its first look for that of today."""
+    library: Any = made.base.library
+    last_two, first = library.last_two, []
+
+    class Deaf:
+        """The library, but for what changed."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(library, name)
+
+        def last_two(self, known: int | None) -> Any:
+            first.append(1)
+            return last_two(known) if len(first) == 1 else None
+
+    made.librarian.library = Deaf()  # type: ignore[assignment]  # what it does not change is the library's
+
+
+def _of_another_document(made: Timeline) -> None:
+    """Every summary goes by the names of each document."""
+    _replaced(made, names=lambda kept: tuple({*kept.names, "zelora", "torvexa"} - {"zelora duo"}))
+
+
+SPOILS: list[Spoil] = [_made_young, _younger_each_time, _never_looks_again, _of_another_document]
+
+
+@pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
+def test_a_bug_planted_in_summaries_is_found(spoil: Spoil) -> None:
+    assert found_summary(spoil)
+
+
+@pytest.mark.parametrize(
+    ("overlooked", "spoil"),
+    [
+        (("too_old",), None),
+        (("withdrawn", "superseded", "unknown_version"), None),
+        (("withdrawn",), _never_drops),
+    ],
+)
+def test_a_rule_that_serves_old_or_withdrawn_summaries_is_found(
+    overlooked: tuple[Verdict, ...], spoil: Spoil | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only summaries are looked at: there is no store of answers."""
+    monkeypatch.setattr(room, "verdict", _but(*overlooked))
+
+    def storeless(made: Timeline) -> None:
+        made.lookup.stores = ()
+        if spoil:
+            spoil(made)
+
+    assert found_summary(storeless)
+
+
+def test_a_summary_that_is_not_made_anew_after_a_change_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = librarian.wanted
+
+    def once(pairs: Any, kept: Any, products: Any, now: datetime) -> Any:
+        return tuple(one for one in real(pairs, kept, products, now) if one.document_id not in kept)
+
+    monkeypatch.setattr(librarian, "wanted", once)
+    assert found_summary(lambda made: None)
+
+
+def test_the_timelines_have_a_store_that_is_full() -> None:
+    """What is not made for want of room is missed, and nothing old is served in its place."""
+    full = [
+        Timeline(spoil=lambda made: setattr(made.objects, "capacity_bytes", 0)).run(drawn(seed))
+        for seed in SEEDS[:10]
+    ]
+    assert [one.faults for one in full] == [[]] * len(full)
+    assert isinstance(full[0].objects, MemoryObjects)

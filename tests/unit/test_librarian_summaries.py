@@ -191,7 +191,10 @@ def test_a_full_store_leaves_the_old_summary_to_its_age_and_version(warm: Warm) 
     with pytest.raises(Transient, match="VM-1603"):
         warm.step()
     assert [one.version for one in warm.index.rows()] == ["1.1"]
-    assert warm.ask()["missed"] == "superseded"
+    found = warm.ask()
+    assert (found["missed"], found["level"]) == ("superseded", "search")
+    # Documents do not lie in the object store: what came meanwhile is there and found.
+    assert {row["version"] for row in warm.ask("Zelora Rash")["passages"]} == {"1.2"}
     warm.objects.capacity_bytes = 10**6
     assert warm.step() == 1
     assert warm.level() == "warm"

@@ -86,6 +86,7 @@ EVERY = {
     "VIGIMESH_TENANT": "acme",
     "VIGIMESH_KNOWLEDGE__PRODUCTS": "my-products",
     "VIGIMESH_KNOWLEDGE__WATCH": "inbox",
+    "VIGIMESH_KNOWLEDGE__KEEP_USED_DAYS": "9131",
 }
 
 

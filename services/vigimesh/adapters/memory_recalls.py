@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from vigimesh.adapters.memory_broker import MemoryBroker, MemoryProducer
@@ -25,6 +26,8 @@ class Served(NamedTuple):
     version: str
     first: int
     last: int
+    #: When its record was appended.
+    at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -34,6 +37,8 @@ class MemoryRecalls:
     brought: list[Brought] = field(default_factory=list)
     served: list[Served] = field(default_factory=list)
     marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
+    #: Documents of which a change was not announced yet.
+    unannounced: set[str] = field(default_factory=set)
 
     def versions(self) -> Sequence[Brought]:
         """See `ports.recalls.Recalls`."""
@@ -68,6 +73,19 @@ class MemoryRecalls:
         """See `ports.recalls.Recalls`."""
         for one in marks:
             self.marks.setdefault((one.use.message_id, one.cause), one)
+
+    def forget_used(self, changes: Sequence[Change], before: datetime, most: int) -> int:
+        """See `ports.recalls.Recalls`."""
+        causes = {(one.document_id, version): one.cause for one in changes for version in one.stale}
+
+        def old(row: Served) -> bool:
+            mark = self.marks.get((row.message_id, causes.get((row.document_id, row.version), "")))
+            told = row.document_id not in self.unannounced
+            return told and mark is not None and row.at < before and mark.at < before
+
+        left = sorted(filter(old, self.served), key=lambda row: row.at)[:most]
+        self.served = [row for row in self.served if row not in left]
+        return len(left)
 
 
 class MemoryRecallDesk:

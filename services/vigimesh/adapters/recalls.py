@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
@@ -68,6 +69,18 @@ class PgRecalls:
         ]  # fmt: skip
         with connection(self._pool) as own, own.cursor() as cursor:
             cursor.executemany(self._sql["settle"], rows)
+
+    def forget_used(self, changes: Sequence[Change], before: datetime, most: int) -> int:
+        """Remove old passages that were recalled; see `ports.recalls.Recalls`."""
+        stale = [(one, version) for one in changes for version in one.stale]
+        if not stale:
+            return 0
+        given = {
+            "documents": [one.document_id for one, _ in stale], "versions": [version for _, version in stale],
+            "causes": [one.cause for one, _ in stale], "before": before, "most": most,
+        }  # fmt: skip
+        with connection(self._pool) as own:
+            return own.execute(self._sql["forget_used"], given).rowcount
 
     def followed(self) -> Mapping[Part, int]:
         """Return how far each partition was followed; see `ports.recalls.CaseIndex`."""

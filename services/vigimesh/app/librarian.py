@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,6 +30,7 @@ from vigimesh.app.product_files import products_of
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
+from vigimesh.background.librarian.forget import Forget
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
 from vigimesh.background.librarian.recall import Following, Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
@@ -141,13 +143,14 @@ def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
 
 
 def _recalls(settings: Settings, parts: Parts) -> Sequence[Duty]:
-    """Return the duty that recalls what rests on changed advice, and the one that knows where the cases' records lie."""
+    """Return the duties that know where the cases' records lie, recall what rests on changed advice, and forget what was long ago."""
     index = PgRecalls(settings.postgres.dsn)
     desk = KafkaRecallDesk(parts.base, index)
     parts.closing.callback(index.close)
     parts.closing.push_async_callback(desk.close)
-    actor = f"{NAME}.{settings.worker.instance}"
+    actor, keep = f"{NAME}.{settings.worker.instance}", timedelta(days=settings.knowledge.keep_used_days)
     return (
         Following(places=desk.places),
         Recaller(recalls=index, desk=desk, codec=parts.codec, clock=parts.clock, actor=actor),
+        Forget(recalls=index, clock=parts.clock, keep=keep),
     )

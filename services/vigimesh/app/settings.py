@@ -210,6 +210,13 @@ class KnowledgeSettings:
         TEXT,
         "Folder that the librarian watches: documents that are put there are taken up once they stand still.",
     )
+    keep_used_days: int = declare(
+        "VIGIMESH_KNOWLEDGE__KEEP_USED_DAYS",
+        3_653,
+        number(3_653, 36_525),
+        "Days after which the librarian forgets which passages of a superseded or withdrawn version fed which case, once that change "
+        "was announced and its recalls were settled; ten years at least, and not less than you keep cases.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

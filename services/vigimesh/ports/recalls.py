@@ -50,6 +50,14 @@ class Recalls(Protocol):
         """Remember what became of uses, all or none; what is marked already stays as it is."""
         ...
 
+    def forget_used(self, changes: Sequence[Change], before: datetime, most: int) -> int:
+        """Remove at most `most` passages that were served before `before`, the oldest first, and return how many were.
+
+        Only of versions that `changes` name as stale, marked for that change before `before` too, and of a document whose every
+        change was announced: nothing that a recall may still ask for. Marks stay.
+        """
+        ...
+
 
 #: A partition of a topic.
 Part = tuple[str, int]

@@ -20,6 +20,23 @@ INSERT INTO knowledge.recalled (message_id, cause, case_id, document_id, state, 
 VALUES (%(message_id)s, %(cause)s, %(case_id)s, %(document_id)s, %(state)s, %(why)s, %(event_id)s, %(lane)s, %(at)s)
 ON CONFLICT (message_id, cause) DO NOTHING;
 
+-- name: forget_used
+-- A piece of what is older than all that may still ask for it; the marks stay, so that nothing is recalled once more.
+DELETE FROM knowledge.used AS u
+USING (
+    SELECT one.source, one.document_id, one.version, one.first
+    FROM unnest(%(documents)s::text[], %(versions)s::text[], %(causes)s::text[]) AS stale (document_id, version, cause)
+    JOIN knowledge.used AS one ON one.document_id = stale.document_id AND one.version = stale.version
+    JOIN knowledge.recalled AS r ON r.message_id = one.message_id AND r.cause = stale.cause
+    WHERE one.at < %(before)s AND r.at < %(before)s
+        AND NOT EXISTS (
+            SELECT FROM knowledge.change AS c WHERE c.document_id = stale.document_id AND c.announced_at IS NULL
+        )
+    ORDER BY one.at
+    LIMIT %(most)s
+) AS old
+WHERE u.source = old.source AND u.document_id = old.document_id AND u.version = old.version AND u.first = old.first;
+
 -- name: followed
 SELECT topic, partition, next FROM knowledge.case_followed;
 
