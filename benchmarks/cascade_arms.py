@@ -28,6 +28,7 @@ from vigimesh.app.standin.chat import ACCURACY, LABEL, MODEL, StandIn
 from vigimesh.domain.cascade import opinion, small
 from vigimesh.domain.cascade.model import Model
 from vigimesh.domain.cascade.question import Answer, Question
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.domain.policy.limits import Limits
@@ -218,11 +219,13 @@ class Arm:
     def _answer(self, need: Need, serious: bool, spent: list[Answer]) -> Any:
         match need.kind:
             case "search":
-                return msgspec.to_builtins(list(self.search.search((need.key,), need.limit)[0]))
+                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
             case "head":
                 return None
             case "limits":
                 return Limits(tiers=self.tiers).plain()
+            case "read":
+                return read([(need.key, need.asked)])[0]
             case "score":
                 return small.tell(self.scorer, [need.asked], self.standings)[0]
             case "model":

@@ -20,6 +20,7 @@ import msgspec
 import sample
 from records import Make, Records
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.limits import Limits
@@ -131,10 +132,12 @@ class Answering:
             case "limits":
                 return dict(_LIMITS)
             case "search":
-                return msgspec.to_builtins(list(self.search.search((need.key,), need.limit)[0]))
+                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
             case "head":
                 head = self.heads.get(need.key)
                 return None if head is None else msgspec.to_builtins(head)
+            case "read":
+                return read([(need.key, need.asked)])[0]
             case kind:
                 raise KeyError(kind)
 

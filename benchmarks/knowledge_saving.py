@@ -33,11 +33,12 @@ from vigimesh.adapters.memory_summaries import MemorySummaryIndex
 from vigimesh.adapters.warm import WarmSummaries
 from vigimesh.app.train.examples import vaers_files
 from vigimesh.domain.knowledge.freshness import Ages
+from vigimesh.domain.knowledge.products import ASSUMED_PRICE
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.summaries import body_of, names_of, summarise
 from vigimesh.domain.knowledge.texts import read_markdown
-from vigimesh.domain.knowledge.warm import Kept
+from vigimesh.domain.knowledge.warm import Kept, cost_of
 from vigimesh.events.case import Case
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted
@@ -164,7 +165,8 @@ class Shelf:
             Kept(
                 document_id=newer.document.id, product="notes", older=older.document.version, version=newer.document.version,
                 digest=self.objects.put(body), size=len(body), names=names_of(newer), read_at=self.clock.now(),
-            )
+            ),
+            cost_of(len(older.document.text) + len(newer.document.text), ASSUMED_PRICE),
         )  # fmt: skip
 
 

@@ -65,16 +65,13 @@ class Labels:
     number: int = 1
     _state: State = field(default_factory=State)
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return `limit` passages of about the length that a label's have."""
-        names = self.state().names
-        return [self._found(question, understand(question, names).only, limit) for question in questions]
-
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
-        """Return what `search` does, found by words alone."""
+        """Return `limit` passages of about the length that a label's have, found by words alone."""
+        names = self.state().names
+        every = [self._found(question, understand(question, names).only, limit) for question in questions]
         return [
             by_words([Near(passage=one, place=one.start, score=one.score) for one in found], limit, OFF)
-            for found in self.search(questions, limit)
+            for found in every
         ]
 
     def state(self) -> State:

@@ -14,6 +14,7 @@ from spending import WIDE, Door, Hook, Process, Shop, Stepping, nothing, questio
 from standins import KEY, World
 from vigimesh.adapters.batch_journal import PgBatchJournal
 from vigimesh.adapters.memory_batch_journal import MemoryBatches, MemoryBatchJournal
+from vigimesh.adapters.memory_telemetry import MemoryTelemetry
 from vigimesh.adapters.openai_batches import OpenAIBatches
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.app.standin.profile import BatchProfile, Profile
@@ -26,6 +27,7 @@ from vigimesh.domain.budget.calls import Answered, PaidCall
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.question import prompt_digest
 from vigimesh.events.ids import call_id
+from vigimesh.names import Metric
 from vigimesh.ports import Batches, BatchJournal, Budget
 
 #: A batch of this stand-in starts after a minute and takes a second for each question.
@@ -70,7 +72,7 @@ class Depot:
         return Batcher(
             budget=cast(Budget, Door(budget, made)), journal=cast(BatchJournal, Door(self.journal(), made)),
             batches=cast(Batches, Door(batches, made)), objects=self.shop.objects, prices=shipped_prices(),
-            agreement=books, clock=self.clock,
+            agreement=books, clock=self.clock, telemetry=MemoryTelemetry(),
         )  # fmt: skip
 
     def let_pass(self, seconds: float) -> None:
@@ -122,6 +124,11 @@ def gathered(depot: Depot, text: str, *, case: str = "", **changes: Any) -> Gath
         not_after=now + timedelta(days=3),
     )  # fmt: skip
     return replace(made, **changes)
+
+
+def told(batcher: Batcher, metric: Metric, **labels: str) -> float:
+    """Return what a batcher has counted."""
+    return cast(MemoryTelemetry, batcher.telemetry).total(metric, **labels)
 
 
 @asynccontextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import read_markdown
+from vigimesh.events.knowledge import Passage
+from vigimesh.ports import Search
 
 _NOTE = """---
 id: {id}
@@ -30,6 +33,11 @@ def note(
     """Return a reference note that lists `listed`."""
     text = _NOTE.format(id=name, version=version, title=title, listed=listed)
     return read_markdown(text.encode(), f"{title}.md")
+
+
+def passages(search: Search, questions: Sequence[str], limit: int) -> list[tuple[Passage, ...]]:
+    """Return the passages that a search finds for each question, without which side found them."""
+    return [found.passages for found in search.find(questions, limit)]
 
 
 class fresh_database:  # noqa: N801  reads as a verb in `with`

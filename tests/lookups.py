@@ -20,7 +20,6 @@ from vigimesh.adapters.postgres import STATE_S
 from vigimesh.domain.knowledge.answering import Answer, State
 from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.domain.knowledge.fusion import Found
-from vigimesh.events.knowledge import Passage
 from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep, Place, Product
 from vigimesh.retriever.lookup import Lookup
@@ -87,9 +86,6 @@ class Watched:
     _state: State | None = None
     _at_s: float = float("-inf")
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        return [found.passages for found in self.find(questions, limit)]
-
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
         self.searches += [(question, self.clock.now()) for question in questions]
         return self.inner.find(questions, limit)
@@ -138,6 +134,8 @@ class Misplacing:
 @dataclass(frozen=True)
 class EachHasAges:
     """Products of `AGES`, all with a semantic match."""
+
+    semantic = True
 
     def of(self, document_id: str) -> Product:
         return Terms(id=document_id, ages=AGES.get(document_id, AGES["product/zelora"]), semantic=True)

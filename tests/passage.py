@@ -12,6 +12,7 @@ import msgspec
 
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.app.card_files import load_cards
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.limits import Limits
@@ -127,9 +128,11 @@ class Passage:
 
     def _answer(self, need: Need) -> Any:
         if need.kind == "search":
-            return msgspec.to_builtins(list(self._search.search((need.key,), need.limit)[0]))
+            return msgspec.to_builtins(list(self._search.find((need.key,), need.limit)[0].passages))
         if need.kind == "head":
             return self.heads.get(need.key)
+        if need.kind == "read":
+            return read([(need.key, need.asked)])[0]
         assert need.kind == "limits", need
         return Limits(tiers=("tools", "person")).plain()
 

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: A picture of one pixel.
-_IMAGE = b"<</Type/XObject/Subtype/Image/Width 1/Height 1/ColorSpace/DeviceGray/BitsPerComponent 8/Length 1>>stream\n\x00\nendstream"
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture in grey: `dots` are its rows from the top, 0 is black."""
+
+    width: int = 1
+    height: int = 1
+    dots: bytes = b"\0"
+
+    def object(self) -> bytes:
+        head = b"<</Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Length %d>>"
+        return head % (self.width, self.height, len(self.dots)) + b"stream\n" + self.dots + b"\nendstream"
+
+
+DOT = Picture()
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A page: lines with x and y from the lower left in points, and whether a picture fills it."""
+    """A page: lines with x and y from the lower left in points, and the picture that fills it."""
 
     lines: Sequence[tuple[float, float, str]] = ()
-    picture: bool = False
+    picture: Picture | None = None
 
 
 def column(text: str, x: float = 50, top: float = 780, leading: float = 12) -> list[tuple[float, float, str]]:
@@ -30,7 +43,7 @@ def column(text: str, x: float = 50, top: float = 780, leading: float = 12) -> l
 def pdf(*leaves: Leaf, encrypted: bool = False) -> bytes:
     """Return a PDF of A4 pages."""
     objects: list[bytes] = [b"<</Type/Catalog/Pages 2 0 R>>", b"",
-                            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>", _IMAGE]  # fmt: skip
+                            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>"]  # fmt: skip
     kids = []
     for leaf in leaves:
         drawn = b"".join(
@@ -38,10 +51,14 @@ def pdf(*leaves: Leaf, encrypted: bool = False) -> bytes:
             for x, y, words in leaf.lines
         )
         drawn += b"q 595 0 0 842 0 0 cm /Im0 Do Q\n" if leaf.picture else b""
+        shown = b""
+        if leaf.picture:
+            objects.append(leaf.picture.object())
+            shown = b"/XObject<</Im0 %d 0 R>>" % len(objects)
         objects.append(b"<</Length %d>>stream\n%s\nendstream" % (len(drawn), drawn))
         objects.append(
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R/Resources<</Font<</F1 3 0 R>>%s>>>>"
-            % (len(objects), b"/XObject<</Im0 4 0 R>>" if leaf.picture else b"")
+            % (len(objects), shown)
         )
         kids.append(b"%d 0 R" % len(objects))
     objects[1] = b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(kids), b" ".join(kids))

@@ -47,12 +47,16 @@ class World:
         self.clock = Hand()
         self.codec = Codec(MemorySchemas())
         self.broker = MemoryBroker(tuple(BY_NAME), self.clock)
-        self.mesh = Passage(self.codec)
+        self.mesh = self.passage()
         self.recalls = MemoryRecalls()
         self._copied = 0
         self.bring("1.0", listed)
         self.mesh.accept([CaseReceived(case=one) for one in cases])
         self.run()
+
+    def passage(self) -> Passage:
+        """Return the five verbs; another kind of world may have others."""
+        return Passage(self.codec)
 
     def bring(self, version: str, listed: str) -> None:
         """Ingest a version of the label: it is current from then on."""

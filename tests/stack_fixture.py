@@ -12,7 +12,7 @@ import pytest
 
 from vigimesh.adapters import topics
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.devstack import Stack, StackUrls, up
+from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 
 
@@ -22,7 +22,7 @@ def new_stack() -> Iterator[Stack]:
     # Not pytest's tmp_path: its name is too long for a Unix socket, and root's is closed to PostgreSQL's user.
     folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
     try:
-        with up(folder, attached=True) as running:
+        with up(folder, attached=True, wishes=Wishes(thrown_away=True)) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

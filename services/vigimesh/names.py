@@ -93,7 +93,7 @@ BUDGET_LEFT = Metric(
 BUDGET_ALARM = Metric(
     name="vigimesh.budget.alarm", kind="gauge", unit="{percent}", labels=("workflow",),
     meaning="highest alarm level of the card that the month's recorded spending has reached, 0 below all of them; "
-    "the highest of all where an overrun closed the month",
+    "100 as soon as less is left than one case may cost; the highest of all where an overrun closed the month",
     alarm="the workflow's owner: when it rises",
 )  # fmt: skip
 ORDERED_CEILING = Metric(
@@ -119,6 +119,26 @@ MODEL_BREAKER = Metric(
     name="vigimesh.model.breaker", kind="gauge", unit="{state}", labels=("stage", "lane"),
     meaning="whether the large model is asked: 0 closed, every call is made; 1 half-open, one call tries it; 2 open, since "
     "several calls in a row failed: cases go on without their opinions, or with a fallback's; of several models the worst", alarm="SRE: above 0 for ten minutes",
+)  # fmt: skip
+BATCH_GATHERED = Metric(
+    name="vigimesh.batch.gathered", kind="counter", unit="{question}", labels=("stage", "lane", "state"),
+    meaning="questions of cold cases by what gathering them for a batch came to: waiting (for the window), sent (its batch goes on), or "
+    "ended (not sent in its window, or in too many batches: paid at once, or its answer is there)",
+)  # fmt: skip
+BATCH_CALLS = Metric(
+    name="vigimesh.batch.calls", kind="counter", unit="{call}", labels=("outcome",),
+    meaning="calls in batches: begun, answered, copied (the same question as one that was charged), failed, expired, or in_doubt; failed and "
+    "expired ones are sent once more or paid at once", alarm="SRE: in_doubt above 0",
+)  # fmt: skip
+BATCHES = Metric(
+    name="vigimesh.batch.batches", kind="counter", unit="{batch}", labels=("state",),
+    meaning="batches: sent, and ended whole, partial (some calls failed, expired or are in doubt) or empty (all of them)",
+    alarm="SRE: empty",
+)  # fmt: skip
+BATCH_WAIT = Metric(
+    name="vigimesh.batch.wait", kind="histogram", unit="s", labels=("workflow",),
+    meaning="from the moment a question was gathered until its answer was stored",
+    bounds=(60.0, 600.0, 3_600.0, 3 * 3_600.0, 6 * 3_600.0, 12 * 3_600.0, 86_400.0, 2 * 86_400.0, 7 * 86_400.0),
 )  # fmt: skip
 GATES_SHUT = Metric(
     name="vigimesh.cascade.gates_shut", kind="gauge", unit="{gate}", labels=("stage", "lane"),
@@ -188,7 +208,7 @@ METRICS: tuple[Metric, ...] = (
     PARKED_WAITING,
     LAG_RECORDS, LAG_SECONDS, LAG_UNKNOWN, ORDERED_SHARE,
     BACKLOG_PRICE, BUDGET_LEFT, BUDGET_ALARM, ORDERED_CEILING, ORDERED_CALLS, THROTTLED, LEADING,
-    PAYING_SHUT, MODEL_BREAKER, GATES_SHUT, ANSWERS_FAILED, SEARCHED,
+    PAYING_SHUT, MODEL_BREAKER, BATCH_GATHERED, BATCH_CALLS, BATCHES, BATCH_WAIT, GATES_SHUT, ANSWERS_FAILED, SEARCHED,
     KNOWLEDGE_ANSWERS, KNOWLEDGE_GROUNDED, KNOWLEDGE_MISSES, KNOWLEDGE_FALSE_HITS, KNOWLEDGE_AGE, KNOWLEDGE_OVERDUE,
     DUTY_DONE, DUTY_FAILED, DOCUMENTS_REFUSED,
 )  # fmt: skip

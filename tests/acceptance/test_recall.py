@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -98,10 +99,11 @@ class Sent:
         """Return by report what the list says of each planted case."""
         return {line_["case_id"].rpartition("/")[2]: line_["state"] for line_ in self.recall().json["cases"]}
 
-    def ends(self) -> dict[str, list[tuple[str, str]]]:
-        """Return by report every conclusion, oldest first: its cause, and its decision or rule."""
+    def ends(self, country: str = "US") -> dict[str, list[tuple[str, str]]]:
+        """Return by report of a country every conclusion, oldest first: its cause, and its decision or rule."""
         codec, found = self.mesh.codec, dict[str, list[tuple[str, str]]]()
-        rows = [row for row in self.mesh.rows("case.decided", "case.review") if f"US-{MARK}-" in row.key]
+        every = self.mesh.rows("case.decided", "case.review")
+        rows = [row for row in every if f"{country}-{MARK}-" in row.key]
         for row in sorted(rows, key=lambda one: one.at):
             event: CaseDecided | ReviewRequested = codec.decode(row.topic, row.value or b"")
             word = event.decision if isinstance(event, CaseDecided) else event.rule
@@ -117,11 +119,11 @@ class Sent:
             if row.headers.cause.startswith(LABEL) and row.headers.source.endswith("/librarian")
         )
 
-    def booked(self, version: str) -> set[str]:
+    def booked(self, version: str, document: str = LABEL) -> set[str]:
         """Return the reports whose telemetry says that they were given this version."""
         with psycopg.connect(self.mesh.urls.postgres) as own:
             asked = "SELECT DISTINCT case_id FROM knowledge.used WHERE document_id = %s AND version = %s"
-            return {name.rpartition("/")[2] for (name,) in own.execute(asked, (LABEL, version))}
+            return {name.rpartition("/")[2] for (name,) in own.execute(asked, (document, version))}
 
     def kill_the_librarian(self) -> None:
         """End the librarian's process without a word, if it lives just now."""
@@ -221,12 +223,82 @@ def test_the_history_and_the_list_know_recalls(sent: Sent) -> None:
     assert listed[OTHER]["decision"] == "auto_accepted"
 
 
-def _adds_up(sent: Sent) -> None:
+#: A product that will be withdrawn; report -> the lane of its recall, and what its case was decided as before.
+TAKEN_BACK = f"Takenback{MARK.lower()}"
+OF_TAKEN_BACK = {
+    f"DE-{MARK}-6": ("cold", "auto_accepted"),
+    f"DE-{MARK}-7": ("warm", "auto_accepted"),  # non-serious from the EU, five days of its 90 are left
+    f"DE-{MARK}-8": ("hot", "serious"),
+}
+
+
+def _of_taken_back() -> list[Case]:
+    cold, warm, hot = (case(report, "Hiccups", TAKEN_BACK) for report in OF_TAKEN_BACK)
+    day0 = f"{datetime.now(UTC) - timedelta(days=85):%Y-%m-%d}"
+    dates = {"first_received_on": day0, "most_recent_on": day0, "created_on": day0}
+    return [
+        cold,
+        dataclasses.replace(warm, country="DE", **dates),  # type: ignore[arg-type]  # fields of Case, given by name
+        dataclasses.replace(hot, criteria=("hospitalisation",)),
+    ]
+
+
+def test_what_rested_on_a_document_that_was_withdrawn_is_recalled_on_its_lane(sent: Sent) -> None:
+    mesh, document = sent.mesh, f"product/{TAKEN_BACK}".lower()
+    label = sent.folder / "takenback-1.0.md"
+    label.write_text(
+        _LABEL.format(id=document, product=TAKEN_BACK, version="1.0", listed="Hiccups, Nausea"),
+        encoding="utf-8",
+    )
+    assert vigimesh("knowledge", "ingest", label, "--data", mesh.data, "--json").status == 0
+    file = sent.folder / "taken_back.jsonl"
+    file.write_text("".join(line(one) + "\n" for one in _of_taken_back()), encoding="utf-8")
+    ran = mesh.run(file)
+    assert (ran.status, ran.json["accepted"]) == (0, 3), ran.err + ran.out
+    until(
+        lambda: sent.booked("1.0", document) == set(OF_TAKEN_BACK),
+        within_s=DONE_S, what="the telemetry of every case of the product",
+    )  # fmt: skip
+    before = sent.ends("DE")
+    assert {report: word for report, [(_, word)] in before.items()} == {
+        report: word for report, (_, word) in OF_TAKEN_BACK.items()
+    }
+
+    gone = vigimesh(
+        "knowledge",
+        "withdraw",
+        document,
+        "--by",
+        "Ada",
+        "--reason",
+        "of another product",
+        "--data",
+        mesh.data,
+    )
+    assert gone.status == 0, gone.err
+    cause = f"{document}@1.0 withdrawn"
+    until(
+        lambda: all(len(ends) == 2 for ends in sent.ends("DE").values()),
+        within_s=DONE_S, what="every recall to be concluded",
+    )  # fmt: skip
+    # Nothing is listed any more without the label: a person looks at each.
+    assert {ends[1] for ends in sent.ends("DE").values()} == {(cause, "advice_recalled")}
+    ordered = [row for row in mesh.rows("plan.hot", "plan.warm", "plan.cold") if row.headers.cause == cause]
+    first = {
+        row.key.rpartition("/")[2]: row.headers.lane
+        for row in ordered
+        if row.headers.source.endswith("/librarian")
+    }
+    assert first == {report: lane for report, (lane, _) in OF_TAKEN_BACK.items()}
+    _adds_up(sent, "DE", 3)
+
+
+def _adds_up(sent: Sent, country: str = "US", count: int = 5) -> None:
     """Assert that a recalled version is no second case, and that nothing of it is lost, torn or doubled."""
     every = list(scan(sent.mesh.urls.kafka, RECKONED))
-    messages = {row.headers.messageid for row in every if f"US-{MARK}-" in row.key} - {""}
+    messages = {row.headers.messageid for row in every if f"{country}-{MARK}-" in row.key} - {""}
     rows = [row for row in every if row.headers.messageid in messages]
     found = check(rows, audits=tuple(audit_facts(rows, sent.mesh.codec)))
-    assert (found.accepted, found.in_flight, found.lost, found.duplicated, found.torn) == (5, 0, 0, 0, 0)
+    assert (found.accepted, found.in_flight, found.lost, found.duplicated, found.torn) == (count, 0, 0, 0, 0)
     assert found.out_of_order == 0
     assert found.balanced

@@ -21,7 +21,7 @@ from chaos.faults import Fault
 from chaos.proxy import Proxy
 from standins import served
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.devstack import Stack, up
+from vigimesh.app.devstack import Stack, Wishes, up
 from vigimesh.app.devstack.state import read_state
 from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.app.mesh import prepare, registry_options
@@ -242,7 +242,7 @@ def bare(*, disk: bool) -> Iterator[Rig]:
         held.callback(shutil.rmtree, folder, ignore_errors=True)
         store = Disk(folder / "objects", own=disk)
         held.callback(store.close)
-        stack = held.enter_context(up(folder, attached=True))
+        stack = held.enter_context(up(folder, attached=True, wishes=Wishes(thrown_away=True)))
         settings = Settings.for_stack(stack.urls, Settings(mesh=MeshSettings(cards=DEMO_CARDS)))
         prepare(settings)
         proxy = held.enter_context(Proxy(int(stack.urls.kafka.rpartition(":")[2])))

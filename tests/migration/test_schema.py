@@ -135,12 +135,12 @@ def test_a_user_without_rights_is_told_which(database: str, stack: Any) -> None:
 def test_a_database_not_yet_set_up_makes_work_wait(database: str) -> None:
     search = PgSearch(database)
     with pytest.raises(Transient, match="VM-1501"):
-        search.search(["DTP Rash"], 3)
+        search.find(["DTP Rash"], 3)
     migrate(database)
     with pytest.raises(Transient, match="no document yet"):
-        search.search(["DTP Rash"], 3)
+        search.find(["DTP Rash"], 3)
     load_into(database, shipped_documents())
-    assert search.search(["DTP Rash"], 3)[0]
+    assert search.find(["DTP Rash"], 3)[0].passages
     search.close()
 
 
@@ -148,11 +148,11 @@ def test_search_comes_back_after_its_connection_was_cut(database: str) -> None:
     migrate(database)
     load_into(database, shipped_documents())
     search = PgSearch(database, application_name="to be cut")
-    assert search.search(["DTP Rash"], 3)[0]
+    assert search.find(["DTP Rash"], 3)[0].passages
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to be cut'"
     assert one(database, cut) is True
     with pytest.raises(Transient, match="VM-1501"):
-        search.search(["DTP Chills"], 3)
+        search.find(["DTP Chills"], 3)
     until(lambda: _answers(search), within_s=15, what="an answer after the connection was cut")
     search.close()
 
@@ -168,7 +168,7 @@ def test_search_comes_back_with_a_server_that_was_away_at_first(
     search = PgSearch(psycopg.conninfo.make_conninfo(**{**parts, "host": str(way)}))
     for _ in range(2):
         with pytest.raises(Transient, match="VM-1501"):
-            search.search(["DTP Rash"], 3)
+            search.find(["DTP Rash"], 3)
     way.symlink_to(str(parts["host"]))
     until(lambda: _answers(search), within_s=15, what="an answer after the server came")
     search.close()
@@ -176,6 +176,6 @@ def test_search_comes_back_with_a_server_that_was_away_at_first(
 
 def _answers(search: PgSearch) -> bool:
     try:
-        return bool(search.search(["DTP Rash"], 3)[0])
+        return bool(search.find(["DTP Rash"], 3)[0].passages)
     except Transient:
         return False

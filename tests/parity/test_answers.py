@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import redis
 
 from clocks import Hand
 from lookups import Timeline, drawn
+from question_pairs import Pair, adversarial
+from retrieval_cache import Labels
 from valkeys import OwnValkey
 from vigimesh.adapters import redis_answers
 from vigimesh.adapters.memory_answers import MemoryAnswers
@@ -249,3 +252,33 @@ def test_the_timelines_hold_on_the_server_too(valkey: OwnValkey) -> None:
         assert done.run(drawn(seed)).faults == []
         hot += done.hot
     assert hot > 20
+
+
+#: Minimal pairs asked through the server: some of each of the twelve kinds.
+PAIRS = 240
+
+
+def pairs_served(valkey: OwnValkey, **more: Any) -> list[Pair]:
+    """Return the pairs of which the second question was served from the answer to the first, which the server had kept."""
+    found = []
+    client: Any = redis.Redis.from_url(valkey.url, socket_timeout=10)
+    for pair in adversarial(PAIRS, Random(9)):
+        client.flushall()
+        base = Labels(version=pair.version_one)
+        lookup = Lookup(
+            search=base, clock=SystemClock(), stores=(RedisAnswers(client),), products=ALWAYS, **more
+        )
+        lookup.answers([Need(kind="search", key=pair.one, limit=3)])
+        assert client.dbsize()
+        base.become(pair.version_other)
+        (answer,) = lookup.answers([Need(kind="search", key=pair.other, limit=3)])
+        if answer["level"] != "search":
+            found.append(pair)
+    return found
+
+
+@pytest.mark.real
+def test_failure_32_no_opposite_question_is_served_from_the_real_store(valkey: OwnValkey) -> None:
+    assert pairs_served(valkey) == []
+    # Planted: whatever is asked of a product has one signature, as where a high similarity alone decides.
+    assert pairs_served(valkey, sign=lambda question, names, version: "alike")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -16,7 +17,7 @@ from vigimesh.app.settings import read_settings
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.prices import PriceBook, cost
-from vigimesh.domain.budget.values import Caps
+from vigimesh.domain.budget.values import CASES_A_DAY, Caps
 from vigimesh.domain.cascade.narrative import MAX_SENT
 from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.cascade.question import Message, Question
@@ -75,8 +76,35 @@ def test_a_book_without_it_refuses_before_the_call() -> None:
     assert (told.reason, calls) == ("unpriced", 0)
 
 
-def test_month_and_day_hold_at_the_ceiling() -> None:
-    caps = Caps("EUR", month_micro=9, day_micro=7, case_micro=5, calls_per_minute=3)
-    assert caps.at_assumed_price() == Caps(
-        "EUR", month_micro=9, day_micro=7, case_micro=7, calls_per_minute=3
-    )
+def test_month_and_day_hold_at_the_ceiling_and_a_case_has_a_quarter_of_the_day() -> None:
+    caps = Caps("EUR", month_micro=90, day_micro=80, case_micro=5, calls_per_minute=3)
+    assert caps.at_assumed_price() == replace(caps, case_micro=20)
+    # A card that gives a case more keeps it.
+    assert replace(caps, case_micro=30).at_assumed_price() == replace(caps, case_micro=30)
+
+
+def test_a_case_that_runs_away_leaves_the_day_to_the_others() -> None:
+    """Each pass asks anew; at the ceiling the case is stopped, and another of the same day is still asked."""
+    standin = StandIn(STILL, name=NAME)
+
+    async def run(url: str) -> tuple[list[Paid | Unpaid], Paid | Unpaid]:
+        settings = read_settings(
+            {"VIGIMESH_LARGE_MODEL__BASE_URL": url, "VIGIMESH_LARGE_MODEL__NAME": NAME}
+        ).large_model
+        one = longest(NAME, "signal")
+        async with shop(memory_rig(), MemoryBench()) as made:
+            models = large_model(settings, SystemClock())
+            process = made.process(prices=prices_of(settings, AT), models=models)
+            runaway = [await process.pay(replace(one, pass_number=number)) for number in range(1, 21)]
+            other = await process.pay(replace(one, case_id="t/another"))
+            await models.close()
+        return runaway, other
+
+    with served(standin) as url:
+        runaway, other = asyncio.run(run(url))
+    spent = sum(one.cost_micro for one in runaway if isinstance(one, Paid))
+    day = longest(NAME, "signal").caps.day_micro
+    assert isinstance(runaway[-1], Unpaid)
+    assert "left of the case" in runaway[-1].why
+    assert spent <= day // CASES_A_DAY
+    assert isinstance(other, Paid), other

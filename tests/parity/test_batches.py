@@ -7,14 +7,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from budget_fixture import new_valkey_rig
 from budgets import memory_rig
-from depots import DONE_S, QUICK, Depot, depot, gathered
+from depots import DONE_S, QUICK, Depot, depot, gathered, told
 from journals import MemoryBench, PgBench, database
 from spending import WIDE, Death, away, dying_at
+from vigimesh.adapters.memory_telemetry import MemoryTelemetry
 from vigimesh.app.standin.chat import FAULT
 from vigimesh.app.standin.profile import BatchProfile
 from vigimesh.background.batcher.run import Batcher
@@ -23,6 +25,7 @@ from vigimesh.domain.budget.calls import Begun, Busy, Doubtful
 from vigimesh.domain.budget.prices import cost, shipped_prices
 from vigimesh.domain.cascade.question import read_answer
 from vigimesh.errors import Transient
+from vigimesh.names import BATCH_CALLS, BATCH_WAIT, BATCHES
 
 Check = Callable[[Depot], Awaitable[None]]
 #: Every await of a batch that goes well, in order, with which time of it.
@@ -149,7 +152,7 @@ def test_a_batch_is_counted_once_however_often_anybody_looks(place: Place) -> No
         made.let_pass(DONE_S)
         blind = made.batcher(headers={FAULT: "500"})
         await blind.round()
-        assert blind.told["answered"] == 0
+        assert told(blind, BATCH_CALLS, outcome="answered") == 0
         for _ in range(4):
             await made.batcher().round()
         await made.finished(made.batcher())
@@ -219,10 +222,10 @@ def test_one_that_was_not_created_is_asked_for_again_when_a_list_had_time_to_sho
         batcher = made.batcher(away("create.before", error=GONE, times=1))
         for _ in range(3):
             await batcher.round()
-        assert batcher.told["sent"] == 1
+        assert told(batcher, BATCHES, state="sent") == 1
         made.let_pass(LOOK_S + 1)
         await batcher.round()
-        assert (batcher.told["sent"], len(made.routes.desk.batches)) == (2, 1)
+        assert (told(batcher, BATCHES, state="sent"), len(made.routes.desk.batches)) == (2, 1)
 
     MEMORY.run(check)
 
@@ -241,10 +244,38 @@ def test_what_expires_is_not_made_and_after_its_tries_left_to_be_paid_at_once(pl
         assert not await made.journal().open_batches()
         assert not await made.journal().waiting(made.clock.now(), 9)
         assert len(made.routes.desk.batches) == MAX_TRIES
-        assert (made.billed(), batcher.told["not_made"]) == (0, 2 * MAX_TRIES)
+        assert (made.billed(), told(batcher, BATCH_CALLS, outcome="expired")) == (0, 2 * MAX_TRIES)
+        assert (told(batcher, BATCHES, state="empty"), told(batcher, BATCHES)) == (MAX_TRIES, 2 * MAX_TRIES)
         assert await made.shop.agreed() == (0, 0)
 
     place.run(check, BatchProfile(start_s=200_000, item_s=0, spread=0))
+
+
+def test_the_metrics_say_what_was_gathered_failed_and_how_long_it_waited() -> None:
+    async def check(made: Depot) -> None:
+        await gather(
+            made, *[gathered(made, f"case {n}") for n in range(20)], gathered(made, "case 0", case="again")
+        )
+        batcher = made.batcher()
+        await made.finished(batcher)
+        answered = told(batcher, BATCH_CALLS, outcome="answered")
+        failed = told(batcher, BATCH_CALLS, outcome="failed")
+        begun = told(batcher, BATCH_CALLS, outcome="begun")
+        assert answered == made.billed() == 20
+        assert (told(batcher, BATCH_CALLS, outcome="copied"), begun) == (1, 21 + failed)
+        assert failed > 0
+        assert told(batcher, BATCHES, state="partial") >= 1
+        assert told(batcher, BATCHES, state="sent") == len(made.routes.desk.batches)
+        waits = [
+            value
+            for name, _, value in cast(MemoryTelemetry, batcher.telemetry).observed
+            if name == BATCH_WAIT.name
+        ]
+        assert len(waits) == 21
+        assert min(waits) >= DONE_S
+
+    # Some of the lines fail once, none of them twice.
+    MEMORY.run(check, replace(QUICK, faults={"500": 0.15}))
 
 
 def test_what_the_budget_has_no_room_for_is_not_sent() -> None:
@@ -307,7 +338,10 @@ def test_a_batch_that_cannot_be_sent_is_given_up_when_its_calls_are_over() -> No
         await batcher.round()
         made.let_pass(LEASE_S + 1)
         await batcher.round()
-        assert (batcher.told["not_made"], batcher.told["ended"]) == (1, 1)
+        assert (told(batcher, BATCH_CALLS, outcome="expired"), told(batcher, BATCHES, state="empty")) == (
+            1,
+            1,
+        )
         assert await made.shop.agreed() == (0, 0)
 
     MEMORY.run(check)

@@ -287,14 +287,21 @@ def test_an_alarm_is_shown_and_told_once_when_it_rises(
         controller = treasury.controller()
         levels = _levels(controller)
         async with Reigning(controller) as reigning:
+            # Of a month as the card has it: 100 is reached where less is left than one of its cases may cost, 50,000.
+            million = 10**6
             for recorded, level in ((0, 0), (500, 50), (790, 50), (800, 80)):
-                treasury.purse.triage = account(10, month_cap=1_000, recorded=recorded)
+                treasury.purse.triage = account(10, month_cap=1_000 * million, recorded=recorded * million)
                 await treasury.looks(reigning)
                 assert levels[names.BUDGET_ALARM.name, "triage"] == level
             treasury.purse.triage = AWAY
             await treasury.looks(reigning)
             assert levels[names.BUDGET_ALARM.name, "triage"] == 80, "unknown is not below all levels"
-            there = account(10, month_cap=1_000, recorded=800)
+            there = account(10, month_cap=1_000 * million, recorded=800 * million)
+            treasury.purse.triage = account(10, month_cap=1_000 * million, recorded=1_000 * million - 49_999)
+            await treasury.looks(reigning)
+            assert levels[names.BUDGET_ALARM.name, "triage"] == 100
+            treasury.purse.triage = there
+            await treasury.looks(reigning)
             treasury.purse.triage = replace(
                 there, windows=(*there.windows[:-1], replace(there.windows[-1], closed=True))
             )
@@ -307,6 +314,7 @@ def test_an_alarm_is_shown_and_told_once_when_it_rises(
     assert told == [
         "triage has spent 50 % of its month's budget: safety-triage",
         "triage has spent 80 % of its month's budget: safety-triage",
+        "triage has less of its month's budget left than one case may cost: safety-triage",
         "triage may spend nothing: an overrun closed its month's budget: safety-triage",
     ]
 

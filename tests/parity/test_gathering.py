@@ -16,6 +16,7 @@ from depots import Depot, depot, gathered
 from journals import MemoryBench
 from spending import away, purchase
 from standins import played
+from unit.test_drafting import EXECUTOR, READ, given, mail
 from vigimesh.adapters.memory_models import MemoryModels
 from vigimesh.background.batcher.run import run
 from vigimesh.background.books.keep import Books
@@ -25,8 +26,9 @@ from vigimesh.domain.policy.cards import BatchWindow
 from vigimesh.errors import Transient
 from vigimesh.events.classes import Clock, Triage
 from vigimesh.loop.health import Health
+from vigimesh.loop.outcome import Done, Park
 from vigimesh.tool_executor.gathering import GatheringPayer
-from vigimesh.tool_executor.purchase import MayWait, Paid, Purchase, Unpaid
+from vigimesh.tool_executor.purchase import MayWait, Paid, Purchase, Unpaid, plain
 from waiting import until_async
 
 CALM = Triage(
@@ -66,9 +68,11 @@ def told(story: Callable[[Depot], Awaitable[None]]) -> None:
 def test_what_may_wait_is_gathered_and_found_answered_when_its_case_comes_back() -> None:
     async def story(made: Depot) -> None:
         first = wanted(made)
-        waiting = await payer(made).pay(first)
+        counted: list[str] = []
+        waiting = await payer(made, counted=counted.append).pay(first)
         assert isinstance(waiting, Unpaid)
         assert waiting.reason == "gathered"
+        assert counted == ["waiting"]
         assert waiting.retry_at is not None
         assert waiting.retry_at - made.clock.now() >= COMPLETION - timedelta(minutes=1)
         assert made.billed() == 0
@@ -149,5 +153,42 @@ def test_the_process_goes_round_says_what_keeps_it_and_stops_when_it_is_told_to(
         await going
         assert not health.ready
         assert len(made.routes.desk.batches) == (0 if is_away else 1)
+
+    told(story)
+
+
+def test_the_draft_of_a_cold_mail_by_the_shipped_card_is_gathered_and_billed_once() -> None:
+    """From the verb's need through the batch to the review's draft: one line, one bill, and the answer is the draft."""
+
+    async def story(made: Depot) -> None:
+        record = given(mail())
+        # Received now, so that the wait for the window and a day is within its bound.
+        now = made.clock.now()
+        record = replace(
+            record, event=replace(record.event, route=replace(record.event.route, received_at=now))
+        )
+        (need,) = EXECUTOR.needs(record, READ)
+        wanted = need.asked
+        assert wanted.step == "draft"
+        first = await payer(made).pay(wanted)
+        assert isinstance(first, Unpaid)
+        assert first.reason == "gathered"
+        parked = EXECUTOR.decide(record, {**READ, need.name: plain(first, wanted)})
+        assert isinstance(parked, Park)
+        assert parked.not_before - now >= COMPLETION
+        (place,) = made.batches.places.values()
+        made.let_pass(max(0.0, (place.gathered.opens_at - now).total_seconds()))
+        await made.finished(made.batcher())
+        again = await payer(made).pay(wanted)
+        assert isinstance(again, Paid)
+        assert await payer(made).pay(wanted) == again
+        assert made.billed() == 1
+        booked = [(row.state, row.amount_micro) for row in await made.shop.booked()]
+        assert booked == [("settled", again.cost_micro)]
+        outcome = EXECUTOR.decide(record, {**READ, need.name: plain(again, wanted)})
+        assert isinstance(outcome, Done)
+        executed: Any = outcome.events[0].event
+        assert executed.draft.by.startswith("standin"), executed.findings[-1]
+        assert executed.cost_micro == again.cost_micro + 3 * (len(executed.findings) - 1)
 
     told(story)

@@ -76,7 +76,11 @@ def test_products_figures_and_changes_are_told(told: Any) -> None:
     assert (one["newest"], one["past_due"], status) == ("product/zelora@1.1", False, 0)
     found, status = told("stats", "--since", NOON.date().isoformat())
     assert (found["products"]["vaccine_notes"]["levels"], status) == ({"hot": 4}, 0)
+    cost = found["products"]["product_notes"]["summaries"]["EUR"]
+    assert (cost["made"], cost["micro"]) == (1, 33)  # two notes of some hundred characters
+    assert found["products"]["all"]["summaries"] == {"EUR": cost}
     found, _ = told("stats", "--since", "2099-01-01")
+    assert found["products"]["all"]["summaries"] == {}
     assert found["products"]["all"]["questions"] == 0
     found, _ = told("changes", "ZELORA")
     assert [(one["what"], one["term"]) for one in found["summary"]["reactions"]] == [

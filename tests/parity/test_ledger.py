@@ -20,12 +20,13 @@ from vigimesh.adapters.summaries import PgSummaryIndex
 from vigimesh.domain.knowledge.ledger import Booked, Ended, book, by_product, figures
 from vigimesh.domain.knowledge.products import shipped_products
 from vigimesh.domain.knowledge.standing import Overdue
-from vigimesh.domain.knowledge.warm import Kept
+from vigimesh.domain.knowledge.warm import Cost, Kept
 from vigimesh.errors import Transient
 from vigimesh.ports import Ledger, SummaryIndex
 
 LONG_AGO = date(2020, 1, 1)
 ZELORA = ("product/zelora", "1.0")
+FREE = Cost(made=1, characters=0, micro=0, currency="EUR")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def test_what_is_booked_is_there_with_its_place(base: Base) -> None:
     twin = MemoryLedger()
     twin.book(booked(0, 5))
     twin.book(booked(5, 3, before=5))
-    assert by_product(base.ledger.counts(LONG_AGO)) == by_product(twin.counts(LONG_AGO))
+    assert by_product(base.ledger.counts(LONG_AGO), {}) == by_product(twin.counts(LONG_AGO), {})
     assert base.ledger.counts(NOON.date() + timedelta(days=1)) == {}
 
 
@@ -169,13 +170,33 @@ def test_a_summary_takes_the_place_of_the_one_before_and_is_found_by_each_name(b
         quill, document_id="product/zelora", names=("product/zelora", "zelora", "it's a \\ 'name'")
     )
     for one in (zelora, quill):
-        index.put(one)
+        index.put(one, FREE)
     assert list(index.rows()) == [quill, zelora]
     newer = replace(quill, older="1.1", version="1.2", digest="b" * 64, read_at=NOON + timedelta(hours=1))
-    index.put(newer)
+    index.put(newer, FREE)
     assert list(index.called(["quill", "product/zelora"])) == [newer, zelora]
     assert list(index.called(["it's a \\ 'name'"])) == [zelora]
     assert list(index.called(["", "QUILL", "quil", "\0quill"])) == []
     assert list(index.called([])) == []
     index.drop(["product/quill", "product/none"])
     assert list(index.rows()) == [zelora]
+
+
+def test_what_summaries_cost_is_booked_by_product_day_and_currency(base: Base) -> None:
+    index = base.index
+    one = Kept(
+        document_id="product/quill", product="notes", older="1.0", version="1.1", digest="a" * 64, size=7, names=("quill",),
+        read_at=NOON,
+    )  # fmt: skip
+    dear = Cost(made=1, characters=1_500, micro=66, currency="EUR")
+    index.put(one, dear)
+    index.put(replace(one, version="1.2"), dear)
+    index.put(replace(one, read_at=NOON + timedelta(days=1)), replace(dear, micro=70))
+    index.put(replace(one, product="labels"), replace(dear, currency="USD"))
+    index.drop(["product/quill"])  # what it cost was paid all the same
+    assert index.costs(NOON.date()) == {
+        "labels": [replace(dear, currency="USD")],
+        "notes": [Cost(made=3, characters=4_500, micro=202, currency="EUR")],
+    }
+    assert index.costs(NOON.date() + timedelta(days=1)) == {"notes": [replace(dear, micro=70)]}
+    assert index.costs(NOON.date() + timedelta(days=2)) == {}

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from libraries import fresh_database, note
+from libraries import fresh_database, note, passages
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.adapters.memory_search import MemorySearch
@@ -69,7 +69,7 @@ def told(base: Base) -> list[tuple[str, str, str, bool]]:
 
 
 def found(base: Base, question: str = "Zelora Hiccups") -> list[str]:
-    return [f"{p.document_id}@{p.version}" for p in base.fresh().search([question], 3)[0]]
+    return [f"{p.document_id}@{p.version}" for p in passages(base.fresh(), [question], 3)[0]]
 
 
 def test_a_version_is_kept_as_it_was_read(base: Base) -> None:
@@ -84,7 +84,7 @@ def test_a_version_is_kept_as_it_was_read(base: Base) -> None:
 
 def test_a_citation_opens_after_newer_versions_and_a_withdrawal(base: Base) -> None:
     base.library.ingest([note("1.0", "Hiccups")], by="Ada")
-    (passage,) = base.fresh().search(["Zelora Hiccups"], 1)[0]
+    (passage,) = passages(base.fresh(), ["Zelora Hiccups"], 1)[0]
     place = Place(
         document=passage.document_id, version="1.0", path=(), codes=(), start=passage.start, end=passage.end
     )
@@ -239,10 +239,10 @@ def _as_loaded_before(uri: str, source: Sectioned) -> None:
 def test_what_is_indexed_anew_is_found_and_cited_as_before(base: Base) -> None:
     base.library.ingest([note()], by="a")
     base.library.announced(base.library.unannounced(9))
-    before, number = base.fresh().search(["Zelora Hiccups"], 50), base.fresh().state().number
+    before, number = passages(base.fresh(), ["Zelora Hiccups"], 50), base.fresh().state().number
     (held,) = [one for one in base.library.documents() if one.current]
     assert base.library.reindex(held.id, held.version) == held.passages
-    assert base.fresh().search(["Zelora Hiccups"], 50) == before
+    assert passages(base.fresh(), ["Zelora Hiccups"], 50) == before
     assert base.fresh().state().number == number + 1
     assert not told(base)
     with pytest.raises(Refused, match="VM-1514"):
@@ -255,15 +255,45 @@ def test_passages_that_an_index_lost_come_back_from_the_text_that_is_kept(stack:
         migrate(uri)
         library, search = PgLibrary(uri), PgSearch(uri)
         library.ingest([note(), note(version="2.0", listed="Sneezing")], by="a")
-        before = search.search(["Zelora Sneezing"], 50)
+        before = passages(search, ["Zelora Sneezing"], 50)
         with psycopg.connect(uri, autocommit=True) as own:
             own.execute("DELETE FROM knowledge.passage WHERE version = '2.0'")
-        assert search.search(["Zelora Sneezing"], 50) == [()]
+        assert passages(search, ["Zelora Sneezing"], 50) == [()]
         (shelved,) = [one for one in library.documents() if one.current]
         assert library.reindex(shelved.id, "2.0") == len(before[0])
-        assert search.search(["Zelora Sneezing"], 50) == before
+        assert passages(search, ["Zelora Sneezing"], 50) == before
         # A version that is not current is not found by it.
         assert library.reindex(shelved.id, "1.0") > 0
-        assert search.search(["Zelora Sneezing"], 50) == before
+        assert passages(search, ["Zelora Sneezing"], 50) == before
         search.close()
         library.close()
+
+
+def test_what_summaries_are_made_of_is_told_when_the_library_changed_and_not_again(base: Base) -> None:
+    def pairs(known: int | None) -> tuple[int | None, list[tuple[str, str, str]] | None]:
+        found = base.library.last_two(known)
+        if found is None:
+            return known, None
+        return found.number, sorted((one.document_id, one.older, one.version) for one in found.pairs)
+
+    number, found = pairs(None)
+    assert found == []
+    base.library.ingest(
+        [note("1.0"), note("1.10", "Rash"), note(name="product/quill", title="Quill")], by="a"
+    )
+    number, found = pairs(number)
+    assert found == [("product/zelora", "1.0", "1.10")]
+    assert pairs(number) == (number, None)
+    base.library.ingest([note("1.10", "Rash")], by="a")  # the same once more
+    assert pairs(number) == (number, None)
+    base.library.ingest(
+        [note("1.9", "Pain")], by="a"
+    )  # what it is compared with, though nothing else is current
+    number, found = pairs(number)
+    assert found == [("product/zelora", "1.9", "1.10")]
+    base.library.withdraw("product/zelora", by="a", reason="wrong")
+    number, found = pairs(number)
+    assert found == []
+    base.library.ingest([note("2.0", "Fever")], by="a")  # what was withdrawn is compared with nothing
+    number, found = pairs(number)
+    assert (found, pairs(number)) == ([], (number, None))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clocks import Hand
-from libraries import fresh_database
+from libraries import fresh_database, passages
 from vigimesh.adapters.library import PgLibrary, load_into
 from vigimesh.adapters.memory_answers import MemoryAnswers
 from vigimesh.adapters.memory_search import MemorySearch
@@ -18,7 +18,7 @@ from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import read_markdown
-from vigimesh.errors import Refused, Transient
+from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.loop.outcome import Need
 from vigimesh.ports import Search
 from vigimesh.retriever.lookup import Lookup
@@ -100,7 +100,9 @@ def read(text: str, where: str) -> Sectioned:
 
 
 def places(search: Search, questions: Sequence[str], limit: int = 3) -> list[list[tuple[str, str, int]]]:
-    return [[(p.document_id, p.version, p.start) for p in found] for found in search.search(questions, limit)]
+    return [
+        [(p.document_id, p.version, p.start) for p in found] for found in passages(search, questions, limit)
+    ]
 
 
 def test_it_answers_as_the_twin_in_memory_does(base: Base) -> None:
@@ -109,7 +111,7 @@ def test_it_answers_as_the_twin_in_memory_does(base: Base) -> None:
     twin.load(SHIPPED)
     for limit in (1, 3, 50):
         for mine, other in zip(
-            base.fresh().search(QUESTIONS, limit), twin.search(QUESTIONS, limit), strict=True
+            passages(base.fresh(), QUESTIONS, limit), passages(twin, QUESTIONS, limit), strict=True
         ):
             assert mine == other
 
@@ -124,12 +126,12 @@ def test_every_product_and_term_ranks_alike(base: Base) -> None:
         for name in names
         for term in ("Rash", "Injection site mass", "Pain", "Reading this list")
     ]
-    assert list(base.fresh().search(asked, 3)) == list(twin.search(asked, 3))
+    assert list(passages(base.fresh(), asked, 3)) == list(passages(twin, asked, 3))
 
 
 def test_what_is_known_of_one_product_is_never_shown_for_another(base: Base) -> None:
     base.load(SHIPPED)
-    for question, found in zip(QUESTIONS, base.fresh().search(QUESTIONS, 50), strict=True):
+    for question, found in zip(QUESTIONS, passages(base.fresh(), QUESTIONS, 50), strict=True):
         rooms = {p.document_id.split("/")[0] for p in found}
         assert all(p.question == question for p in found)
         assert rooms <= {"guidance"} or len({p.document_id for p in found if p.document_id[:2] != "gu"}) == 1
@@ -168,21 +170,21 @@ def test_the_newest_version_answers_whatever_the_order_of_loading(base: Base) ->
     base.load([read(NEW_DTP.format(version="1.10"), "dtp.md")])
     base.load([read(NEW_DTP.format(version="1.9").replace("Hiccups", "Sneezing"), "dtp.md")])
     base.load(SHIPPED)
-    (found,) = base.fresh().search(["DTP Hiccups"], 3)
+    (found,) = passages(base.fresh(), ["DTP Hiccups"], 3)
     assert {p.version for p in found} == {"1.10"}
     assert "Hiccups" in found[0].text
 
 
 def test_an_empty_base_is_not_an_answer(base: Base) -> None:
     with pytest.raises(Transient, match="VM-1501"):
-        base.fresh().search(["DTP Rash"], 3)
+        passages(base.fresh(), ["DTP Rash"], 3)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 51])
 def test_a_limit_has_bounds(base: Base, limit: int) -> None:
     base.load(SHIPPED)
     with pytest.raises(ValueError, match="limit"):
-        base.fresh().search(["DTP Rash"], limit)
+        passages(base.fresh(), ["DTP Rash"], limit)
 
 
 @pytest.mark.real
@@ -224,12 +226,30 @@ def test_what_was_withdrawn_is_known_by_its_name_and_answers_nothing(base: Base)
     assert after.number > before.number
     assert ("vaccine/dtp" in before.known.current, "vaccine/dtp" in after.known.current) == (True, False)
     assert after.known.withdrawn == {"vaccine/dtp"}
-    assert asked.search(["DTP Rash"], 3) == [()]
+    assert passages(asked, ["DTP Rash"], 3) == [()]
+
+
+@pytest.mark.real
+def test_failure_33_words_that_give_fewer_than_a_product_has_are_an_error_not_an_answer(stack: Any) -> None:
+    """Planted: a filter behind the search by words, of which only what is ranked knows."""
+    with fresh_database(stack.urls.postgres, "search_filtered") as uri:
+        migrate(uri)
+        load_into(uri, SHIPPED)
+        search = PgSearch(uri)
+        (whole,) = passages(search, ["DTP Zzzz"], 3)
+        assert len(whole) == 3  # no word matches, and the product's passages come all the same
+        search._sql["search"] = search._sql["search"].replace(
+            "WHERE asked.product <> '' AND p.current AND p.document_id = asked.product\n        ORDER",
+            "WHERE p.tokens @@ asked.words AND p.document_id = asked.product\n        ORDER",
+        )
+        with pytest.raises(Broken, match="VM-2610"):
+            passages(search, ["DTP Zzzz"], 3)
+        search.close()
 
 
 def test_a_server_that_is_away_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vigimesh.adapters.postgres_schema.POOL_WAIT_S", 0.2)
     search = PgSearch("host=127.0.0.1 port=1 dbname=x")
     with pytest.raises(Transient, match="VM-1501"):
-        search.search(["DTP Rash"], 3)
+        passages(search, ["DTP Rash"], 3)
     search.close()

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from embedders import Letters
-from libraries import fresh_database, note
+from libraries import fresh_database, note, passages
 from vigimesh.adapters.library import load_into
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.adapters.postgres import PgSearch
@@ -152,7 +152,7 @@ def test_the_nearest_come_first_among_more_than_the_depth(base: Base) -> None:
 def test_until_a_scope_has_all_its_vectors_words_alone_answer_there(base: Base) -> None:
     base.load([note(), note(name="product/other", title="Other")])
     model = Letters()
-    without = base.search(None).search(["Zelora Hiccups", "Other Hiccups"], 3)
+    without = passages(base.search(None), ["Zelora Hiccups", "Other Hiccups"], 3)
     assert [one.alone for one in base.search(None).find(["Zelora Hiccups"], 3)] == ["off"]
     before = base.search(model).find(["Zelora Hiccups", "Other Hiccups"], 3)
     assert [one.alone for one in before] == ["unfinished"] * 2
@@ -182,7 +182,7 @@ def test_a_model_that_was_exchanged_under_its_name_is_not_asked(base: Base) -> N
     altered = Letters(salt="altered")
     (found,) = base.search(altered).find(["Zelora Hiccups"], 3)
     assert found.alone == "absent"
-    assert found.passages == base.search(None).search(["Zelora Hiccups"], 3)[0]
+    assert found.passages == passages(base.search(None), ["Zelora Hiccups"], 3)[0]
     base.load([note(version="2.0")])
     with pytest.raises(Misconfigured, match="VM-2612"):
         fill(base, altered)
@@ -194,7 +194,7 @@ def test_a_model_that_is_away_leaves_the_words(base: Base) -> None:
     away = Letters(trouble=Transient("VM-2611", what="away", where="here", todo="wait"))
     (found,) = base.search(away).find(["Zelora Hiccups"], 3)
     assert found.alone == "away"
-    assert found.passages == base.search(None).search(["Zelora Hiccups"], 3)[0]
+    assert found.passages == passages(base.search(None), ["Zelora Hiccups"], 3)[0]
 
 
 def test_a_model_elsewhere_is_asked_only_what_names_nobody(base: Base) -> None:
@@ -204,7 +204,7 @@ def test_a_model_elsewhere_is_asked_only_what_names_nobody(base: Base) -> None:
     asked = ["Zelora Nausea", "Zelora rash seen by John Miller", "complaint of Anna Schmidt"]
     found = base.search(model).find(asked, 3)
     assert [one.alone for one in found] == ["", "kept", "free"]
-    assert found[1].passages == base.search(None).search(asked, 3)[1]
+    assert found[1].passages == passages(base.search(None), asked, 3)[1]
 
 
 def test_a_question_is_embedded_once_however_often_it_is_asked(base: Base) -> None:
@@ -220,7 +220,7 @@ def test_a_question_is_embedded_once_however_often_it_is_asked(base: Base) -> No
 
 
 @pytest.mark.real
-def test_an_approximate_index_does_not_change_what_a_small_scope_gives(stack: Any) -> None:
+def test_failure_33_an_approximate_index_does_not_change_what_a_small_scope_gives(stack: Any) -> None:
     """Failure 33 planted: behind HNSW the filter leaves too few rows; our search does not go through it."""
     model = Letters()
     with fresh_database(stack.urls.postgres, "search_hnsw") as uri:

@@ -6,6 +6,7 @@ of it when they are asked again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tight_fixture import EACH, MONTH_MICRO, Tight, name_of
 from vigimesh.domain.budget.waiting import ROOM
+from vigimesh.domain.record.money_waits import Audited, Certificate, Known, certify
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.events.classes import (
@@ -23,6 +25,7 @@ from vigimesh.events.classes import (
     ReviewRequested,
     Triage,
 )
+from vigimesh.events.topics import LANES
 
 pytestmark = pytest.mark.real
 
@@ -110,3 +113,47 @@ def test_audit_says_of_each_that_waits_who_made_it_wait_and_why(
     }
     reasons: dict[str, Any] = {one.event_id: one.reason for one in parked}
     assert all(one.why == reasons[one.event_id] for one in audits)
+
+
+def test_the_certificate_of_the_whole_record_holds_and_would_not_had_a_serious_case_waited(
+    tight: Tight,
+) -> None:
+    """From `audit`, and the events that it names: worked out by the tools anew, which the mesh was not asked about."""
+    found = certified(tight)
+    assert found.holds, found
+    assert (found.waits, found.back) == (tight.result["parked"], 0)
+    # The same record, of which one event is another than the mesh took it for, or is not there.
+    assert certified(tight, serious="yes").serious
+    assert len(certified(tight, lose=True).unread) == found.waits
+
+
+def certified(tight: Tight, *, serious: str = "", lose: bool = False) -> Certificate:
+    """Return the certificate of the run; `serious` is put in the place of what the tools find, `lose` takes all events away."""
+    codec = tight.mesh.codec
+    events: dict[str, EvidenceRetrieved] = {}
+    ends: dict[str, CaseDecided | ReviewRequested] = {}
+    audit = []
+    for row in tight.mesh.rows(
+        "audit", *(f"execute.{lane}" for lane in LANES), "case.decided", "case.review"
+    ):
+        if not row.headers.type or row.value is None:
+            continue
+        event = codec.decode(row.topic, row.value)
+        match event:
+            case AuditRecorded():
+                audit.append(Audited(at=row.at, record=event))
+            case EvidenceRetrieved():
+                events[row.headers.id] = event
+            case CaseDecided() | ReviewRequested():
+                ends[row.headers.id] = event
+
+    def known_of(record: AuditRecorded) -> Known | None:
+        event = None if lose else events.get(record.event_id)
+        if event is None:
+            return None
+        text, route = event.case.narrative, event.route
+        triage = run_steps(event.plan.steps, event.case, text, event.passages, route.received_at)[1]
+        triage = replace(triage, serious=serious or triage.serious)
+        return Known(triage=triage, lane=route.lane, received_at=route.received_at)
+
+    return certify(audit, known_of, ends, datetime.now(UTC))

@@ -33,6 +33,7 @@ from vigimesh.planner.plan import Planner
 from vigimesh.retriever.retrieve import Retriever
 from vigimesh.router.route import Router
 from vigimesh.supervisor.supervise import Supervisor
+from vigimesh.tool_executor.drafting import Drafts
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.scoring import Scoring
@@ -74,7 +75,8 @@ class History:
 
 def verbs(cards: Cards, opinions: Opinions | None = None) -> dict[str, Verb]:
     """Return the verb of each stage that works by these cards."""
-    executor = Executor(opinions=opinions, scoring=Scoring(cards=cards))
+    drafts = Drafts(cards=cards, model=opinions.model if opinions else None)
+    executor = Executor(opinions=opinions, scoring=Scoring(cards=cards), drafts=drafts)
     made: tuple[Verb, ...] = (Router(cards), Planner(cards), Retriever(), executor, Supervisor(cards))
     return dict(zip(STAGES, made, strict=True))
 

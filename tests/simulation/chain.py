@@ -41,10 +41,17 @@ class Load:
     key: str
     number: int
     todo: tuple[str, ...]
+    #: What it is recalled for; empty for its arrival.
+    cause: str = ""
 
     @property
     def message_id(self) -> str:
         return f"{self.key}#{self.number}"
+
+    @property
+    def unit(self) -> str:
+        """What ends once: the message, for each cause apart."""
+        return f"{self.message_id} {self.cause}".rstrip()
 
 
 def loads(rng: Random, count: int, seconds: float) -> list[Load]:
@@ -85,14 +92,15 @@ _THEN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @cache
-def _todo(narrative: str) -> tuple[int, tuple[str, ...]]:
+def todo_of(narrative: str) -> tuple[int, tuple[str, ...]]:
+    """Return the place of a message in its case, and what is to be done for it."""
     number, *todo = json.loads(narrative)
     return number, tuple(todo)
 
 
 def number_of(event: Any) -> int:
     """Return the place of a message in its case."""
-    return _todo(event.case.narrative)[0]
+    return todo_of(event.case.narrative)[0]
 
 
 def hand_on(case: Input, name: str, *more: Emit) -> Done:
@@ -119,7 +127,7 @@ class Router:
     """First stage: needs of a kind that are fetched together."""
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        number, todo = _todo(case.event.case.narrative)
+        number, todo = todo_of(case.event.case.narrative)
         return (Need(kind="score", key=f"{case.key}/{number}"),) if "fetch" in todo else ()
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
@@ -130,12 +138,12 @@ class Thinker:
     """Second stage: calls that take their time one by one, gates that open later, cases that wait parked."""
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        number, todo = _todo(case.event.case.narrative)
+        number, todo = todo_of(case.event.case.narrative)
         kinds = {"call": "model", "gate": "gate"}
         return tuple(Need(kind=kinds[word], key=f"{case.key}/{number}") for word in todo if word in kinds)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
-        number, todo = _todo(case.event.case.narrative)
+        number, todo = todo_of(case.event.case.narrative)
         if answers.get(f"gate:{case.key}/{number}") is False:
             return Retry(after_s=0.5, why="not open yet")
         not_before = case.event.route.received_at + timedelta(seconds=20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from simulation.faults import KINDS, SimProducer
@@ -12,13 +13,16 @@ from simulation.virtual import Process
 from simulation.world import World
 from vigimesh.adapters.memory_broker import MemoryProducer
 from vigimesh.loop import commit as loop_commit
-from vigimesh.loop.broker import Part, Position
+from vigimesh.loop import finish as loop_finish
+from vigimesh.loop.broker import Part, Position, Write
 from vigimesh.loop.hand import Hand, Transaction
+from vigimesh.loop.outcome import Emit
 from vigimesh.loop.progress import Progress
 from vigimesh.loop.worker import Bundle, Worker
 
 _real_end = loop_commit._end
 _real_settle = loop_commit.settle
+_real_write_of = loop_finish.write_of
 
 
 class DropsABit(Progress):
@@ -93,6 +97,11 @@ async def believing(worker: Worker, hand: Hand) -> None:
     await _real_settle(worker, hand)
 
 
+def causeless(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, cause: str = "") -> Write:
+    """Write what came of a recall without its cause: it looks like the arrival again."""
+    return _real_write_of(worker, emit, named, now)
+
+
 def holding(worker: Worker, hand: Hand) -> None:
     """Never fetch again what was held."""
     hand.settled.set()
@@ -131,5 +140,6 @@ DEFECTS: Mapping[str, tuple[Callable[[], Plant], int]] = {
     ),
     "fetching that is held stays held": (_patched("vigimesh.loop.run.unpause", holding), 20),
     "believe a slow commit": (_patched("vigimesh.loop.commit.DOUBT_S", float("inf"), _ENDS), 40),
+    "drop the cause of a recall": (_patched("vigimesh.loop.finish.write_of", causeless), 5),
     "commit again without asking": (_patched("vigimesh.loop.run.settle", believing, _ENDS), 20),
 }

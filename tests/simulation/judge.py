@@ -27,21 +27,21 @@ from vigimesh.events.envelope import from_headers
 from vigimesh.loop.broker import Record
 
 
-def judge(broker: MemoryBroker, sent: Sequence[Load]) -> list[str]:
-    """Return what is wrong, in words; nothing when all is well."""
+def judge(broker: MemoryBroker, sent: Sequence[Load], given: Collection[str] = ()) -> list[str]:
+    """Return what is wrong, in words; nothing when all is well. `given` are events that came from outside, beyond the door."""
     read = {name: broker.committed_records(name) for name in TOPICS}
     # The state that the last stage keeps is compacted: what is missing there is no sign of anything.
     audits: list[AuditRecorded] = [codec.decode(AUDIT, r.value) for r in read[AUDIT]]
     gone = {a.outputs[1] for a in audits if len(a.outputs) > 1} - {id_of(r) for r in read[HEAD]}
     outputs = (FIRST, SECOND, LAST, HEAD, DEAD, PARKED)
     return [
-        *places(ended(broker), read, sent), *torn(read, outputs, gone), *_order(read, sent), *_state(read)
+        *places(ended(broker), read, sent), *torn(read, outputs, gone, given), *_order(read, sent), *_state(read)
     ]  # fmt: skip
 
 
 def ended(broker: MemoryBroker, last: Sequence[str] = (LAST,)) -> Counter[str]:
-    """Return how many ends each message has: handed on by the last stage, given up, or waiting."""
-    ends = Counter(message_of(record) for name in last for record in broker.committed_records(name))
+    """Return how many ends each message has, for each cause apart: handed on by the last stage, given up, or waiting."""
+    ends = Counter(unit_of(record) for name in last for record in broker.committed_records(name))
     for record in broker.committed_records(DEAD):
         letter: EventDeadLettered = codec.decode(DEAD, record.value)
         ends[letter.message_id] += 1
@@ -53,7 +53,8 @@ def parked(broker: MemoryBroker) -> list[str]:
     """Return the messages that wait now: parked, and no tombstone says that they went on."""
     newest = {record.key: record for record in broker.committed_records(PARKED)}
     events = [codec.decode(PARKED, record.value) for record in newest.values() if record.value]
-    return [{h.name: h.value for h in event.headers}["ce_messageid"].decode() for event in events]
+    names = [{h.name: h.value.decode() for h in event.headers} for event in events]
+    return [f"{one['ce_messageid']} {one.get('ce_cause', '')}".rstrip() for one in names]
 
 
 def contents(broker: MemoryBroker, topics: Sequence[str] = TOPICS) -> str:
@@ -72,11 +73,11 @@ def contents(broker: MemoryBroker, topics: Sequence[str] = TOPICS) -> str:
 def places(ends: Counter[str], read: Mapping[str, Sequence[Record]], sent: Sequence[Load]) -> Iterator[str]:
     """Look whether each message came to one end, and nothing was given up but what is no event."""
     for load in sent:
-        if ends[load.message_id] == 0:
-            yield f"lost: {load.message_id} {load.todo}"
-        elif ends[load.message_id] > 1:
-            yield f"duplicated: {load.message_id} {load.todo} has {ends[load.message_id]} ends"
-    unknown = ends.keys() - {load.message_id for load in sent}
+        if ends[load.unit] == 0:
+            yield f"lost: {load.unit} {load.todo}"
+        elif ends[load.unit] > 1:
+            yield f"duplicated: {load.unit} {load.todo} has {ends[load.unit]} ends"
+    unknown = ends.keys() - {load.unit for load in sent}
     if unknown:
         yield f"from nowhere: {sorted(unknown)}"
     poison = {load.message_id for load in sent if "poison" in load.todo}
@@ -121,7 +122,8 @@ def _order(read: dict[str, list[Record]], sent: Sequence[Load]) -> Iterator[str]
     for name in (FIRST, SECOND, LAST):
         numbers: defaultdict[bytes, list[int]] = defaultdict(list)
         for record in read[name]:
-            if message_of(record) not in parked:
+            # A recall comes after whatever came since.
+            if message_of(record) not in parked and not from_headers(record.headers, "").cause:
                 numbers[record.key].append(number_of(codec.decode(name, record.value)))
         yield from (
             f"out of order: {key!r} on {name}: {found}"
@@ -143,6 +145,11 @@ def _state(read: dict[str, list[Record]]) -> Iterator[str]:
     newest = {key: found[-1] for key, found in counts.items()}
     if newest != messages:
         yield f"state lost or torn: {newest}, messages {dict(messages)}"
+
+
+def unit_of(record: Record) -> str:
+    headers = from_headers(record.headers, "")
+    return f"{headers.messageid} {headers.cause}".rstrip()
 
 
 def message_of(record: Record) -> str:

@@ -110,6 +110,7 @@ class MoneyWorld(World):
     topics = MONEY_TOPICS
     faults_s = FAULTS_S
     goes_wrong = BriefFaults
+    recalled = False
     #: Idle polls are longer, so that more virtual time can pass; what waits for money comes back within seconds.
     patches: Mapping[str, Any] = {
         "vigimesh.loop.run.POLL_S": 1.0,

@@ -58,17 +58,19 @@ def results() -> Iterator[Result]:
 @pytest.mark.timeout(0)  # it keeps its own time; `make simulate` takes an hour
 def test_whatever_fails_nothing_is_lost_doubled_torn_out_of_order_or_stuck() -> None:
     points: Counter[str] = Counter()
-    runs = 0
+    runs = recalled = 0
     for result in results():
         runs += 1
         assert not result.wrong, str(result)
         assert result.messages >= MESSAGES
         assert len(result.injected) >= FAULTS, str(result)
+        recalled += result.figures["recalled"]
         points.update(fault.point for fault in result.injected)
         points.update(f"{fault.point} {fault.kind}" for fault in result.injected)
         points.update("overlapping" for fault in result.injected if fault.overlapping)
-    print(f"{runs} seeds, {sum(points[p] for p in (*KINDS, 'outside'))} faults")
+    print(f"{runs} seeds, {sum(points[p] for p in (*KINDS, 'outside'))} faults, {recalled} recalls")
     if runs >= LEAST:
+        assert recalled > runs
         missed = [step for step, calls in STEPS.items() if not all(points[call] for call in calls)]
         assert not missed, f"no fault at numbered steps {missed}"
         every = {f"{point} {kind}" for point, kinds in KINDS.items() for kind in kinds}

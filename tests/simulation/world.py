@@ -19,6 +19,7 @@ from simulation.faults import Crash, Faults, SimConsumer, SimParked
 from simulation.judge import contents, ended, judge, parked
 from simulation.parts import Result, SimBroker, Slot
 from simulation.plant import Plant
+from simulation.recalls import Recalls
 from simulation.virtual import CURRENT, EPOCH, Process, Stalled, VirtualClock, VirtualLoop, later
 from vigimesh.adapters.memory_broker import Fate
 from vigimesh.adapters.memory_log import EndTxn
@@ -53,6 +54,8 @@ class World:
     faults_s = FAULTS_S
     begins: datetime = EPOCH
     goes_wrong: type[Faults] = Faults
+    #: Whether advice changes now, so that what has ended is looked at again.
+    recalled = True
     #: What is replaced in any such run: dotted name -> by what.
     patches: Mapping[str, Any] = MappingProxyType({})
 
@@ -82,6 +85,7 @@ class World:
             Random(f"{seed} sources"), self.loop.time, self.plant.call_s, self.broker.partition_of
         )
         self.sent = self.load(Random(f"{seed} load"))
+        self.recalls = Recalls(Random(f"{seed} recalls"), self.broker)
         self.slots: list[Slot] = []
         self.hands: dict[Process, Any] = {}
         self.ends: dict[Process, asyncio.Future[None]] = {}
@@ -291,11 +295,13 @@ class World:
             self.loop.call_at(load.at_s, self._send, load, context=self.outside)
         for at_s, kind in self.events():
             self.loop.call_at(at_s, self.happen, kind, context=self.outside)
+        self.recalls.begin(self)
         await later(self.faults_s)
         self.faults.on = False
         until_s = self.loop.time() + self.plant.settle_s
         while (missing := self.unsettled()) and self.loop.time() < until_s:
             await later(0.5)
+        self.recalled = False
         if missing:
             self.wrong.extend(
                 f"not settled {self.plant.settle_s:g} s after the last fault: {one}" for one in missing
@@ -337,7 +343,7 @@ class World:
     def unended(self) -> list[str]:
         """Return what has no end yet, or waits, on the topics."""
         ends: Counter[str] = ended(self.broker)
-        missing = [f"no end of {x.message_id}" for x in self.sent if not ends[x.message_id]]
+        missing = [f"no end of {x.unit}" for x in (*self.sent, *self.recalls.ordered) if not ends[x.unit]]
         return [*missing, *(f"{name} still waits" for name in parked(self.broker))]
 
     def contents(self) -> str:
@@ -346,7 +352,8 @@ class World:
 
     def judged(self) -> list[str]:
         """Return what is wrong after the run."""
-        return judge(self.broker, self.sent)
+        every = [*self.sent, *self.recalls.ordered]
+        return [*judge(self.broker, every, self.recalls.ids()), *self.recalls.wrong()]
 
 
 def simulate(seed: int, plant: Plant | None = None) -> Result:

@@ -7,21 +7,28 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from clocks import Hand
+from unit.test_execute_scoring import MILD, report
 from vigimesh.adapters.cascade_desk import LABEL, SAMPLE
 from vigimesh.adapters.gates import GATES_MAX, UNKNOWN, GateBook
 from vigimesh.adapters.memory_cascade import MemoryCascade
 from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.app.cascade_records import gate_words
 from vigimesh.app.cascade_room import Room, plain
 from vigimesh.app.label_file import waiting
 from vigimesh.domain.cascade.certify import Facts, Seen, opens
+from vigimesh.domain.cascade.endpoint import told, wanted
+from vigimesh.domain.cascade.live import shut
 from vigimesh.domain.cascade.sample import key_of, place_in
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
+from vigimesh.domain.cascade.small import Asked, Reading
+from vigimesh.domain.policy.cards import Cascade
 from vigimesh.errors import Refused
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
@@ -103,6 +110,35 @@ def test_labels_of_another_period_open_the_gate_and_a_miss_closes_it(
     assert plain(one)["missed_cases"] == [f"t/{FIRST}"]
     assert plain(one)["price_micro"] == 3_000_000
     assert not plain(one)["open"]
+
+
+def test_an_endpoint_in_the_tiers_place_opens_by_the_labels_of_its_own_sample_alone(
+    desk: MemoryCascade, tmp_path: Path
+) -> None:
+    reading, rule = Reading(model="small-1", percent=40, below=5), Cascade(recall=Fraction(19, 20))
+    certificate = wanted(reading, rule)
+    place = place_in(replace(FACTS, model=certificate.model), certificate)
+    draw(desk, [replace(sampled(at, place), threshold=certificate.threshold) for at in range(FIRST)])
+    clock = Hand()
+    clock.at_s = (AT - clock.now()).total_seconds()
+    room = Room(
+        desk=desk, codec=CODEC, models=(MODEL,), clock=clock, wanted={rule.recall: 1 - rule.confidence}
+    )
+    _, moves = room.label(labels(tmp_path, [(at, "yes") for at in range(FIRST - 1)]), "ana")
+    assert not any(one.open for one in moves)
+    _, (gate,) = room.label(labels(tmp_path, [(FIRST - 1, "yes")]), "ana")
+    assert (gate.place, gate.open, gate.serious) == (place, True, FIRST)
+    book = GateBook(read=True)
+    book.take(gate)
+    case = report(first_received_on=FACTS.received_on)
+    asked = Asked(case=case, text=MILD, rule=rule)
+    low = replace(reading, percent=0)
+    assert told(asked, low, book.standing).open
+    # Neither another version at the endpoint nor another threshold has its labels.
+    assert not told(asked, replace(low, model="small-2"), book.standing).open
+    assert not told(asked, replace(low, below=6), book.standing).open
+    # Without an endpoint configured nobody holds its place to anything.
+    assert Room(desk=desk, codec=CODEC, models=(MODEL,), clock=clock).terms(place) is None
 
 
 def test_a_label_is_recorded_with_who_and_what_was_there_before(
@@ -233,3 +269,9 @@ def test_labels_are_written_on_their_own_topic(room: Room, desk: MemoryCascade, 
     room.label(labels(tmp_path, [(0, "yes")]), "ana")
     (record,) = [one for one in desk.writes if one.topic == LABEL]
     assert record.key == b"t/0"
+
+
+def test_a_gate_that_a_person_closed_says_so_once() -> None:
+    gate = shut(GateMoved(place=TODAY, at=AT), "ana", "drugs changed", AT)
+    assert gate_words(gate) == "closed by ana: drugs changed"
+    assert gate_words(replace(gate, closed="drift: PSI 0.3")) == "closed: drift: PSI 0.3"

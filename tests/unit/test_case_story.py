@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from unit.test_drafting import mail, said
 from unit.test_execute_scoring import MILD, decided, fetched, given, report
+from unit.verb_path import path
 from vigimesh.app.case_story import step_of
 from vigimesh.domain.cascade.resolved import LARGE_STEP, SMALL_STEP
 from vigimesh.domain.record.rows import Row
-from vigimesh.events.classes import Finding, ToolsExecuted
+from vigimesh.events.classes import Finding, ReviewRequested, ToolsExecuted
 from vigimesh.events.envelope import Envelope
 
 AT = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -58,3 +60,28 @@ def test_our_tools_say_where_and_not_what(scored: ToolsExecuted) -> None:
         scored, findings=(Finding(step="seriousness_text", result="stated", detail="", quotes=quotes),)
     )
     assert "[narrative 12-30; criteria=death]" in told(event, narrative=False)
+
+
+def test_the_story_of_a_drafted_reply_says_why_each_pass_was_made_and_what_it_cites() -> None:
+    """A draft may hold words of the mail with names put back: they are shown only to who asks for the narrative."""
+    taken = path(
+        mail(), said(("We come back to [PERSON-1].", ["mail"]), ("Lots are held meanwhile.", ["P1"]))
+    )
+    assert isinstance(taken.end, ReviewRequested)
+    assert [step_of(ROW, one, narrative=False).tier for one in taken.planned] == ["tools", "large"]
+    second = step_of(ROW, taken.planned[1], narrative=False)
+    assert "names in the text are looked up" in str(second.details["reason"])
+    assert "Torvexil: storage" in second.details["questions"]
+    assert "rule escalation" in taken.planned[1].route.escalation
+    for event in (taken.executed[1], taken.end):
+        hidden, shown = (step_of(ROW, event, narrative=asked).details for asked in (False, True))
+        assert "Anna Schmidt" not in str(hidden)
+        assert "We come back to Anna Schmidt. [mail]" in shown["draft"]
+        head, *_, last = list(hidden["draft"])
+        assert head.startswith("by standin-1 by prompt draft 1 ")
+        assert last.startswith("24 characters, not shown [")
+        assert "@1.0#" in last
+        assert "each statement cites what it was given" in str(hidden["findings"])
+    end = step_of(ROW, taken.end, narrative=False).details
+    assert "The draft reply rests on " in str(end["reason"])
+    assert end["validity"] == "no report of a case"

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.app.devstack import kafka, preflight
+import waiting
+from vigimesh.app.devstack import aot, kafka, preflight, registry
+from vigimesh.app.devstack.parts import Parts
 from vigimesh.app.devstack.plan import Plan
 from vigimesh.app.devstack.preflight import Room, check_room, container_memory_left, open_the_way
-from vigimesh.app.devstack.slot import last_cause
+from vigimesh.app.devstack.service import Command, Service
+from vigimesh.app.devstack.slot import Slot, last_cause, stop_all
 from vigimesh.app.devstack.sockets import SOCKET_PATH_MAX_BYTES, fixed_port, free_ports, socket_folder
 from vigimesh.app.devstack.state import Owned, Stack, StackUrls, read_state, state_path, write_state
 from vigimesh.errors import Misconfigured
@@ -38,6 +41,7 @@ def plan(folder: Path) -> Plan:
         versions={"kafka": "4.4.0"},
         attached=True,
         lasting=False,
+        java_options={"kafka": ("-XX:AOTCache=kafka.aot",)},
     )
 
 
@@ -200,6 +204,54 @@ def test_a_cluster_id_is_no_option() -> None:
     ids = {kafka.new_cluster_id() for _ in range(300)}
     assert len(ids) == 300
     assert all(len(each) == 22 and not each.startswith("-") for each in ids)
+
+
+def test_kafka_and_registry_start_with_their_caches_and_without(tmp_path: Path) -> None:
+    made = plan(tmp_path)
+    assert "-XX:AOTCache=kafka.aot" in kafka.service(made).command.argv
+    for service in (kafka.service(replace(made, java_options={})), registry.service(made)):
+        assert not [word for word in service.command.argv if "AOT" in word]
+
+
+def parts(folder: Path) -> Parts:
+    jars = [folder / name for name in ("a.jar", "quarkus-run.jar")]
+    for jar in jars:
+        jar.write_bytes(b"jar")
+    return Parts(
+        java=Path("java"), classpath=(jars[0],), registry_dir=folder, postgres_bin=Path("bin"),
+        valkey_server=Path("valkey-server"), versions={},
+    )  # fmt: skip
+
+
+def test_a_cache_is_used_by_the_jars_it_was_made_of_only(tmp_path: Path) -> None:
+    found = parts(tmp_path)
+    assert [aot.options(name, found, tmp_path) for name in aot.NAMES] == [(), ()]
+    made = [aot.cache_file(name, found, tmp_path) for name in aot.NAMES]
+    for file in made:
+        file.touch()
+    assert [aot.options(name, found, tmp_path) for name in aot.NAMES] == [
+        (f"-XX:AOTCache={file}",) for file in made
+    ]
+    os.utime(tmp_path / "a.jar", (1, 1))
+    assert aot.options("kafka", found, tmp_path) == ()
+    assert aot.options("registry", found, tmp_path) != ()
+
+
+@pytest.mark.parametrize(("by_force", "said"), [(False, "stopped\n"), (True, "")])
+def test_what_is_thrown_away_need_not_stop_in_its_own_way(tmp_path: Path, by_force: bool, said: str) -> None:
+    log = tmp_path / "log"
+    code = "trap 'echo stopped; exit 0' TERM; touch up; while :; do read -t 0.05 line <> fifo; done"
+    os.mkfifo(tmp_path / "fifo")
+    slot = Slot(
+        Service(
+            name="valkey", command=Command(argv=("bash", "-c", code), folder=tmp_path),
+            answers=(tmp_path / "up").exists, log=log,
+        )
+    )  # fmt: skip
+    waiting.until(slot.advance, within_s=20, what="the service")
+    stop_all([slot], by_force=by_force)
+    assert slot.gone_within(0)
+    assert log.read_text(encoding="utf-8") == said
 
 
 def test_the_cause_of_an_end_is_found_in_its_log(tmp_path: Path) -> None:

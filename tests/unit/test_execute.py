@@ -71,7 +71,7 @@ def test_triage_and_usage_are_handed_on() -> None:
     assert [finding.step for finding in event.findings] == list(STEPS)
     usage = done.events[1].event
     assert isinstance(usage, UsageRecorded)
-    assert (usage.quantity, usage.cost_micro, event.cost_micro) == (13, 39, 39)
+    assert (usage.quantity, usage.cost_micro, event.cost_micro) == (16, 48, 48)
     assert (usage.kind, usage.stage, usage.pass_number, done.pass_number) == (
         "tool_run",
         "tool-executor",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unit.safety_making import AT, STEPS, case
-from vigimesh.domain.budget.waiting import SPREAD
+from vigimesh.domain.budget.waiting import SPREAD, WAITS
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Tokens
 from vigimesh.domain.policy.shipped import shipped_cards
@@ -18,7 +18,7 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Plan, Route, Too
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Done, Input, Need, Park
 from vigimesh.tool_executor.execute import Executor
-from vigimesh.tool_executor.opinions import MISSING, WAITS, Opinions
+from vigimesh.tool_executor.opinions import MISSING, Opinions
 from vigimesh.tool_executor.purchase import REASONS, Paid, Purchase, Reason, Unpaid, plain, told_of
 
 OPENS = datetime(2026, 4, 1, tzinfo=UTC)
@@ -103,7 +103,7 @@ def test_an_answer_that_says_serious_raises_the_case_and_its_lane_and_is_paid_fo
     told = paid(need_of(record), '{"serious": "yes", "grade": 4}')
     event, finding = done(record, told)
     assert (event.triage.serious, event.triage.grade, event.route.lane) == ("yes", 4, "hot")
-    assert event.cost_micro == 21 + 13 * 3 + 870
+    assert event.cost_micro == 21 + len(STEPS) * 3 + 870
     assert finding.result == "serious yes, grade 4"
     outcome = decide(record, told)
     assert isinstance(outcome, Done)
@@ -127,7 +127,7 @@ def test_an_answer_out_of_its_schema_is_paid_for_and_changes_nothing(text: str) 
     event, finding = done(record, paid(need_of(record), text))
     assert finding.result == "no opinion"
     assert MISSING in event.triage.flags
-    assert (event.triage.serious, event.cost_micro) == ("no", 21 + 13 * 3 + 870)
+    assert (event.triage.serious, event.cost_micro) == ("no", 21 + len(STEPS) * 3 + 870)
 
 
 @pytest.mark.parametrize("reason", sorted(set(REASONS) - set(WAITS)))
@@ -137,7 +137,7 @@ def test_without_an_answer_the_tools_stand_and_the_reason_is_told(reason: str) -
     event, finding = done(record, told)
     assert finding.result == f"not asked: {told.why}"
     assert MISSING in event.triage.flags, "no rule may take the absence of the tier for its word"
-    assert event.cost_micro == 21 + 13 * 3
+    assert event.cost_micro == 21 + len(STEPS) * 3
 
 
 def test_out_of_money_a_case_that_is_not_serious_waits_until_there_is_room() -> None:

@@ -62,6 +62,18 @@ def test_a_folder_enters_but_for_what_is_refused_by_name(library: MemoryLibrary,
     assert (status, [one["document"] for one in said["there"]], said["new"]) == (0, ["product/zelora"], [])
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_path_is_not_the_folder_where_the_command_runs(
+    library: MemoryLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str
+) -> None:
+    (tmp_path / "good.md").write_text(NOTE.format("Hiccups"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refused, match="VM-2502 the path is empty"):
+        run("ingest", empty)
+    assert library.documents() == []
+    assert run("ingest", ".")[0] == 0
+
+
 def test_nothing_that_enters_is_status_3(library: MemoryLibrary, tmp_path: Path) -> None:
     (tmp_path / "bare.txt").write_text("Text.")
     status, said = body("ingest", tmp_path)

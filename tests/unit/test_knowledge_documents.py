@@ -90,11 +90,11 @@ def test_each_listed_reaction_is_found_first_under_each_name(source: Sectioned) 
     search.load(SOURCES)
     document = source.document
     asked = [(name, term) for name in (*document.names, *document.aliases) for term in listed(source)]
-    answers = search.search([f"{name} {term}" for name, term in asked], 3)
-    for (name, term), passages in zip(asked, answers, strict=True):
-        assert {p.document_id for p in passages} == {document.id}, (name, term)
-        assert passages[0].section.endswith("Listed reactions")
-        assert term in passages[0].text
+    answers = search.find([f"{name} {term}" for name, term in asked], 3)
+    for (name, term), found in zip(asked, answers, strict=True):
+        assert {p.document_id for p in found.passages} == {document.id}, (name, term)
+        assert found.passages[0].section.endswith("Listed reactions")
+        assert term in found.passages[0].text
 
 
 def test_no_serious_outcome_is_listed() -> None:

@@ -76,7 +76,7 @@ def test_rates_are_of_all_questions_and_a_miss_says_why() -> None:
     assert (made["missed"], made["refused"]) == ({"absent": 1, "superseded": 1}, 1)
     assert made["false_hits"] == {}
     assert figures({})["hit_rate"] == {"hot": None, "warm": None}
-    assert set(by_product(booked(*rows).counts)) == {"all", "vaccine_notes", "default"}
+    assert set(by_product(booked(*rows).counts, {})) == {"all", "vaccine_notes", "default"}
 
 
 def test_ages_are_those_of_cached_answers_and_quantiles_come_from_above() -> None:

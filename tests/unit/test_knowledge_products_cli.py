@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -21,6 +22,7 @@ from vigimesh.domain.knowledge.ledger import Ended, book, by_product
 from vigimesh.domain.knowledge.products import shipped_products
 from vigimesh.domain.knowledge.standing import standings
 from vigimesh.domain.knowledge.summaries import summarise
+from vigimesh.domain.knowledge.warm import Cost
 from vigimesh.errors import Misconfigured
 
 TODAY = date(2026, 3, 10)
@@ -77,16 +79,27 @@ def test_what_no_product_names_is_shown_under_the_default_one() -> None:
 
 def test_figures_are_told_in_lines() -> None:
     rows = [seen(at, one) for at, one in enumerate([cached(), measured(missed="absent"), cached("hot", timedelta(days=5))])]  # fmt: skip
-    made = by_product(book(rows, "t", PRODUCTS, Ended(), ({}, {})).counts)
+    made = by_product(book(rows, "t", PRODUCTS, Ended(), ({}, {})).counts, {})
     lines = stats_text("all", made["all"]).splitlines()
     assert lines[0].startswith(
         "all: 3 questions; hits hot 66.7%, warm 0.0%; grounded 100.0%; age at serve p50 "
     )
     assert lines[1:] == ["  missed: absent 1", "  FALSE HITS: too_old 1"]
-    nothing = by_product({})["all"]
+    nothing = by_product({}, {})["all"]
     assert stats_text("all", nothing) == (
         "all: 0 questions; hits hot none, warm none; grounded none; age at serve p50 none, p99 none"
     )
+
+
+def test_what_summaries_cost_is_told_by_product_and_for_all() -> None:
+    one = Cost(made=2, characters=1_500, micro=66, currency="EUR")
+    made = by_product({}, {"guidance": [one], "notes": [one, replace(one, currency="USD")]})
+    assert stats_text("all", made["all"]).splitlines()[1:] == [
+        "  summaries: 4 made of 3000 characters, 0.000132 EUR",
+        "  summaries: 2 made of 1500 characters, 0.000066 USD",
+    ]
+    assert made["guidance"]["summaries"] == {"EUR": {"made": 2, "characters": 1_500, "micro": 66}}
+    assert set(made) == {"all", "guidance", "notes"}
 
 
 def test_a_summary_is_shown_with_the_citations_that_open_it() -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from vigimesh.app.config_cli import show
-from vigimesh.app.doctor import _large_model
+from vigimesh.app.doctor import _large_model, _small_model
 from vigimesh.app.large_model import assumed_of, has_large_model, large_model, prices_of
-from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.model_settings import LargeModelSettings, SmallModelSettings
 from vigimesh.app.run import _told_model
 from vigimesh.app.settings import Settings, read_settings
+from vigimesh.app.small_model import assumed_in
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Misconfigured, Refused
 
@@ -188,3 +189,14 @@ def test_a_price_book_that_is_none_is_named(tmp_path: Path, text: str | None) ->
 
 def test_without_a_model_no_price_is_wanted() -> None:
     assert prices_of(LargeModelSettings(), AT).prices
+
+
+def test_an_endpoint_in_the_small_tiers_place_is_looked_at_and_priced_like_the_large_one() -> None:
+    small = SmallModelSettings(base_url=URL, name="small-1", key="sk-secret")
+    (finding,) = _small_model(Settings(small_model=small))
+    assert (finding.state, "settles nothing until its gate is opened" in finding.found) == ("ok", True)
+    for wrong in (replace(small, base_url=""), replace(small, base_url="ftp://models.example/v1")):
+        (finding,) = _small_model(Settings(small_model=wrong))
+        assert (finding.state, "sk-secret" in finding.found) == ("fail", False)
+    assert _small_model(Settings()) == []
+    assert "small-1 at the assumed ceiling" in assumed_in(Settings(small_model=small), AT)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from growth import growth
-from pdfs import Leaf, column, pdf
+from pdfs import DOT, Leaf, column, pdf
 from vigimesh.background.librarian.pdf import PDF_BYTES
 from vigimesh.background.librarian.read import read_document
 from vigimesh.domain.knowledge.chunks import DOCUMENT_CHARACTERS
@@ -67,21 +67,21 @@ def test_columns_are_read_as_they_are_drawn_and_told() -> None:
 
 @pytest.mark.parametrize("others", [0, 2])
 def test_a_scan_is_refused_with_its_pages(others: int) -> None:
-    leaves = [Leaf(picture=True), *[Leaf(column(SECOND))] * others, Leaf(picture=True)]
+    leaves = [Leaf(picture=DOT), *[Leaf(column(SECOND))] * others, Leaf(picture=DOT)]
     with pytest.raises(
         Refused, match=rf"VM-2503 pages 1, {others + 2} of {others + 2} have no text"
     ) as caught:
         read(*leaves)
-    assert "OCR" in caught.value.todo
+    assert "install vigimesh[ocr]" in caught.value.todo
 
 
 def test_a_long_scan_names_some_pages() -> None:
     with pytest.raises(Refused, match=r"pages 1, 2, .*, 12 and 18 more of 30"):
-        read(*[Leaf(picture=True)] * 30)
+        read(*[Leaf(picture=DOT)] * 30)
 
 
 def test_blank_pages_and_pictures_beside_text_are_told() -> None:
-    source = read(Leaf(column(FIRST)), Leaf(), Leaf(column(SECOND), picture=True))
+    source = read(Leaf(column(FIRST)), Leaf(), Leaf(column(SECOND), picture=DOT))
     assert "pages 2 are blank" in source.remarks
     assert any(remark.startswith("pages 3 have pictures") for remark in source.remarks)
     assert page_at(source.remarks, source.document.text.index("15 days")) == 3

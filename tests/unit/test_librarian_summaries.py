@@ -19,8 +19,9 @@ from vigimesh.adapters.memory_summaries import MemorySummaryIndex
 from vigimesh.adapters.warm import WarmSummaries
 from vigimesh.background.librarian.summaries import MAX_STEP, Summarising
 from vigimesh.domain.knowledge.products import DEFAULT, Products, gather, read_product
-from vigimesh.domain.knowledge.warm import Kept
-from vigimesh.errors import Transient
+from vigimesh.domain.knowledge.warm import Cost, Kept, LastTwo
+from vigimesh.errors import Misconfigured, Transient
+from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.loop.broker import Write
 from vigimesh.loop.outcome import Need
@@ -28,6 +29,7 @@ from vigimesh.retriever.lookup import Lookup
 
 ASKED = "latest label changes of Zelora"
 DAY = timedelta(days=1)
+FREE = Cost(made=1, characters=0, micro=0, currency="EUR")
 #: Of the default product.
 WARM = DEFAULT.ages.warm
 SCHEDULED = """
@@ -63,6 +65,14 @@ class Warm:
         self.written: list[Write] = []
         self.codec = Codec(MemorySchemas())
         self.forget()
+        self.start()
+
+    def start(self) -> None:
+        """Start the librarian anew."""
+        self.duty = Summarising(
+            library=self.library, index=self.index, objects=self.objects, products=self.products, codec=self.codec,
+            desk=self, clock=self.clock,
+        )  # fmt: skip
 
     def forget(self) -> None:
         """Start the retriever anew: it remembers nothing."""
@@ -71,17 +81,17 @@ class Warm:
     async def write(self, writes: Sequence[Write]) -> None:
         self.written += writes
 
+    def used(self, one: Write) -> UsageRecorded:
+        found: UsageRecorded = self.codec.decode(one.topic, one.value or b"")
+        return found
+
     def bring(self, *versions: str, name: str = "product/zelora", title: str = "Zelora") -> None:
         for version in versions:
             self.library.ingest([note(version, f"Rash {version[-1]}, Pain", name, title)], by="a")
 
     def step(self, forward: timedelta = timedelta(0)) -> int:
         self.clock.at_s += forward.total_seconds()
-        duty = Summarising(
-            library=self.library, index=self.index, objects=self.objects, products=self.products, codec=self.codec,
-            desk=self, clock=self.clock,
-        )  # fmt: skip
-        return asyncio.run(duty.step())
+        return asyncio.run(self.duty.step())
 
     def ask(self, question: str = ASKED) -> dict[str, Any]:
         self.search.changed()
@@ -224,7 +234,8 @@ def test_a_row_that_names_another_documents_object_is_not_served(warm: Warm) -> 
         Kept(
             document_id=zelora.document_id, product=zelora.product, older=zelora.older, version=zelora.version,
             digest=quill.digest, size=quill.size, names=zelora.names, read_at=zelora.read_at,
-        )
+        ),
+        FREE,
     )  # fmt: skip
     assert warm.level() == "search"
     assert warm.level("label changes of Quill") == "warm"
@@ -239,13 +250,15 @@ def test_two_documents_of_one_name_are_not_guessed(warm: Warm) -> None:
 
 def test_a_librarian_killed_between_object_and_row_makes_the_same_again(warm: Warm) -> None:
     class Dying(MemorySummaryIndex):
-        def put(self, kept: Kept) -> None:
+        def put(self, kept: Kept, cost: Cost) -> None:
             raise Killed
 
     whole, warm.index = warm.index, Dying()
+    warm.start()
     with pytest.raises(Killed):
         warm.step()
     warm.index = whole
+    warm.start()
     assert warm.step() == 1
     assert len(warm.objects.held) == 1
 
@@ -255,9 +268,67 @@ def test_a_step_is_bounded_and_what_it_used_is_told(warm: Warm) -> None:
         warm.bring("1.0", "1.1", name=f"product/p{at}", title=f"Prod{at}")
     assert [warm.step() for _ in range(3)] == [MAX_STEP, 3, 0]
     usage = [warm.codec.decode(one.topic, one.value or b"") for one in warm.written]
-    assert {(one.workflow, one.stage, one.kind, one.unit, one.cost_micro) for one in usage} == {
-        ("knowledge", "librarian", "storage", "bytes", 0)
+    assert {(one.workflow, one.stage, one.kind, one.unit) for one in usage} == {
+        ("knowledge", "librarian", "storage", "bytes"),
+        ("knowledge", "librarian", "tool_run", "runs"),
     }
-    assert [one.quantity for one in usage] == [
-        len(warm.objects.held[warm.index.held[(one.key or b"").decode()].digest]) for one in warm.written
+    assert [one.quantity for one in usage if one.kind == "storage"] == [
+        len(warm.objects.held[warm.index.held[(one.key or b"").decode()].digest])
+        for one in warm.written
+        if warm.codec.decode(one.topic, one.value or b"").kind == "storage"
     ]
+    assert all(one.cost_micro == one.quantity * one.price_micro for one in usage)
+
+
+def test_a_summary_costs_what_its_product_says_for_each_thousand_characters_begun() -> None:
+    price = '[summary_price]\ncurrency = "USD"\nmicro_per_1000_characters = 40\n'
+    warm = Warm(gather([(read_product((SCHEDULED + price).encode(), "l.toml"), "l.toml")], "here"))
+    for version, times in (("1.0", 1), ("1.1", 400)):
+        warm.library.ingest([note(version, ", ".join(f"Rash {number}" for number in range(times)))], by="a")
+    read = sum(
+        len(warm.library.source("product/zelora", version).document.text) for version in ("1.0", "1.1")
+    )
+    assert read % 1_000
+    assert warm.step() == 1
+    runs = [one for one in map(warm.used, warm.written) if one.kind == "tool_run"]
+    assert [(one.cost_micro, one.currency) for one in runs] == [((read // 1_000 + 1) * 40, "USD")]
+    assert warm.index.costs(warm.clock.now().date()) == {
+        "labels": [Cost(made=1, characters=read, micro=runs[0].cost_micro, currency="USD")]
+    }
+    warm.step(DAY + timedelta(hours=3))  # refreshed in its window: paid for again
+    assert warm.index.costs(warm.clock.now().date())["labels"][0].micro == runs[0].cost_micro
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "0.5", '"33"'])
+def test_a_price_that_is_none_is_refused(wrong: str) -> None:
+    price = f'[summary_price]\ncurrency = "EUR"\nmicro_per_1000_characters = {wrong}\n'
+    with pytest.raises(Misconfigured, match=r"VM-2801 .*micro_per_1000_characters"):
+        read_product((SCHEDULED + price).encode(), "l.toml")
+
+
+def test_at_rest_only_the_number_of_the_state_is_asked_for(
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists, rows = [], []
+    last_two, kept = MemoryLibrary.last_two, MemorySummaryIndex.rows
+
+    def counted(self: MemoryLibrary, known: int | None) -> LastTwo | None:
+        found = last_two(self, known)
+        lists.append(found is not None)
+        return found
+
+    def counted_rows(self: MemorySummaryIndex) -> Sequence[Kept]:
+        rows.append(1)
+        return kept(self)
+
+    monkeypatch.setattr(MemoryLibrary, "last_two", counted)
+    monkeypatch.setattr(MemorySummaryIndex, "rows", counted_rows)
+    assert [warm.step(timedelta(seconds=10)) for _ in range(50)] == [1, *[0] * 49]
+    assert (sum(lists), len(rows)) == (1, 1)
+    warm.bring("1.2")
+    assert [warm.step() for _ in range(3)] == [1, 0, 0]
+    assert (sum(lists), len(rows)) == (2, 2)
+    warm.library.withdraw("product/zelora", by="a", reason="wrong")
+    assert [warm.step() for _ in range(3)] == [0, 0, 0]
+    assert (sum(lists), warm.index.held) == (3, {})
+    assert warm.step(WARM + DAY) == 0

@@ -63,7 +63,7 @@ def test_the_list_of_reactions_stays_among_the_first_of_a_reference() -> None:
         for term in ("Rash", "Crying", "Injection site mass", "Cardiac arrest", "Reading this list")
     ]
     assert len(asked) > 50
-    first = [found[0] for found in search.search(asked, 3)]
+    first = [found.passages[0] for found in search.find(asked, 3)]
 
     async def fill() -> None:
         while await FillVectors(vectors=search, embedder=MODEL).step():

@@ -142,7 +142,13 @@ def test_a_product_without_a_semantic_match_is_asked_by_its_words_only() -> None
     lookup = Lookup(search=Counted(), clock=Hand(), stores=(MemoryAnswers(),), sign=note_down)
     told(lookup, "Zelora hives")
     assert told(lookup, "Zelora urticaria", "Zelora hives") == [SEARCHED, EXACT]
+    assert (
+        told(lookup, "hives", "hives with Zelora") == [SEARCHED] * 2
+    )  # about no product, about one named later on
     assert signed == []
+    lookup.products = ALIKE
+    told(lookup, "rash", "rash with Zelora")
+    assert signed == ["rash", "rash with Zelora", "rash with Zelora"]
 
 
 def test_that_nothing_was_found_is_kept_as_long_as_what_was_looked_through_is_the_same() -> None:
@@ -338,7 +344,7 @@ class Summary:
 def _summary(base: MemorySearch, clock: Hand) -> Answer:
     scope = scope_of("Zelora changes", base.state())
     assert scope is not None
-    made = answer_of("Zelora changes", 3, scope, base.search(("Zelora hives",), 3)[0], clock.now())
+    made = answer_of("Zelora changes", 3, scope, base.find(("Zelora hives",), 3)[0].passages, clock.now())
     assert made is not None
     return made
 

@@ -81,9 +81,13 @@ def test_a_ceiling_takes_dearer_tiers_away_and_the_plan_says_so(ceiling: str, ti
 def test_a_second_pass_adds_the_steps_of_the_escalation() -> None:
     card = SIGNED.named("literature_scan")
     assert card is not None
-    assert plan(DOCUMENT, workflow="literature_scan").steps == card.steps == ("seriousness_text",)
+    assert (
+        plan(DOCUMENT, workflow="literature_scan").steps
+        == card.steps
+        == ("seriousness_text", "adverse_event")
+    )
     second = plan(DOCUMENT, workflow="literature_scan", pass_number=2).steps
-    assert second == ("seriousness_text", "minimum_criteria", "dates", "situations")
+    assert second == (*card.steps, "minimum_criteria", "dates", "situations", "extraction")
 
 
 def test_a_card_that_is_gone_is_planned_by_the_fallback() -> None:

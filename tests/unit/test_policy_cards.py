@@ -15,6 +15,8 @@ import pytest
 from unit.policy_making import ADULT, DOCUMENT, SIGNED, UNSIGNED
 from vigimesh.app.card_files import load_cards
 from vigimesh.app.wiring import ages_of
+from vigimesh.domain.cascade import reading
+from vigimesh.domain.cascade.draft import DRAFTED
 from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages
 from vigimesh.domain.policy.cards import Card, Cards, Knowledge
 from vigimesh.domain.policy.reading import MAX_AGE_HOURS, STEPS, card_of, extended, read_card
@@ -287,4 +289,4 @@ def test_a_folder_that_cannot_be_read_says_so(tmp_path: Path) -> None:
 
 
 def test_the_steps_cards_may_name_are_the_tools_that_exist() -> None:
-    assert set(STEPS) == set(TOOLS)
+    assert set(STEPS) == {*TOOLS, *reading.STEPS, DRAFTED}

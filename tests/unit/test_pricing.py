@@ -21,7 +21,8 @@ from pricing_making import (
     means,
     warm,
 )
-from vigimesh.domain.budget.values import Standing
+from vigimesh.domain.budget.rule import Books
+from vigimesh.domain.budget.values import Ask, Caps, Denied, Standing
 from vigimesh.domain.control.calls import FLOOR, REDEAL_S
 from vigimesh.domain.control.measure import Known, Measure, Unknown
 from vigimesh.domain.control.pricing import (
@@ -242,16 +243,62 @@ def test_what_was_dealt_stands_for_a_minute_and_while_urgency_is_unknown() -> No
     ("recorded", "expected"), [(0, 0), (499, 0), (500, 50), (799, 50), (800, 80), (1_000, 100), (2_000, 100)]
 )
 def test_an_alarm_is_the_highest_level_that_is_reached(recorded: int, expected: int) -> None:
-    assert alarm_percent(account(0, month_cap=1_000, recorded=recorded), (50, 80, 100)) == expected
+    assert alarm_percent(account(0, month_cap=1_000, recorded=recorded), (50, 80, 100), 100) == expected
+
+
+@pytest.mark.parametrize(
+    ("recorded", "open_micro", "levels", "expected"),
+    [
+        (900, 0, (50, 80, 100), 80),
+        (901, 0, (50, 80, 100), 100),
+        (800, 101, (50, 80, 100), 100),
+        (300, 601, (50, 80, 100), 100),
+        (901, 0, (50, 80), 80),
+        (0, 0, (50, 80, 100), 0),
+    ],
+)
+def test_the_last_alarm_rings_as_soon_as_a_case_can_be_refused(
+    recorded: int, open_micro: int, levels: tuple[int, ...], expected: int
+) -> None:
+    """Reservations stop before the cap: what is recorded alone would never reach it."""
+    there = account(0, month_cap=1_000, recorded=recorded)
+    rows = tuple(
+        replace(row, open_micro=open_micro, enforced_micro=row.enforced_micro + open_micro)
+        if row.window == "month"
+        else row
+        for row in there.windows
+    )
+    assert alarm_percent(replace(there, windows=rows), levels, 100) == expected
+
+
+@given(
+    caps=st.integers(1, 5_000),
+    case_micro=st.integers(1, 5_000),
+    calls=st.lists(st.tuples(st.integers(1, 900), st.integers(0, 900))),
+)
+def test_nobody_is_refused_by_the_month_before_the_last_alarm_rings(
+    caps: int, case_micro: int, calls: list[tuple[int, int]]
+) -> None:
+    """Over the budget's own rule: any calls that each fit into what one case may cost, each settled at once or left open."""
+    case_micro = min(case_micro, caps)
+    limits = Caps("EUR", month_micro=caps, day_micro=caps, case_micro=case_micro, calls_per_minute=10**6)
+    books = Books()
+    for number, (worst, actual) in enumerate(calls):
+        rung = alarm_percent(books.standing("triage", limits, NOW, "e"), (50, 100), case_micro)
+        one = Ask(f"c{number}", "triage", f"case {number}", min(worst, case_micro), NOW, limits, 60)
+        if isinstance(told := books.reserve(one), Denied):
+            assert told.window != "month" or rung == 100
+        elif number % 2:
+            books.settle(one.call_id, "triage", min(actual, one.worst_micro))
 
 
 def test_a_month_that_an_overrun_closed_rings_every_alarm() -> None:
     there = account(0, month_cap=1_000, recorded=200)
     shut = replace(there, windows=tuple(replace(row, closed=row.window == "month") for row in there.windows))
-    assert (alarm_percent(there, (50, 80, 100)), alarm_percent(shut, (50, 80, 100))) == (0, 100)
+    assert (alarm_percent(there, (50, 80, 100), 100), alarm_percent(shut, (50, 80, 100), 100)) == (0, 100)
 
 
 def test_no_alarm_without_a_cap_or_an_account() -> None:
-    assert alarm_percent(account(0, month_cap=0), (50, 80, 100)) == 0
-    assert alarm_percent(AWAY, (50, 80, 100)) == 0
-    assert alarm_percent(Standing("triage", "e", ()), (50,)) == 0
+    assert alarm_percent(account(0, month_cap=0), (50, 80, 100), 100) == 0
+    assert alarm_percent(AWAY, (50, 80, 100), 100) == 0
+    assert alarm_percent(Standing("triage", "e", ()), (50,), 100) == 0

@@ -6,13 +6,18 @@ import json
 
 import pytest
 
+from vigimesh.domain.cascade import draft, endpoint
 from vigimesh.domain.cascade.opinion import ASKED, ASKED_AGAIN, PROMPT
 from vigimesh.domain.cascade.prompts import read_prompt, shipped_prompt
 from vigimesh.domain.privacy.rules import rules_digest
 from vigimesh.errors import Misconfigured
 
 #: Name and version -> digest: a change of the file without a new version fails.
-PUBLISHED = {("triage", 2): "abd3b682f7fe7f290c390a7aa0bc552010725a115240c4a4659857001714b033"}
+PUBLISHED = {
+    ("triage", 2): "abd3b682f7fe7f290c390a7aa0bc552010725a115240c4a4659857001714b033",
+    ("draft", 1): "892b3fe255ee84582d8f6ffa4f776bb9e41d1eb859ecefdd0e400727ac5d239a",
+    ("seriousness", 1): "c08def3d55dd2558fed00186d875031204a055366e4b59e6be4f655da1884da9",
+}
 OBJECT = """'{"type": "object"}'"""
 GOOD = f"""
 name = "x"
@@ -24,11 +29,20 @@ max_tokens = 5
 """
 
 
-def test_what_was_published_stays_as_it_was() -> None:
-    prompt = shipped_prompt(PROMPT)
+@pytest.mark.parametrize(
+    ("name", "steps"), [(PROMPT, {ASKED, ASKED_AGAIN}), (draft.PROMPT, {draft.DRAFTED, draft.DRAFTED_AGAIN})]
+)
+def test_what_was_published_stays_as_it_was(name: str, steps: set[str]) -> None:
+    prompt = shipped_prompt(name)
     assert PUBLISHED[(prompt.name, prompt.version)] == prompt.digest
-    assert prompt.label == f"triage {prompt.version} {prompt.digest[:12]}"
-    assert set(prompt.steps) == {ASKED, ASKED_AGAIN}
+    assert prompt.label == f"{name} {prompt.version} {prompt.digest[:12]}"
+    assert set(prompt.steps) == steps
+
+
+def test_what_an_endpoint_in_the_small_tiers_place_is_asked_stays_as_it_was() -> None:
+    prompt = shipped_prompt(endpoint.PROMPT)
+    assert PUBLISHED[(prompt.name, prompt.version)] == prompt.digest
+    assert set(prompt.steps) == {endpoint.ASKED}
 
 
 def test_its_schema_takes_what_the_reader_takes() -> None:

@@ -187,9 +187,6 @@ class Counting:
         self.inner = MemorySearch()
         self.calls: list[tuple[tuple[str, ...], int]] = []
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        return self.inner.search(questions, limit)
-
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
         self.calls.append((tuple(questions), limit))
         return self.inner.find(questions, limit)

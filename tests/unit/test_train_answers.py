@@ -13,6 +13,9 @@ from vigimesh.app.train.answers import limits_of, read_answers, taught
 from vigimesh.app.train.command import train_command
 from vigimesh.app.train.examples import by_year, read_vaers
 from vigimesh.domain.cascade.artefact import card_of
+from vigimesh.domain.cascade.endpoint import ASKED
+from vigimesh.domain.cascade.opinion import PROMPT
+from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.errors import Misconfigured
 from vigimesh.events.ids import digest
 
@@ -22,10 +25,13 @@ TEXTS = {
 }  # fmt: skip
 
 
-def answer(case: str, serious: str, **more: Any) -> str:
+def answer(case: str, serious: str, *evidence: str, **more: Any) -> str:
+    """Return a line as `vigimesh calls answers` writes it of an answer in the form that the prompt asks for."""
     grade = 3 if serious != "no" else 1
     told = {"case_id": f"mesh/{case}", "model": "some-model", "at": "2026-11-29T10:00:00+00:00", **more}
-    return json.dumps({"answer": json.dumps({"serious": serious, "grade": grade}), **told})
+    said = {"serious": serious, "grade": grade, "evidence": list(evidence)}
+    assert set(said) == set(json.loads(shipped_prompt(PROMPT).schema.body)["required"])
+    return json.dumps({"answer": json.dumps(said), **told})
 
 
 def write_answers(file: Path, *lines: str) -> Path:
@@ -60,6 +66,36 @@ def test_an_answer_joins_the_part_train_where_no_person_has_spoken(tmp_path: Pat
     assert (told.taken, told.positive, told.models) == (2, 1, {"some-model": 6})
     assert told.left_out == {"labelled by its source": 2, "no report": 1, "unknown": 1, "unread": 2}
     assert (told.file_sha256, told.first_day) == (digest(file.read_bytes()), "2026-11-29")
+
+
+def test_an_answer_that_quotes_its_narrative_is_read_and_one_that_quotes_another_is_not(
+    tmp_path: Path,
+) -> None:
+    folder = write_reports(tmp_path / "d")
+    parts = by_year(read_vaers(folder), 1997)
+    file = write_answers(
+        tmp_path / "a.jsonl", answer("N1", "yes", "intubated at once"), answer("N2", "no", "[PERSON-1] slight  itch"),
+        answer("N3", "yes", "died in hospital"),
+    )  # fmt: skip
+    more, told = taught(parts, read_answers(file), folder)
+    assert [(one.text, one.label) for one in more["train"][len(parts["train"]) :]] == [
+        (TEXTS["N1"], True), (TEXTS["N2"], False),
+    ]  # fmt: skip
+    assert told.left_out == {"quotes another text": 1, "unread": 0}
+
+
+@pytest.mark.parametrize("evidence", ['"one text"', "[1]", "null", "[[]]", '["a", "b", "c"]', '["   "]'])
+def test_quotes_that_are_none_leave_an_answer_unread(tmp_path: Path, evidence: str) -> None:
+    said = f'{{"serious": "yes", "grade": 3, "evidence": {evidence}}}'
+    bad = json.dumps({"case_id": "mesh/N2", "model": "m", "at": "", "answer": said})
+    found = read_answers(write_answers(tmp_path / "a.jsonl", answer("N1", "no"), bad))
+    assert (found.serious, found.unread) == ({"N1": "no"}, 1)
+
+
+def test_what_an_endpoint_in_the_small_tiers_place_said_is_no_label(tmp_path: Path) -> None:
+    small = json.dumps({"case_id": "mesh/N2", "step": ASKED, "answer": '{"serious_percent": 2}'})
+    found = read_answers(write_answers(tmp_path / "a.jsonl", answer("N1", "no"), small))
+    assert (found.serious, found.unread) == ({"N1": "no"}, 1)
 
 
 def test_a_text_that_judges_the_model_never_teaches_it(tmp_path: Path) -> None:

@@ -128,6 +128,22 @@ def test_an_export_of_labels_is_drawn(tmp_path: Path) -> None:
     assert sorted(one.name for one in out.iterdir()) == ["curve.json", "curve.png", "curve.svg"]
 
 
+def test_margins_of_two_models_are_not_compared(tmp_path: Path) -> None:
+    """The shipped model and an endpoint in its place: places as `cascade export` names them."""
+    rows = [
+        {"place": f"vaccine/vaers/en/{model}/0.98/outside", "margin": float(at), "serious": at % 2 == 0, "group": f"{model}{at}", "stated": ""}
+        for model in ("0a1b2c3d4e5f", "f5e4d3c2b1a0")
+        for at in range(4)
+    ]  # fmt: skip
+    file = tmp_path / "labels.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(Misconfigured, match=r"VM-2706.*0a1b2c3d4e5f, f5e4d3c2b1a0"):
+        exported(file)
+    file.write_text("\n".join(map(json.dumps, rows[4:])), encoding="utf-8")
+    result = CliRunner().invoke(app, ["tune", "--labels", str(file), "--out", str(tmp_path / "o"), "--json"])
+    assert json.loads(result.stdout)["model"] == "f5e4d3c2b1a0"
+
+
 def test_one_source_is_named() -> None:
     for given_ in ([], ["--data", ".", "--labels", "x"]):
         assert CliRunner().invoke(app, ["tune", *given_]).exit_code == 2

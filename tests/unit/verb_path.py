@@ -11,6 +11,7 @@ import msgspec
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Tokens
+from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.limits import Limits
 from vigimesh.domain.policy.shipped import shipped_cards
@@ -30,6 +31,7 @@ from vigimesh.planner.plan import Planner
 from vigimesh.retriever.retrieve import Retriever
 from vigimesh.router.route import Router
 from vigimesh.supervisor.supervise import Supervisor
+from vigimesh.tool_executor.drafting import Drafts
 from vigimesh.tool_executor.execute import Executor
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.purchase import Paid, Purchase, plain
@@ -41,6 +43,7 @@ CALL_MICRO = 870
 #: A case comes back at most this often (the shipped cards allow three passes).
 _MOST_PASSES = 4
 
+_MODEL = Model(name="standin-1", deadline_s=30)
 _SEARCH = MemorySearch()
 _SEARCH.load(shipped_documents())
 _VERBS: dict[type, Verb] = {
@@ -48,7 +51,7 @@ _VERBS: dict[type, Verb] = {
     CaseRouted: Planner(CARDS),
     CasePlanned: Retriever(),
     EvidenceRetrieved: Executor(
-        price_micro=3, opinions=Opinions(model=Model(name="standin-1", deadline_s=30), cards=CARDS)
+        price_micro=3, opinions=Opinions(model=_MODEL, cards=CARDS), drafts=Drafts(model=_MODEL, cards=CARDS)
     ),
     ToolsExecuted: Supervisor(CARDS),
 }
@@ -96,9 +99,11 @@ def path(case: Case, said: str) -> Path:
 def _answer(need: Need, said: str) -> Any:
     match need.kind:
         case "search":
-            return msgspec.to_builtins(list(_SEARCH.search((need.key,), need.limit)[0]))
+            return msgspec.to_builtins(list(_SEARCH.find((need.key,), need.limit)[0].passages))
         case "head":
             return None
+        case "read":
+            return read([(need.key, need.asked)])[0]
         case "limits":
             return Limits(tiers=("tools", "large", "person")).plain()
         case _:

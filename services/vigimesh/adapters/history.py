@@ -27,10 +27,15 @@ from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import groups
 
-__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "scan", "settle"]
+__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "fetch", "scan", "settle"]
 
 #: Records taken from the client in one call: larger gained nothing when measured.
 _BATCH = 2_000
+
+#: Offsets up to which reading on is quicker than beginning anew at the next wanted one, which takes a few round trips.
+NEAR = 200
+#: Bytes of one answer where single records are wanted: a batch of a few, a larger one comes whole.
+_NEAR_BYTES = 64 * 1024
 
 #: Seconds one call waits for records; short, so that the idle deadline is looked at often.
 _POLL_S = 0.5
@@ -85,6 +90,43 @@ def scan(
         yield from _read(consumer, ends, clock or SystemClock())
     finally:
         consumer.close()
+
+
+def fetch(
+    bootstrap: Broker, wanted: Mapping[Part, Sequence[int]], *, clock: Clock | None = None
+) -> Iterator[Row]:
+    """Yield the committed records at the offsets `wanted` (ascending, each of them kept and before the end); no others are handed out.
+
+    Offsets that lie within `NEAR` of each other are read in one go. Raises `Transient` VM-1301 when the broker is away, VM-1701 when
+    nothing came for `IDLE_S`.
+    """
+    runs = {part: _runs(offsets) for part, offsets in wanted.items() if offsets}
+    if not runs:
+        return
+    consumer = _consumer(bootstrap, fetch_bytes=_NEAR_BYTES)
+    try:
+        while runs:
+            now = {part: left.pop(0) for part, left in runs.items()}
+            consumer.assign([TopicPartition(t, p, run[0]) for (t, p), run in now.items()])
+            named = {(part, at) for part, run in now.items() for at in run}
+            for row in _read(
+                consumer, {part: run[-1] + 1 for part, run in now.items()}, clock or SystemClock()
+            ):
+                if ((row.topic, row.partition), row.offset) in named:
+                    yield row
+            runs = {part: left for part, left in runs.items() if left}
+    finally:
+        consumer.close()
+
+
+def _runs(offsets: Sequence[int]) -> list[list[int]]:
+    """Part offsets where the way to the next one is longer than it is worth."""
+    found = [[offsets[0]]]
+    for at in offsets[1:]:
+        if at - found[-1][-1] > NEAR:
+            found.append([])
+        found[-1].append(at)
+    return found
 
 
 def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
@@ -218,7 +260,7 @@ def _row(message: Any) -> Row:
     )
 
 
-def _consumer(bootstrap: Broker) -> Any:
+def _consumer(bootstrap: Broker, fetch_bytes: int = 4 * 1024 * 1024) -> Any:
     """Return a consumer that commits nothing and reads only what is committed."""
     return Consumer(
         {
@@ -231,7 +273,7 @@ def _consumer(bootstrap: Broker) -> Any:
             "enable.partition.eof": True,
             # One fetch may hold a whole partition of a small stack; the queue is the bound on memory.
             "fetch.max.bytes": 16 * 1024 * 1024,
-            "max.partition.fetch.bytes": 4 * 1024 * 1024,
+            "max.partition.fetch.bytes": fetch_bytes,
             "queued.max.messages.kbytes": 64 * 1024,
         }
     )

@@ -23,6 +23,7 @@ from vigimesh.domain.knowledge.editions import (
 from vigimesh.domain.knowledge.freshness import Known
 from vigimesh.domain.knowledge.indexing import Indexed, indexed
 from vigimesh.domain.knowledge.sections import Section, Sectioned
+from vigimesh.domain.knowledge.warm import LastTwo, Standing, last_two
 from vigimesh.events.knowledge import DocumentVersioned
 
 #: Number of the advisory lock under which documents come and go, one writer at a time.
@@ -160,6 +161,17 @@ class PgLibrary:
             )
             for row in rows
         ]  # fmt: skip
+
+    def last_two(self, known: int | None) -> LastTwo | None:
+        """Return what summaries are made of, or `None`; see `ports.Library.last_two`."""
+        with connection(self._pool) as own:
+            # The number first: what changes in between is read with the number before it, and so once more.
+            ((number,),) = own.execute(self._sql["number"]).fetchall()
+            if number == known:
+                return None
+            rows = own.execute(self._sql["standing"]).fetchall()
+        held = [Standing(id=row[0], version=row[1], current=row[2], withdrawn=row[3]) for row in rows]
+        return LastTwo(number=number, pairs=tuple(last_two(held)))
 
     def _hold(self, own: Connection) -> None:
         own.execute(self._sql["lock"], {"lock": LOAD_LOCK})

@@ -19,6 +19,7 @@ from vigimesh.domain.knowledge.editions import (
 from vigimesh.domain.knowledge.freshness import Known
 from vigimesh.domain.knowledge.indexing import indexed
 from vigimesh.domain.knowledge.sections import Sectioned
+from vigimesh.domain.knowledge.warm import LastTwo, Standing, last_two
 from vigimesh.events.knowledge import DocumentVersioned
 
 _Version = tuple[str, str]
@@ -102,6 +103,16 @@ class MemoryLibrary:
             reverse=True,
         )
         return sorted(newest, key=lambda one: one.id)
+
+    def last_two(self, known: int | None) -> LastTwo | None:
+        """Return what summaries are made of, or `None`; see `ports.Library.last_two`."""
+        if known == self.number:
+            return None
+        rows = [
+            Standing(id=one.id, version=one.version, current=one.current, withdrawn=bool(one.withdrawn_by))
+            for one in self.documents()
+        ]
+        return LastTwo(number=self.number, pairs=tuple(last_two(rows)))
 
     def current(self) -> Sequence[Sectioned]:
         """Return what is searched, by id."""

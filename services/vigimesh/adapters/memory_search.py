@@ -87,12 +87,8 @@ class MemorySearch:
         for one, row in zip(passages, rows, strict=True):
             self._vectors[embedder.digest, (one.document_id, one.version, one.place)] = row
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return for each question at most `limit` passages, best first; raises as `PgSearch.search` does."""
-        return [found.passages for found in self.find(questions, limit)]
-
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
-        """Do what `search` does, and say of each passage which side found it."""
+        """Return for each question at most `limit` passages, best first, and of each which side found it; raises as `PgSearch.find`."""
         if not 1 <= limit <= 50:
             raise ValueError(f"limit {limit} is not within 1 to 50")
         self.state()

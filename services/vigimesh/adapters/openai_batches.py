@@ -29,7 +29,7 @@ from vigimesh.adapters.openai_models import (
 )
 from vigimesh.clock import Clock
 from vigimesh.domain.budget.batching import MAX_ITEMS, Item
-from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade
+from vigimesh.domain.cascade.question import EXPIRED, Answer, InDoubt, NotMade
 from vigimesh.errors import Transient
 
 #: Seconds for one request: a file of some MiB goes up or comes down.
@@ -63,6 +63,8 @@ class _Line(msgspec.Struct):
 
 
 _LINE = msgspec.json.Decoder(_Line)
+#: The code of a line that a batch did not come to (OpenAI's guide to its batches).
+_EXPIRED = "batch_expired"
 
 
 class OpenAIBatches:
@@ -159,7 +161,8 @@ class OpenAIBatches:
             code = (line.error.code if line.error else None) or (
                 line.response.status_code if line.response else "nothing"
             )
-            return NotMade(why=f"the batch did not answer it ({str(code)[:60]})")
+            why = f"the batch did not answer it ({str(code)[:60]})"
+            return NotMade(why=why, code=EXPIRED) if code == _EXPIRED else NotMade(why=why)
         if failed:
             return InDoubt(why="the batch lists an answer among what failed")
         return meaning_of(200, {}, bytes(line.response.body), self._clock.now())

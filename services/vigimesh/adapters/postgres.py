@@ -17,7 +17,7 @@ from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.adapters.postgres_vectors import VectorSide
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.knowledge.answering import State
-from vigimesh.domain.knowledge.fusion import DEPTH, OFF, Found, Near, by_words, fused
+from vigimesh.domain.knowledge.fusion import DEPTH, OFF, Found, Near, by_words, fused, whole
 from vigimesh.domain.knowledge.questions import Query, understand
 from vigimesh.errors import Transient
 from vigimesh.events.knowledge import Passage
@@ -60,16 +60,12 @@ class PgSearch:
         """Give the connections back to the server."""
         self._pool.close()
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first.
+    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
+        """Return for each question at most `limit` passages (1 to `MAX_LIMIT`), best first, and of each which side found it.
 
         Raises `Transient` VM-1501 when the base is away or holds no document yet, `ValueError` for a wrong `limit`, and
-        `Broken` VM-2610 when the side of the vectors kept something back.
+        `Broken` VM-2610 when a side kept something back.
         """
-        return [found.passages for found in self.find(questions, limit)]
-
-    def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
-        """Do what `search` does, and say of each passage which side found it."""
         if not 1 <= limit <= MAX_LIMIT:
             raise ValueError(f"limit {limit} is not within 1 to {MAX_LIMIT}")
         with self._lock:
@@ -122,7 +118,7 @@ class PgSearch:
             vectors = self._vectors.vectors(own, questions, state) if self._vectors else OFF
             if self._vectors is None or isinstance(vectors, str):
                 asked = {**scope, **words, "most": limit}
-                text = _read(own.execute(self._sql["search"], asked, prepare=True), questions)
+                text = _read(own.execute(self._sql["search"], asked, prepare=True), questions, limit)
                 return {
                     question: by_words(found, limit, alone(query, str(vectors)))
                     for question, query, found in zip(questions, queries, text, strict=True)
@@ -132,7 +128,7 @@ class PgSearch:
             with own.pipeline():
                 worded = own.execute(self._sql["search"], {**scope, **words}, prepare=True)
                 compared = self._vectors.ask(own, scope, vectors)
-            text = _read(worded, questions)
+            text = _read(worded, questions, most)
             near = self._vectors.read(compared, questions, vectors, most)
         answers = {}
         for question, query, one, other in zip(questions, queries, text, near, strict=True):
@@ -144,16 +140,26 @@ class PgSearch:
         return answers
 
 
-def _read(rows: Any, questions: Sequence[str]) -> list[list[Near]]:
-    """Return what the search by words found for each question, best first."""
+def _read(rows: Any, questions: Sequence[str], most: int) -> list[Sequence[Near]]:
+    """Return what the search by words found for each question, best first.
+
+    Raises `Broken` VM-2610 when a product has more passages than came back and were asked for.
+    """
     found: list[list[Near]] = [[] for _ in questions]
-    for number, document, version, section, first, last, body, score, place in rows:
+    held = [0] * len(questions)
+    for number, document, version, section, first, last, body, score, place, in_scope in rows:
+        held[number] = in_scope
+        if document is None:
+            continue
         passage = Passage(
             document_id=document, version=version, section=section, start=first, end=last, text=body,
             score=float(score) / 1e4, question=questions[number],
         )  # fmt: skip
         found[number].append(Near(passage=passage, place=place, score=float(score)))
-    return found
+    return [
+        whole(near, in_scope, most, f"question {question[:60]!r}", "words")
+        for question, near, in_scope in zip(questions, found, held, strict=True)
+    ]
 
 
 def _any_of(query: Query) -> str | None:

@@ -109,9 +109,7 @@ class VectorSide:
         if isinstance(rows, str):
             self._stand(rows)
             return rows
-        written = dict(
-            zip(sent, ("[" + ",".join(map(repr, row)) + "]" for row in rows.tolist()), strict=True)
-        )
+        written = dict(zip(sent, map(_written, rows), strict=True))
         return [written.get(question) for question in questions]
 
     def _ready(self, own: Connection) -> str:
@@ -167,3 +165,12 @@ class VectorSide:
             else whole(near, in_scope, most, f"question {question[:60]!r}")
             for question, vector, near, (in_scope, with_vector) in zip(questions, vectors, found, counts, strict=True)
         ]  # fmt: skip
+
+
+def _written(row: Any) -> str:
+    """Return a vector as pgvector reads it; most numbers of a hashed one are 0, and are not written one by one."""
+    parts = ["0"] * len(row)
+    (there,) = row.nonzero()
+    for at, number in zip(there.tolist(), row[there].tolist(), strict=True):
+        parts[at] = repr(number)
+    return f"[{','.join(parts)}]"

@@ -1,4 +1,4 @@
-"""Where recalls are ordered on Kafka: one librarian or operator at a time, and one pass over the topics for all their cases."""
+"""Where recalls are ordered on Kafka: one librarian or operator at a time, and their cases read where they lie."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vigimesh.adapters.history import scan, settle
+from vigimesh.adapters.case_places import KafkaCasePlaces
+from vigimesh.adapters.history import settle
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.order_desk import SETTLE_S, write_whole
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Transient
 from vigimesh.events.topics import LANES, lane_topic, topic
 from vigimesh.loop.broker import Producer, Write
+from vigimesh.ports.recalls import CaseIndex
 
 #: Transactional id of whoever orders recalls: it fences nobody but another who does.
 RECALLING = "vigimesh.librarian.recall"
@@ -23,9 +25,10 @@ RECALL_TOPICS = (*(lane_topic("plan", lane) for lane in LANES), topic("case.deci
 class KafkaRecallDesk:
     """`ports.recalls.RecallDesk` over Kafka."""
 
-    def __init__(self, base: Mapping[str, Any], producer: Producer | None = None) -> None:
+    def __init__(self, base: Mapping[str, Any], index: CaseIndex, producer: Producer | None = None) -> None:
         """Take the settings of every client; nothing is connected yet."""
         self._base = dict(base)
+        self.places = KafkaCasePlaces(self._base, index, RECALL_TOPICS)
         self._producer = producer or KafkaProducer(base, RECALLING)
 
     async def begin(self) -> None:
@@ -43,7 +46,7 @@ class KafkaRecallDesk:
         return await asyncio.to_thread(self._rows, frozenset(cases))
 
     def _rows(self, cases: frozenset[str]) -> list[Row]:
-        return [row for row in scan(self._base, RECALL_TOPICS) if row.key in cases]
+        return list(self.places.read(cases))
 
     async def write(self, writes: Sequence[Write]) -> None:
         """Write records in one transaction; see `ports.recalls.RecallDesk`."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from vigimesh.adapters.postgres_schema import blocks, connection, open_pool
 from vigimesh.domain.knowledge.recalling import Brought, Change, Use
-from vigimesh.ports.recalls import Mark, Place
+from vigimesh.ports.recalls import Mark, Part, Place
 
 
 class PgRecalls:
-    """`ports.recalls.Recalls` over PostgreSQL."""
+    """`ports.recalls.Recalls` and `CaseIndex` over PostgreSQL. Several threads may share one."""
 
     def __init__(self, uri: str, *, application_name: str = "vigimesh recall") -> None:
         """Open a pool on `uri`; a server that is away shows at the first call."""
@@ -66,3 +68,37 @@ class PgRecalls:
         ]  # fmt: skip
         with connection(self._pool) as own, own.cursor() as cursor:
             cursor.executemany(self._sql["settle"], rows)
+
+    def followed(self) -> Mapping[Part, int]:
+        """Return how far each partition was followed; see `ports.recalls.CaseIndex`."""
+        with connection(self._pool) as own:
+            return {(row[0], row[1]): row[2] for row in own.execute(self._sql["followed"]).fetchall()}
+
+    def places(self, cases: Collection[str]) -> Mapping[Part, Sequence[int]]:
+        """Return where the cases' records lie; see `ports.recalls.CaseIndex`."""
+        found: defaultdict[Part, list[int]] = defaultdict(list)
+        with connection(self._pool) as own:
+            for topic, partition, offset in own.execute(self._sql["places"], {"cases": list(cases)}):
+                found[topic, partition].append(offset)
+        return found
+
+    def follow(
+        self, found: Sequence[tuple[Part, int, str]], after: Mapping[Part, int], firsts: Mapping[Part, int]
+    ) -> None:
+        """Add places and move on, in one transaction; see `ports.recalls.CaseIndex`."""
+        with connection(self._pool) as own:
+            added = {"offsets": [offset for _, offset, _ in found], "cases": [case for *_, case in found]}
+            own.execute(self._sql["add_places"], _parts(part for part, *_ in found) | added)
+            own.execute(self._sql["move_followed"], _parts(after) | {"nexts": list(after.values())})
+            own.execute(self._sql["drop_places"], _parts(firsts) | {"firsts": list(firsts.values())})
+
+    def forget(self, parts: Collection[Part]) -> None:
+        """Forget partitions, in one transaction; see `ports.recalls.CaseIndex`."""
+        with connection(self._pool) as own:
+            own.execute(self._sql["forget_places"], _parts(parts))
+            own.execute(self._sql["forget_followed"], _parts(parts))
+
+
+def _parts(parts: Iterable[Part]) -> dict[str, Any]:
+    rows = list(parts)
+    return {"topics": [topic for topic, _ in rows], "partitions": [partition for _, partition in rows]}

@@ -15,7 +15,7 @@ from uuid import uuid4
 import msgspec
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from vigimesh.domain.knowledge.answering import Answer
@@ -96,8 +96,8 @@ class RedisAnswers:
         *_, held = self._sent([*commands, ("ZCARD", f"{self._key}:index")])
         if held > self._most:
             (popped,) = self._sent([("ZPOPMIN", f"{self._key}:index", held - self._most)])
-            # The client gives (name, score) pairs or a flat list, by its version; names are the bytes.
-            names = [one[0] if isinstance(one, tuple | list) else one for one in popped]
+            # Pairs of name and score, or both in turn, by the protocol that is spoken; names are the bytes.
+            names = [one[0] if isinstance(one, list) else one for one in popped]
             names = [
                 name for name in names if isinstance(name, bytes) and name.startswith(self._key.encode())
             ]
@@ -140,16 +140,34 @@ class RedisAnswers:
         if not commands:
             return []
         try:
-            pipe: Any = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            replies: list[Any] = pipe.execute()
-            return replies
+            return self._exchanged(commands)
         except (RedisError, OSError) as error:
             raise Transient(
                 "VM-2707", what=f"Valkey or Redis: {type(error).__name__}: {str(error)[:200]}", where="answer cache",
                 todo="start it, or see why it refuses; questions are searched for meanwhile",
             ) from error  # fmt: skip
+
+    def _exchanged(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Exchange commands and replies on one connection: the client's pipeline takes longer for its own work than the server for ours."""
+        pool: Any = self._client.connection_pool
+        own = pool.get_connection()
+        try:
+            own.send_packed_command(own.pack_commands(commands))
+            replies, wrong = [], None
+            for _ in commands:
+                try:
+                    replies.append(own.read_response())
+                except ResponseError as error:
+                    # The others' replies are read first: whoever has the connection next must not find them.
+                    wrong = wrong or error
+        except BaseException:
+            own.disconnect()
+            raise
+        finally:
+            pool.release(own)
+        if wrong is not None:
+            raise wrong
+        return replies
 
 
 def _answer(value: bytes | None) -> Answer | None:

@@ -1,9 +1,16 @@
-"""Sends the budget's Lua scripts to Valkey or Redis: several in one round trip, again where their answer was lost."""
+"""Sends the budget's Lua scripts to Valkey or Redis: several in one round trip, again where their answer was lost.
+
+One trip is under way at a time. What is asked meanwhile goes together with the next: the client's work for a trip costs the event
+loop several times what a script in it does, and a busy process asks for much at once.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,7 +19,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Unreachable
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as TooSlow
 
 from vigimesh.errors import Broken, Transient
@@ -29,6 +36,9 @@ RETRIES = 1
 LEND_S = 15.0
 #: Connections of one process: at a millisecond an answer they carry thousands of calls a second; more only cost memory.
 CONNECTIONS = 16
+
+#: Orders of one round trip at most, unless one asker has more: some milliseconds of the server, in which it serves nobody else.
+TRIP_ORDERS = 64
 
 #: A script and what it is given.
 Order = tuple[str, Sequence[str]]
@@ -61,21 +71,92 @@ def client_of(url: str) -> Redis:
     return Redis.from_pool(pool)
 
 
-class Scripts:
-    """Runs scripts against one state key."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Orders that wait for a trip, and what their asker waits for."""
 
-    __slots__ = ("_client", "key")
+    orders: Sequence[Order]
+    answered: asyncio.Future[list[Any]]
+
+
+class Scripts:
+    """Runs scripts against one state key; belongs to one event loop at a time."""
+
+    __slots__ = ("_carrier", "_client", "_under_way", "_waiting", "key")
 
     def __init__(self, client: Redis, key: str) -> None:
         self._client = client
         self.key = key
+        self._under_way = False
+        self._waiting: deque[_Waiting] = deque()
+        #: Held, since the event loop holds its tasks weakly.
+        self._carrier: asyncio.Task[None] | None = None
 
     async def run(self, orders: Sequence[Order]) -> list[Reply]:
         """Return what each script answers, in order, sent together; each is atomic, all of them are not.
 
-        Raises `Transient` VM-1910 when the store is away, slow, loading or full: what was sent may have been done.
-        Raises `Broken` VM-1911 when an answer is not that of its call.
+        Raises `Transient` VM-1910 when the store is away, slow, loading or full: what was sent may have been done, also where the
+        asker is cancelled. Raises `Broken` VM-1911 when an answer is not that of its call.
         """
+        if self._under_way:
+            one = _Waiting(orders, asyncio.get_running_loop().create_future())
+            self._waiting.append(one)
+            return _checked(await one.answered)
+        # Nobody else is asking: these go at once, and whoever comes meanwhile is carried after them.
+        self._under_way = True
+        try:
+            replies = await self._trip(orders)
+        except Transient as error:
+            self._fail(error)
+            raise
+        finally:
+            self._under_way = any(not one.answered.done() for one in self._waiting)
+            if self._under_way:
+                self._carrier = asyncio.ensure_future(self._carry())
+        return _checked(replies)
+
+    async def _carry(self) -> None:
+        """Send what waits, trip by trip, until nothing does."""
+        trip: list[_Waiting] = []
+        try:
+            while trip := self._next_trip():
+                try:
+                    replies = await self._trip([order for one in trip for order in one.orders])
+                except Transient as error:
+                    self._fail(error, trip)
+                    continue
+                at = 0
+                for one in trip:
+                    if not one.answered.done():
+                        one.answered.set_result(replies[at : at + len(one.orders)])
+                    at += len(one.orders)
+        finally:
+            self._under_way = False
+            # None is left, save where this was cut off: then nobody may wait for ever.
+            for one in (*trip, *self._waiting):
+                one.answered.cancel()
+            self._waiting.clear()
+
+    def _next_trip(self) -> list[_Waiting]:
+        """Return who goes next, the first come first; whoever was cancelled meanwhile does not go."""
+        trip: list[_Waiting] = []
+        count = 0
+        while self._waiting and (not trip or count + len(self._waiting[0].orders) <= TRIP_ORDERS):
+            one = self._waiting.popleft()
+            if not one.answered.done():
+                trip.append(one)
+                count += len(one.orders)
+        return trip
+
+    def _fail(self, error: Transient, trip: Sequence[_Waiting] = ()) -> None:
+        """Tell those of a trip and all who wait that the store is away: one after another they would wait it out anew."""
+        for one in (*trip, *self._waiting):
+            if not one.answered.done():
+                one.answered.set_exception(error)
+        self._waiting.clear()
+
+    async def _trip(self, orders: Sequence[Order]) -> list[Any]:
+        """Return the raw answers of one round trip, refusals among them. Raises `Transient` VM-1910 when the store is away."""
         try:
             replies = await self._send(orders)
             unknown = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
@@ -88,7 +169,7 @@ class Scripts:
                     replies[at] = reply
         except (RedisError, OSError) as error:
             raise away(error) from error
-        return [_checked(reply) for reply in replies]
+        return replies
 
     async def one(self, name: str, *arguments: str) -> Reply:
         """Return what one script answers; raises as `run` does."""
@@ -119,8 +200,8 @@ class Scripts:
             name, arguments = orders[0]
             try:
                 return [await self._client.evalsha(sha(name), 1, self.key, *arguments)]
-            except NoScriptError as unknown:
-                return [unknown]
+            except ResponseError as refused:
+                return [refused]
         pipe = self._client.pipeline(transaction=False)
         for name, arguments in orders:
             pipe.evalsha(sha(name), 1, self.key, *arguments)
@@ -135,12 +216,13 @@ def away(error: BaseException) -> Transient:
     )  # fmt: skip
 
 
-def _checked(reply: Any) -> Reply:
-    if isinstance(reply, Exception):
-        raise away(reply) from reply
-    if not isinstance(reply, list) or len(reply) < 2:
-        raise foreign(reply)
-    return reply
+def _checked(replies: Sequence[Any]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise away(reply) from reply
+        if not isinstance(reply, list) or len(reply) < 2:
+            raise foreign(reply)
+    return list(replies)
 
 
 def foreign(reply: object) -> Broken:

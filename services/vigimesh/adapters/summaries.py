@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from vigimesh.adapters.postgres_schema import Pool, blocks, connection, open_pool
-from vigimesh.domain.knowledge.warm import Kept
+from vigimesh.domain.knowledge.warm import Cost, Kept
 
 
 class PgSummaryIndex:
@@ -21,14 +22,30 @@ class PgSummaryIndex:
         """Give the connection back to the server."""
         self._pool.close()
 
-    def put(self, kept: Kept) -> None:
-        """Keep a summary in the place of the one before it of this document."""
+    def put(self, kept: Kept, cost: Cost) -> None:
+        """Keep a summary in the place of the one before it of this document, and book its cost."""
         row = {
             "document_id": kept.document_id, "product": kept.product, "older": kept.older, "version": kept.version,
             "digest": kept.digest, "bytes": kept.size, "names": list(kept.names), "read_at": kept.read_at,
         }  # fmt: skip
+        booked = {
+            "product": kept.product, "day": kept.read_at.date(), "currency": cost.currency, "made": cost.made,
+            "characters": cost.characters, "micro": cost.micro,
+        }  # fmt: skip
         with connection(self._pool) as own:
             own.execute(self._sql["put"], row)
+            own.execute(self._sql["book"], booked)
+
+    def costs(self, since: date) -> Mapping[str, Sequence[Cost]]:
+        """Return what was booked from the day `since` on, by product, a row for each currency."""
+        made: dict[str, list[Cost]] = {}
+        with connection(self._pool) as own:
+            for product, currency, number, characters, micro in own.execute(
+                self._sql["costs"], {"since": since}
+            ):
+                cost = Cost(made=int(number), characters=int(characters), micro=int(micro), currency=currency)
+                made.setdefault(product, []).append(cost)
+        return made
 
     def drop(self, document_ids: Iterable[str]) -> None:
         """Forget the summaries of these documents."""

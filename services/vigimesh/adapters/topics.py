@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -30,6 +32,8 @@ COMPACTION_LAG_MS = 24 * 3600 * 1000
 REQUEST_S = 5.0
 #: Seconds between two tries of a request that may pass by itself.
 PAUSE_S = 0.05
+#: Groups that are asked about at once: each is a client with connections and threads of its own.
+GROUPS_AT_ONCE = 6
 
 _PASSING = {
     KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._WAIT_COORD,
@@ -117,7 +121,7 @@ def apply(connection: Mapping[str, Any], shape: Shape, deadline: Deadline) -> Re
     refuse_two_counts(there, shape)
     created = cluster.create([topic for topic in TOPICS if topic.name not in there], shape)
     found = cluster.look()
-    initialised = cluster.initialise(found)
+    initialised = cluster.initialise(found, frozenset(created))
     return Report(created=created, initialised=initialised, drift=drift(found, shape))
 
 
@@ -214,21 +218,33 @@ class _Cluster:
             offsets=self._committed(partitions),
         )
 
-    def initialise(self, found: Found) -> tuple[str, ...]:
-        """Commit each partition's log start for groups that have no offset there (0 on a new topic)."""
+    def initialise(self, found: Found, created: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """Commit each partition's log start for groups that have no offset there; it is 0 in topics that were just created."""
         lacking = {
-            group: sorted(spots - found.offsets[group]) for group, spots in _group_spots(found.partitions)
+            group: sorted(missing)
+            for group, spots in _group_spots(found.partitions)
+            if (missing := spots - found.offsets[group])
         }
-        made = tuple(group for group, spots in lacking.items() if spots)
-        for group in made:
-            self._as_group(group, _commit_starts, lacking[group])
-        return made
+        self._as_each(partial(_commit_starts, created), lacking)
+        return tuple(lacking)
 
     def _committed(self, partitions: Mapping[str, int]) -> dict[str, frozenset[Spot]]:
-        return {
-            group: self._as_group(group, _spots_committed, sorted(spots)) if spots else frozenset()
-            for group, spots in _group_spots(partitions)
-        }
+        wanted = {group: sorted(spots) for group, spots in _group_spots(partitions)}
+        asked = self._as_each(_spots_committed, {group: spots for group, spots in wanted.items() if spots})
+        return {group: asked.get(group, frozenset()) for group in wanted}
+
+    def _as_each(
+        self, call: Callable[[Consumer, Sequence[Spot]], T], spots: Mapping[str, Sequence[Spot]]
+    ) -> dict[str, T]:
+        """Ask about groups, some at once: each waits for an answer of its own. Raises the error of the first that has one."""
+        with ThreadPoolExecutor(GROUPS_AT_ONCE) as pool:
+            return dict(
+                zip(
+                    spots,
+                    pool.map(lambda group: self._as_group(group, call, spots[group]), spots),
+                    strict=True,
+                )
+            )
 
     def _as_group(
         self, group: str, call: Callable[[Consumer, Sequence[Spot]], T], spots: Sequence[Spot]
@@ -315,10 +331,12 @@ def _spots_committed(consumer: Consumer, spots: Sequence[Spot]) -> frozenset[Spo
     return frozenset((part.topic, part.partition) for part in answer if part.offset >= 0)
 
 
-def _commit_starts(consumer: Consumer, spots: Sequence[Spot]) -> bool:
+def _commit_starts(created: frozenset[str], consumer: Consumer, spots: Sequence[Spot]) -> bool:
     starts = []
     for name, number in spots:
-        low, _ = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=REQUEST_S)
+        low = 0
+        if name not in created:
+            low, _ = consumer.get_watermark_offsets(TopicPartition(name, number), timeout=REQUEST_S)
         starts.append(TopicPartition(name, number, low))
     _without_errors(consumer.commit(offsets=starts, asynchronous=False))
     return True

@@ -28,6 +28,7 @@ from vigimesh.errors import Misconfigured
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
+from vigimesh.loop.telemetry import Telemetry
 
 NAME = "batcher"
 
@@ -44,18 +45,18 @@ def serve_batcher(settings: Settings) -> NoReturn:
         )  # fmt: skip
     rest_collector()
     prices_of(settings.large_model, SystemClock().now())
-    health = Health(SystemClock())
+    health, telemetry = Health(SystemClock()), OtelTelemetry(NAME, instance=settings.worker.instance)
 
     async def serve(stop: threading.Event) -> None:
-        async with opened(settings) as (batcher, books):
+        async with opened(settings, telemetry) as (batcher, books):
             await run(batcher, books, health, stop)
 
     loop = Loop(name=f"{PREFIX}{NAME}", work=lambda stop: asyncio.run(serve(stop)), health=health)
-    leave(serve_loops((loop,), OtelTelemetry(NAME, instance=settings.worker.instance), settings.worker))
+    leave(serve_loops((loop,), telemetry, settings.worker))
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[Batcher, Keeper]]:
+async def opened(settings: Settings, telemetry: Telemetry) -> AsyncIterator[tuple[Batcher, Keeper]]:
     """Join a batcher to its stores and the endpoint, in the running event loop; close them at the end."""
     from vigimesh.adapters.openai_batches import OpenAIBatches  # over a second, and only needed here
 
@@ -77,4 +78,5 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Batcher, Keeper]]:
         yield Batcher(
             budget=budget, journal=gathered, batches=batches, objects=ObjectStore(settings.objects.url),
             prices=prices_of(model, clock.now()), agreement=books, clock=clock,
+            telemetry=telemetry,
         ), books  # fmt: skip

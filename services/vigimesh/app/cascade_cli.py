@@ -131,6 +131,7 @@ def _room(data: Path | None) -> Room:
     from vigimesh.app.cascade_room import Room
     from vigimesh.app.config_cli import located
     from vigimesh.app.mesh import registry_options
+    from vigimesh.app.small_model import has_endpoint
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
@@ -142,10 +143,14 @@ def _room(data: Path | None) -> Room:
     codec = Codec(RegistrySchemas(registry_options(settings)))
     model = shipped_or_absent(SERIOUS)
     models = (model,) if isinstance(model, Model) else ()
-    samples = (card.cascade.audit for card in cards_of(settings).cards)
+    cards = cards_of(settings).cards
+    samples = (card.cascade.audit for card in cards)
+    # The strictest of the cards that want the same recall.
+    asked = sorted((one.cascade for one in cards if has_endpoint(settings)), key=lambda one: one.confidence)
     return Room(
         desk=CascadeDesk(base, codec), codec=codec, models=models, clock=SystemClock(),
         line_micro=sum(one.month_micro for one in samples if one is not None),
+        wanted={one.recall: 1 - one.confidence for one in asked},
     )  # fmt: skip
 
 
@@ -169,7 +174,10 @@ def _tell(
         typer.echo(json.dumps({"places": [plain(one) for one in standings], "moved": moved, **more}))
         return
     for gate in moves:
-        typer.echo(f"moved {key_of(gate.place)}: {gate_words(gate)}; {gate.reason}")
+        words = gate_words(gate)
+        typer.echo(
+            f"moved {key_of(gate.place)}: {words}" + ("" if gate.reason in words else f"; {gate.reason}")
+        )
     for one in standings:
         typer.echo(f"{key_of(one.place)}: {one.words}")
     if not standings:

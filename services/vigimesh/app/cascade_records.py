@@ -72,7 +72,8 @@ def gate_words(gate: GateMoved | None) -> str:
     if gate is None:
         return ""
     if gate.closed:
-        return f"closed: {gate.closed}"
+        # "closed by NAME: why" says it already; drift says only what was seen.
+        return gate.closed if gate.closed.startswith("closed ") else f"closed: {gate.closed}"
     if gate.place.certified:
         return "open by the certificate"
     return (

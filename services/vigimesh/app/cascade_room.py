@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -82,13 +82,17 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """A command joined to what it works on. `models` are those in use, `line_micro` what the cards give the sample a month."""
+    """A command joined to what it works on. `models` are those in use, `line_micro` what the cards give the sample a month.
+
+    `wanted` is what the cards want of an endpoint in the small tier's place, delta by recall; empty where there is none. It has no certificate.
+    """
 
     desk: Desk
     codec: Codec
     models: Sequence[Model]
     clock: Clock
     line_micro: int = 0
+    wanted: Mapping[Fraction, Fraction] = field(default_factory=dict)
 
     def line(self, held: Held) -> dict[str, Any]:
         """Return what the sample cost in the calendar month of now (UTC), of the line that the cards give it, micro-units."""
@@ -180,12 +184,18 @@ class Room:
         return found
 
     def terms(self, place: CasePlace) -> Terms | None:
-        """Return what a place is held to; None when no model in use has such a certificate."""
+        """Return what a place is held to; None when no model in use has such a certificate, and no endpoint is asked in their place.
+
+        Without a certificate the name of a place's model says nothing here: what a worker asks by another name finds this gate closed.
+        """
+        recall = Fraction(place.recall)
         for model in self.models:
             for one in model.certificates:
-                if one.model == place.model and one.recall == Fraction(place.recall):
+                if one.model == place.model and one.recall == recall:
                     return Terms(recall=one.recall, delta=one.delta, reference=model.reference)
-        return None
+        if place.certified or recall not in self.wanted:
+            return None
+        return Terms(recall=recall, delta=self.wanted[recall])
 
     def _by_hand(self, key: str, move: Any, by: str) -> GateMoved:
         doer = Doer(by=by, at=self.clock.now())

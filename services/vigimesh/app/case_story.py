@@ -11,16 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vigimesh.domain.cascade.draft import DRAFTED
+from vigimesh.domain.cascade.reading import STEPS
 from vigimesh.domain.knowledge.recalling import change_words, earlier_words
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.safety.tools import TOOLS
 from vigimesh.events import classes as e
 from vigimesh.events import knowledge as k
 from vigimesh.events.case import Case
+from vigimesh.events.drafts import Draft
 
 #: What a detail may be: one text, or several.
 Detail = str | list[str]
 
+#: Steps whose quotes say where they are from: what is from the narrative can be left out.
+_PLACED = frozenset((*TOOLS, *STEPS, DRAFTED))
 #: A quote of the narrative as `Finding.quotes` writes it: its place, a colon, the text.
 _FROM_NARRATIVE = re.compile(r"^(\d+-\d+):", re.ASCII)
 
@@ -131,7 +136,7 @@ def _quotes(finding: e.Finding, narrative: bool) -> list[str]:
     """
     if narrative:
         return list(finding.quotes)
-    if finding.step not in TOOLS:
+    if finding.step not in _PLACED:
         return [f"{len(finding.quotes)} quotes, not shown"]
     return [_place(quote) for quote in finding.quotes]
 
@@ -139,6 +144,19 @@ def _quotes(finding: e.Finding, narrative: bool) -> list[str]:
 def _place(quote: str) -> str:
     place = _FROM_NARRATIVE.match(quote)
     return f"narrative {place[1]}" if place else quote
+
+
+def _draft(draft: Draft | None, narrative: bool) -> list[str]:
+    """Return a drafted reply by its statements, each with what it rests on; its words only with the narrative, from which they may be."""
+    if draft is None:
+        return []
+    made = f" by prompt {draft.prompt}" if draft.prompt else ""
+    head = f"by {draft.by}{made}, to be corrected, signed and sent by a person"
+    return [head] + [
+        f"{one.text if narrative else f'{len(one.text)} characters, not shown'}"
+        + (f" [{'; '.join(one.cites)}]" if one.cites else "")
+        for one in draft.statements
+    ]
 
 
 def _cited(passages: tuple[k.Passage, ...]) -> list[str]:
@@ -150,8 +168,9 @@ def _cited(passages: tuple[k.Passage, ...]) -> list[str]:
 def _triage(triage: e.Triage | None) -> dict[str, Detail]:
     if triage is None:
         return {}
+    missing = f"not valid, missing: {', '.join(triage.missing)}" if triage.missing else "no report of a case"
     return {
-        "validity": "valid" if triage.valid else f"not valid, missing: {', '.join(triage.missing)}",
+        "validity": "valid" if triage.valid else missing,
         "grade": f"{triage.grade}, serious: {triage.serious}, listed: {triage.listed}",
         "because": list(triage.grade_reasons),
         "situations": ", ".join(triage.situations),
@@ -200,7 +219,9 @@ def _retrieved(event: e.EvidenceRetrieved, narrative: bool) -> _Said:
 
 
 def _executed(event: e.ToolsExecuted, narrative: bool) -> _Said:
-    details = {"findings": _findings(event.findings, narrative), **_triage(event.triage)}
+    details = {
+        "findings": _findings(event.findings, narrative), "draft": _draft(event.draft, narrative), **_triage(event.triage),
+    }  # fmt: skip
     return _Said(
         title=f"triaged: grade {event.triage.grade}, serious {event.triage.serious}",
         tier=event.plan.tier, cost_micro=event.cost_micro, details=details,
@@ -220,7 +241,8 @@ def _review(event: e.ReviewRequested, narrative: bool) -> _Said:
         details={
             "question": event.question, "reason": event.reason, "rule": event.rule, "recalled for": event.cause,
             "conflicts with": event.conflict_with, "due": f"{event.due_at:%Y-%m-%d}" if event.due_at else "",
-            "findings": _findings(event.findings, narrative), "cited": list(event.labels), **_triage(event.triage),
+            "findings": _findings(event.findings, narrative), "draft": _draft(event.draft, narrative),
+            "cited": list(event.labels), **_triage(event.triage),
         },
     )  # fmt: skip
 

@@ -67,11 +67,11 @@ def show(
 
 def _assumed(settings: Settings) -> str:
     """Return which models are taken to cost the assumed ceiling; what is wrong with the settings of one is not said here."""
-    from vigimesh.app.large_model import assumed_of
+    from vigimesh.app.small_model import assumed_in
     from vigimesh.clock import SystemClock
 
     try:
-        return assumed_of(settings.large_model, SystemClock().now())
+        return assumed_in(settings, SystemClock().now())
     except Misconfigured:
         return ""
 

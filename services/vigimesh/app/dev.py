@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from typing import NoReturn
 from vigimesh.app.devstack import Stack, default_data_dir, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Pace, Restart, beside, worker_programs
+from vigimesh.app.forkserver import ForkServer
 from vigimesh.app.mesh import MeshState, hold_mesh, prepare, read_mesh, write_mesh
 from vigimesh.app.settings import Settings, names_cluster, read_settings
 from vigimesh.clock import Deadline, SystemClock
@@ -38,23 +39,27 @@ def dev_command(data_dir: Path | None) -> int:
     if names_cluster(settings):
         _say("dev works on its own stack: the addresses set in the environment are not used")
     running = read_mesh(folder)
-    with _every_signal_interrupts(), up(folder, attached=True, progress=Terminal()) as stack:
+    with ExitStack() as held:
+        held.enter_context(_every_signal_interrupts())
+        # Before the stack, so that it imports while that starts.
+        server = held.enter_context(ForkServer()) if running is None else None
+        stack = held.enter_context(up(folder, attached=True, progress=Terminal()))
         if running is not None:
             _show(stack, running)
             _say(f"found the mesh that process {running.pid} keeps; stop it there with Ctrl-C")
             return 0
         with hold_mesh(folder):
-            _run(stack, Settings.for_stack(stack.urls, settings), folder)
+            _run(stack, Settings.for_stack(stack.urls, settings), folder, server)
     return 0
 
 
-def _run(stack: Stack, settings: Settings, folder: Path) -> None:
+def _run(stack: Stack, settings: Settings, folder: Path, server: ForkServer | None) -> None:
     """Make the mesh ready, run its workers, and watch until interrupted, which ends it well only once all is up."""
     _say("mesh: topics, schemas, tables, documents")
     cards = prepare(settings).cards
     pace = Pace(drain_s=settings.worker.drain_s)
     programs = worker_programs(settings, folder, (*STAGES, *beside(settings)))
-    with Fleet(programs, on_restart=_tell_restart, pace=pace) as fleet:
+    with Fleet(programs, on_restart=_tell_restart, pace=pace, server=server) as fleet:
         _say("mesh: workers are starting")
         fleet.wait_ready(Deadline.after(SystemClock(), READY_S))
         _show(stack, MeshState(pid=os.getpid(), urls=fleet.urls(), cards=cards))

@@ -70,6 +70,7 @@ def examine(settings: Settings) -> list[Finding]:
         _redis(settings),
         _objects(settings),
         *_large_model(settings),
+        *_small_model(settings),
     ]
 
 
@@ -196,6 +197,21 @@ def _large_model(settings: Settings) -> list[Finding]:
 
     there = model.base_url or model.name
     return [_checked("large model", "an endpoint, a model and its price", priced)] if there else []
+
+
+def _small_model(settings: Settings) -> list[Finding]:
+    """Look at the settings of an endpoint in the small tier's place, if there is one; it is not asked."""
+    from vigimesh.app.small_model import check_models
+    from vigimesh.clock import SystemClock
+
+    small = settings.small_model
+
+    def priced() -> str:
+        check_models(settings, SystemClock())
+        return f"{small.name}, which settles nothing until its gate is opened (vigimesh cascade status)"
+
+    there = small.base_url or small.name
+    return [_checked("small model", "an endpoint, a model and its price", priced)] if there else []
 
 
 class _Wrong(Exception):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vigimesh.adapters.ocr import RapidOcr, installed
 from vigimesh.app.settings import Settings
 from vigimesh.background.librarian.folder import Readings, files_below, read_files
 from vigimesh.domain.knowledge.editions import Sorted
@@ -33,13 +34,24 @@ class Brought:
     refused: tuple[tuple[str, VigimeshError], ...]
 
 
-def read_paths(paths: Iterable[Path], identity: Identity | None) -> Readings:
-    """Read every file of `paths`. Raises `Refused` VM-2502 for a path that is not there, `Misconfigured` VM-1102 for one identity and several files."""
-    files = [file for path in paths for file in files_below(path)]
+def read_paths(paths: Iterable[str], identity: Identity | None) -> Readings:
+    """Read every file of `paths`.
+
+    Raises `Refused` VM-2502 for a path that is empty or not there, `Misconfigured` VM-1102 for one identity and several files.
+    """
+    files = [file for path in paths for file in files_below(_path(path))]
     if identity is not None and len(files) != 1:
         raise Misconfigured("VM-1102", what=f"--id names one document, and there are {len(files)} files",
                             where="vigimesh knowledge ingest", todo="give one file, or write NAME.toml beside each")  # fmt: skip
-    return read_files(files, identity)
+    return read_files(files, identity, RapidOcr() if installed() else None)
+
+
+def _path(written: str) -> Path:
+    """Return the path; an empty one, as an unset variable of a script gives it, would be the folder where the command runs."""
+    if not written.strip():
+        raise Refused("VM-2502", what="the path is empty", where="vigimesh knowledge ingest",
+                      todo="name a file or folder; `.` is the folder you are in")  # fmt: skip
+    return Path(written)
 
 
 def bring(library: Library, readings: Readings, by: str) -> Brought:

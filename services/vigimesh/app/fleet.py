@@ -7,7 +7,6 @@ is gone, however it went; what they had in hand was in an open transaction, whic
 from __future__ import annotations
 
 import http.client
-import os
 import signal
 import subprocess
 import sys
@@ -18,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-import vigimesh
 from vigimesh.app.devstack.slot import last_cause
 from vigimesh.app.devstack.spawn import tie_to_parent
 from vigimesh.app.exits import MISCONFIGURED
+from vigimesh.app.forkserver import Forked, ForkServer, inherited
 from vigimesh.app.large_model import has_large_model
-from vigimesh.app.settings import Settings, to_environ, without_settings
+from vigimesh.app.settings import Settings, to_environ
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
 from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
@@ -82,9 +81,13 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What a fleet runs in one seat. `port_file` is where it says on which port its health endpoints answer."""
+    """What a fleet runs in one seat. `port_file` is where it says on which port its health endpoints answer.
+
+    `command` is what `argv` gives to `vigimesh`, so that a fork server can run it; empty when it is another program.
+    """
 
     argv: tuple[str, ...]
+    command: tuple[str, ...] = ()
     environment: Mapping[str, str]
     log: Path
     port_file: Path
@@ -116,18 +119,15 @@ def worker_programs(settings: Settings, data_dir: Path, stages: Sequence[str] = 
     The instance is the name with the ordinal of `settings.worker.instance`, `0` when that is not set: `b` makes
     `planner.hot.b`.
     """
-    here = str(Path(vigimesh.__file__).parent.parent)
-    inherited = without_settings(os.environ)
-    paths = [here, *(part for part in inherited.get("PYTHONPATH", "").split(os.pathsep) if part)]
     ordinal = settings.worker.instance or "0"
     made = {}
     for name, command in seats(stages).items():
         port_file = data_dir / "mesh" / f"{name}.port"
         made[name] = Program(
             argv=(sys.executable, "-P", "-m", "vigimesh", *command),
+            command=command,
             environment={
-                **inherited,
-                "PYTHONPATH": os.pathsep.join(paths),
+                **inherited(),
                 **to_environ(settings),
                 "VIGIMESH_INSTANCE": f"{name}.{ordinal}",
                 "VIGIMESH_HEALTH_HOST": LOOPBACK,
@@ -145,7 +145,7 @@ class _Berth:
     """The changing state of one stage's process. Touched by the watcher's thread; others only read."""
 
     program: Program
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     born_s: float = 0.0
     deaths: int = 0
     last_status: int = 0
@@ -168,12 +168,17 @@ class Fleet:
         on_restart: Callable[[Restart], None] = lambda _: None,
         pace: Pace | None = None,
         clock: Clock | None = None,
+        server: ForkServer | None = None,
     ) -> None:
-        """Nothing is started yet. `on_restart` is called by the watcher's thread and must not wait."""
+        """Nothing is started yet. `on_restart` is called by the watcher's thread and must not wait.
+
+        `server` makes the processes of those that it can; it is closed by who made it, after the fleet has stopped.
+        """
         self._berths = {stage: _Berth(program=program) for stage, program in programs.items()}
         self._on_restart = on_restart
         self._pace = pace or Pace()
         self._clock = clock or SystemClock()
+        self._server = server
         self._stop = threading.Event()
         self._started = threading.Event()
         self._failure: BaseException | None = None
@@ -297,7 +302,7 @@ class Fleet:
         program.port_file.unlink(missing_ok=True)
         _rotate(program.log)
         with program.log.open("ab") as output:
-            berth.process = subprocess.Popen(
+            berth.process = self._forked(program, output.fileno()) or subprocess.Popen(
                 program.argv,
                 env=dict(program.environment),
                 stdin=subprocess.DEVNULL,
@@ -309,6 +314,11 @@ class Fleet:
                 preexec_fn=tie_to_parent(signal.SIGKILL),  # noqa: PLW1509
             )
         berth.born_s = self._clock.monotonic_s()
+
+    def _forked(self, program: Program, output: int) -> Forked | None:
+        if self._server is None or not program.command:
+            return None
+        return self._server.launch(program.command, program.environment, output)
 
     def _drain(self) -> None:
         """Ask all at once, wait for all together, then by force. Real time: a process ends by the machine's clock."""

@@ -39,7 +39,7 @@ By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [def
 
 @app.command()
 def ingest(  # noqa: PLR0913  typer wants one parameter for each option
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files, or folders of them.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, or folders of them.")],
     document_id: Annotated[str, typer.Option("--id", metavar="ID", help="Of one file that does not name itself.")] = "",
     version: Annotated[str, typer.Option("--version", metavar="N.N", help="Its version.")] = "",
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Its title.")] = "",

@@ -61,20 +61,25 @@ def stats(
     """Show how the caches of answers do.
 
     By product and for all: questions, answers by level with hit rates, grounded answers, ages at serve (from above, at most 9 % too
-    high), false hits that the audit found, and misses by reason. Exit status 1 when there was a false hit.
+    high), false hits that the audit found, misses by reason, and what summaries cost. Exit status 1 when there was a false hit.
     """
     from vigimesh.adapters.ledger import PgLedger
+    from vigimesh.adapters.summaries import PgSummaryIndex
     from vigimesh.app.exits import NOT_HELD, OK
     from vigimesh.domain.knowledge.ledger import by_product
 
     day, settings = since_of(since, datetime.now(UTC).date()), _settings(data)
-    with closing(PgLedger(settings.postgres.dsn, application_name="vigimesh knowledge")) as ledger:
-        found = by_product(ledger.counts(day))
+    dsn, name = settings.postgres.dsn, "vigimesh knowledge"
+    with (
+        closing(PgLedger(dsn, application_name=name)) as ledger,
+        closing(PgSummaryIndex(dsn, application_name=name)) as index,
+    ):
+        found = by_product(ledger.counts(day), index.costs(day))
     if as_json:
         typer.echo(json.dumps({"since": day.isoformat(), "products": found}))
     else:
-        for name, row in found.items():
-            typer.echo(stats_text(name, row))
+        for product, row in found.items():
+            typer.echo(stats_text(product, row))
     raise typer.Exit(NOT_HELD if found["all"]["false_hits"] else OK)
 
 
@@ -163,11 +168,15 @@ def standing_text(one: Standing, now: datetime) -> str:
 
 
 def stats_text(name: str, row: dict[str, Any]) -> str:
-    """Return the figures of one product in one line and, where there are any, its misses and false hits below."""
+    """Return the figures of one product in one line and, where there are any, its summaries, misses and false hits below."""
     rates = ", ".join(f"{level} {_percent(rate)}" for level, rate in row["hit_rate"].items())
     ages = f"age at serve p50 {_age(row['age_p50_s'])}, p99 {_age(row['age_p99_s'])}"
     lines = [
         f"{name}: {row['questions']} questions; hits {rates}; grounded {_percent(row['grounded_rate'])}; {ages}"
+    ]
+    lines += [
+        f"  summaries: {cost['made']} made of {cost['characters']} characters, {cost['micro'] / 1e6:.6f} {currency}"
+        for currency, cost in row["summaries"].items()
     ]
     if row["missed"]:
         lines.append("  missed: " + ", ".join(f"{why} {count}" for why, count in row["missed"].items()))

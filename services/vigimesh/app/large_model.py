@@ -54,13 +54,14 @@ def large_model(settings: LargeModelSettings, clock: Clock) -> OpenAIModels:
     return OpenAIModels(settings.base_url, settings.key, clock=clock, limit_field=settings.limit_field)
 
 
-def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
+def prices_of(settings: LargeModelSettings, at: datetime, small: str = "") -> PriceBook:
     """Return the price book in force. Raises `Misconfigured`: VM-1909 for a file that is none, VM-1102 without a price at `at`.
 
-    A model that a given book leaves out would never be called; that is said before the first case waits for it. Where no book is
+    `small` names the model of an endpoint in the small tier's place, if there is one. A model that a given book leaves out would never be called; that is said before the first case waits for it. Where no book is
     given, one that the shipped book does not name is taken to cost the assumed ceiling.
     """
     names = (settings.name, *fallbacks_of(settings)) if has_large_model(settings) else ()
+    names = (*names, small) if small else names
     book = shipped_prices()
     if settings.prices:
         book = read_prices(_bytes(Path(settings.prices)), settings.prices).over(book)
@@ -72,17 +73,17 @@ def prices_of(settings: LargeModelSettings, at: datetime) -> PriceBook:
         except Refused as failure:
             raise Misconfigured(
                 "VM-1102", what=f"{failure.what}, so that it would never be called", where=failure.where,
-                todo="name a file with its price in VIGIMESH_LARGE_MODEL__PRICES, or unset VIGIMESH_LARGE_MODEL__BASE_URL",
+                todo="name a file with its price in VIGIMESH_LARGE_MODEL__PRICES, or unset the address of the model",
             ) from failure  # fmt: skip
     return book
 
 
-def assumed_of(settings: LargeModelSettings, at: datetime) -> str:
+def assumed_of(settings: LargeModelSettings, at: datetime, small: str = "") -> str:
     """Return in words which models are taken to cost the assumed ceiling, and how much that is; empty when none is.
 
     Raises as `prices_of` does.
     """
-    book = prices_of(settings, at)
+    book = prices_of(settings, at, small)
     found = [price for price in book.prices if price.assumed and price.holds(at)]
     if not found:
         return ""
@@ -90,7 +91,7 @@ def assumed_of(settings: LargeModelSettings, at: datetime) -> str:
     return (
         f"{', '.join(price.model for price in found)} at the assumed ceiling of "
         f"{amount_text(tier.input_micro, currency)} and {amount_text(tier.output_micro, currency)} per million tokens of prompt and "
-        "answer, no price book being given: the budget ends early, never late, and a case has no cap of its own below the day's"
+        "answer, no price book being given: the budget ends early, never late, and a case may cost up to a quarter of its day"
     )
 
 

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 #: Command -> (`module:attribute` of its typer app, its line in the list of commands).
 LAZY: dict[str, tuple[str, str]] = {
-    "stack": ("vigimesh.app.devstack.cli:app", "The embedded stack alone: up, status, down."),
+    "stack": ("vigimesh.app.devstack.cli:app", "The embedded stack alone: up, status, down, prime."),
     "topics": (
         "vigimesh.app.contract_cli:topics_app",
         "Topics and consumer groups on the cluster: apply, check.",

@@ -15,6 +15,7 @@ from vigimesh.adapters.ledger import PgLedger
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.measurements import KafkaMeasurements
 from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.ocr import RapidOcr, installed
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres_vectors import PgVectors
@@ -29,7 +30,7 @@ from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.librarian.announce import Announce
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
-from vigimesh.background.librarian.recall import Recaller
+from vigimesh.background.librarian.recall import Following, Recaller
 from vigimesh.background.librarian.run import NAME, Duty, Librarian, run
 from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.background.librarian.vectors import FillVectors
@@ -95,9 +96,9 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
     if settings.knowledge.watch:
         duties.append(Watch(
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
-            clock=parts.clock, by=f"{NAME}.{instance}",
+            clock=parts.clock, by=f"{NAME}.{instance}", scans=RapidOcr() if installed() else None,
         ))  # fmt: skip
-    return [*duties, *_vectors(settings, parts), *_products(settings, parts), _recaller(settings, parts)]
+    return [*duties, *_vectors(settings, parts), *_products(settings, parts), *_recalls(settings, parts)]
 
 
 def _vectors(settings: Settings, parts: Parts) -> Sequence[Duty]:
@@ -139,15 +140,14 @@ def _products(settings: Settings, parts: Parts) -> Sequence[Duty]:
     )  # fmt: skip
 
 
-def _recaller(settings: Settings, parts: Parts) -> Recaller:
-    """Return the duty that recalls what rests on changed advice."""
-    index, desk = PgRecalls(settings.postgres.dsn), KafkaRecallDesk(parts.base)
+def _recalls(settings: Settings, parts: Parts) -> Sequence[Duty]:
+    """Return the duty that recalls what rests on changed advice, and the one that knows where the cases' records lie."""
+    index = PgRecalls(settings.postgres.dsn)
+    desk = KafkaRecallDesk(parts.base, index)
     parts.closing.callback(index.close)
     parts.closing.push_async_callback(desk.close)
-    return Recaller(
-        recalls=index,
-        desk=desk,
-        codec=parts.codec,
-        clock=parts.clock,
-        actor=f"{NAME}.{settings.worker.instance}",
+    actor = f"{NAME}.{settings.worker.instance}"
+    return (
+        Following(places=desk.places),
+        Recaller(recalls=index, desk=desk, codec=parts.codec, clock=parts.clock, actor=actor),
     )

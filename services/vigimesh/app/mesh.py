@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,20 +54,27 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.adapters.topics import Shape, apply
     from vigimesh.app.card_files import cards_of
-    from vigimesh.app.large_model import check_large_model
+    from vigimesh.app.small_model import check_models
     from vigimesh.domain.knowledge.shipped import shipped_documents
 
     # First, so that a wrong card or price leaves the cluster as it was.
     cards = cards_of(settings)
-    check_large_model(settings.large_model, clock or SystemClock())
+    check_models(settings, clock or SystemClock())
     shape = Shape(partitions=settings.mesh.partitions, replication=settings.mesh.replication)
     deadline = Deadline.after(clock or SystemClock(), PREPARE_S)
-    report = apply(_kafka(settings), shape, deadline)
-    RegistrySchemas(registry_options(settings)).register_all()
-    migrate(settings.postgres.dsn)
-    load_into(settings.postgres.dsn, shipped_documents())
+
+    def tables() -> None:
+        migrate(settings.postgres.dsn)
+        load_into(settings.postgres.dsn, shipped_documents())
+
+    # Three servers, each of which keeps one waiting.
+    with ThreadPoolExecutor(3) as pool:
+        report = pool.submit(apply, _kafka(settings), shape, deadline)
+        others = (pool.submit(RegistrySchemas(registry_options(settings)).register_all), pool.submit(tables))
+    for done in (report, *others):
+        done.result()
     _activate(settings, cards, clock or SystemClock())
-    return Prepared(cards=cards.origin, drift=tuple(str(line) for line in report.drift))
+    return Prepared(cards=cards.origin, drift=tuple(str(line) for line in report.result().drift))
 
 
 def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the large model, and of tools that others add."""
+"""Settings of the large model, of a small one at an endpoint, of tools that others add, and of embeddings."""
 
 from __future__ import annotations
 
@@ -56,9 +56,49 @@ class LargeModelSettings:
         "VIGIMESH_LARGE_MODEL__PRICES",
         "",
         TEXT,
-        "File with the price of the model, in the form of the shipped price book, which knows only the stand-in `standin-1` and "
+        "File with the price of the model, and of the one of VIGIMESH_SMALL_MODEL__NAME, in the form of the shipped price book, which knows only the stand-in `standin-1` and "
         "`local`, which is free. Its models take the place of namesakes there; one that it leaves out is never called. Without a "
         "file a model is taken to cost the assumed ceiling, above every public list price, so that the budget ends early.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallModelSettings:
+    """An endpoint that takes the place of the shipped small model; without a base URL and a name there is none, and the shipped one is asked."""
+
+    base_url: str = declare(
+        "VIGIMESH_SMALL_MODEL__BASE_URL",
+        "",
+        url_with("http", "https"),
+        "Base URL of an OpenAI-compatible endpoint that takes the small tier's place; empty leaves it to the shipped model, which also reads what "
+        "the endpoint does not answer or may not see. Its gate begins closed, whatever it answers, until `vigimesh cascade label` and "
+        "`look` have opened it.",
+    )
+    name: str = declare(
+        "VIGIMESH_SMALL_MODEL__NAME",
+        "",
+        TEXT,
+        "Name of the model there, another than those of the large model; its price is said in VIGIMESH_LARGE_MODEL__PRICES, or assumed.",
+    )
+    key: str = declare("VIGIMESH_SMALL_MODEL__KEY", "", SECRET, "Key of that endpoint; none when empty.")
+    deadline_s: int = declare(
+        "VIGIMESH_SMALL_MODEL__DEADLINE_S",
+        10,
+        number(1, 600),
+        "Seconds for one call; one that takes longer is cut off, counts as its worst case, and the shipped model reads the case.",
+    )
+    settles_below: int = declare(
+        "VIGIMESH_SMALL_MODEL__SETTLES_BELOW",
+        5,
+        number(1, 50),
+        "Percentage of being serious, as the endpoint says it, below which it would settle a case as not serious; another number is "
+        "another gate, which begins closed.",
+    )
+    limit_field: Literal["max_tokens", "max_completion_tokens"] = declare(
+        "VIGIMESH_SMALL_MODEL__LIMIT_FIELD",
+        "max_tokens",
+        one_of("max_tokens", "max_completion_tokens"),
+        "Name under which that endpoint takes the longest answer.",
     )
 
 

@@ -16,8 +16,9 @@ from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.usage_tail import newest_paid
-from vigimesh.app.large_model import fallbacks_of, large_model, prices_of
+from vigimesh.app.large_model import fallbacks_of
 from vigimesh.app.settings import Settings
+from vigimesh.app.small_model import book_of, models_of
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.breaker import STATES, State
@@ -27,6 +28,7 @@ from vigimesh.errors import Misconfigured
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import calls_per_minute
 from vigimesh.loop.telemetry import Telemetry
+from vigimesh.tool_executor.drafting import Drafts
 from vigimesh.tool_executor.execute import STAGE
 from vigimesh.tool_executor.gathering import GatheringPayer
 from vigimesh.tool_executor.opinions import Opinions
@@ -42,9 +44,17 @@ _log = logging.getLogger(__name__)
 
 def opinions_of(settings: Settings, cards: Cards) -> Opinions:
     """Return who is asked for opinions. Only where `has_large_model`."""
+    return Opinions(model=_model_of(settings), cards=cards)
+
+
+def drafts_of(settings: Settings, cards: Cards) -> Drafts:
+    """Return who is asked for drafts. Only where `has_large_model`."""
+    return Drafts(model=_model_of(settings), cards=cards)
+
+
+def _model_of(settings: Settings) -> Model:
     large = settings.large_model
-    model = Model(name=large.name, deadline_s=float(large.deadline_s), fallbacks=fallbacks_of(large))
-    return Opinions(model=model, cards=cards)
+    return Model(name=large.name, deadline_s=float(large.deadline_s), fallbacks=fallbacks_of(large))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +80,11 @@ class Sign:
         self._state = state
         self._tell(names.MODEL_BREAKER, float(STATES.index(state)))
 
+    def gathered(self, state: str) -> None:
+        """A question was gathered for a batch, and what came of it."""
+        labels = {"stage": STAGE, "lane": self.lane, "state": state}
+        self.telemetry.add(names.BATCH_GATHERED, 1, labels)
+
     def _tell(self, metric: names.Metric, value: float) -> None:
         self.telemetry.level(metric, value, {"stage": STAGE, "lane": self.lane})
         told = (
@@ -89,7 +104,7 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
     sign = Sign(telemetry=parts.telemetry, health=health, lane=lane)
     sign.breaker("closed")
     try:
-        prices = prices_of(settings.large_model, clock.now())
+        prices = book_of(settings, clock.now())
     except Misconfigured as error:
         _log.error("no opinion is paid for: %s", error)
         prices = shipped_prices()
@@ -105,7 +120,7 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
             stack.push_async_callback(budget.close)
             journal = PgJournal(settings.postgres.dsn, clock=clock)
             stack.push_async_callback(journal.close)
-            models = large_model(settings.large_model, clock)
+            models = models_of(settings, clock)
             stack.push_async_callback(models.close)
             books = Books(budget, journal, clock, paid_at=paid_at, tell=sign.shut)
             gathered = PgBatchJournal(settings.postgres.dsn, clock=clock)
@@ -113,6 +128,7 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
             payer = GatheringPayer(
                 budget=budget, journal=journal, models=models, objects=parts.objects, prices=prices,
                 agreement=books, clock=clock, tell=sign.breaker, gathered=gathered,
+                counted=sign.gathered,
             )  # fmt: skip
             yield payer, books
 

@@ -106,7 +106,9 @@ def opened(settings: Settings, actor: str) -> tuple[Recaller, Any]:
     index = PgRecalls(settings.postgres.dsn)
     recaller = Recaller(
         recalls=index, codec=Codec(RegistrySchemas(registry_options(settings))), clock=SystemClock(), actor=actor,
-        desk=KafkaRecallDesk({**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}),
+        desk=KafkaRecallDesk(
+            {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}, index
+        ),
     )  # fmt: skip
     return recaller, index.close
 

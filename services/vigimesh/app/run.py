@@ -28,16 +28,18 @@ from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
-from vigimesh.app.devstack import Stack, all_pids, status, up
+from vigimesh.app.devstack import Stack, Wishes, all_pids, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
-from vigimesh.app.large_model import assumed_of, check_large_model, has_large_model
+from vigimesh.app.forkserver import ForkServer
+from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
 from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
+from vigimesh.app.small_model import check_models
 from vigimesh.app.standin.beside import serving
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
@@ -162,13 +164,16 @@ def _mesh(
         given = read_settings(os.environ)
         given = replace(given, mesh=replace(given.mesh, cards=named), large_model=model or given.large_model)
         origin = cards_of(given).origin
-        check_large_model(given.large_model, SystemClock())
+        check_models(given, SystemClock())
         if names_cluster(given):
             _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))
         folder = folder.expanduser().resolve()
+        server = held.enter_context(ForkServer()) if not (stack and read_mesh(folder)) else None
         running = (
-            held.enter_context(up(folder, attached=True, progress=Terminal()))
+            held.enter_context(
+                up(folder, attached=True, progress=Terminal(), wishes=Wishes(thrown_away=data is None))
+            )
             if not stack
             else status(folder)
         )
@@ -188,7 +193,8 @@ def _mesh(
             _say("mesh: topics, schemas, tables, documents")
             prepare(settings)
             first(settings)
-            fleet = held.enter_context(Fleet(worker_programs(settings, folder), on_restart=_tell_restart))
+            programs = worker_programs(settings, folder)
+            fleet = held.enter_context(Fleet(programs, on_restart=_tell_restart, server=server))
             _say("mesh: workers are starting")
             fleet.wait_ready(Deadline.after(clock, READY_S))
             _say("mesh: ready; cases are on their way")
@@ -233,13 +239,17 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
         tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
-        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock),
+        restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock) if mesh.fleet else ANOTHERS,
     )  # fmt: skip
     if json_wanted:
         print(as_json(result), flush=True)
     else:
         show(result)
     return 0 if result.holds else 1
+
+
+#: What is said of the large model where the settings of the mesh that does the work are not those of this process.
+ANOTHERS = "that of the mesh that does the work, if it has one"
 
 
 def _told_model(settings: Settings, clock: SystemClock) -> str:

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from vigimesh.app.model_settings import EmbeddingSettings, LargeModelSettings, ToolsSettings
+from vigimesh.app.model_settings import (
+    EmbeddingSettings,
+    LargeModelSettings,
+    SmallModelSettings,
+    ToolsSettings,
+)
 from vigimesh.app.setting import (
     DSN,
     FLAG,
@@ -219,6 +224,7 @@ class Settings:
     objects: ObjectsSettings = ObjectsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     large_model: LargeModelSettings = LargeModelSettings()  # noqa: RUF009  frozen
+    small_model: SmallModelSettings = SmallModelSettings()  # noqa: RUF009  frozen
     tools: ToolsSettings = ToolsSettings()  # noqa: RUF009  frozen
     embeddings: EmbeddingSettings = EmbeddingSettings()  # noqa: RUF009  frozen
     worker: WorkerSettings = WorkerSettings()

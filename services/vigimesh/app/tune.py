@@ -36,11 +36,15 @@ PER = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """One labelled case: its margin, infinite where the tier never resolves it, whether it is serious, and its group of repeats."""
+    """One labelled case: its margin, infinite where the tier never resolves it, whether it is serious, and its group of repeats.
+
+    `model` is the beginning of the name of what gave the margin; empty where it is the shipped one.
+    """
 
     margin: float
     serious: bool
     group: str
+    model: str = ""
 
 
 def history(data: Path) -> list[Labelled]:
@@ -60,18 +64,35 @@ def history(data: Path) -> list[Labelled]:
 
 
 def exported(file: Path) -> list[Labelled]:
-    """Return the cases that `vigimesh cascade export` wrote. Raises `Misconfigured` VM-2706 for a file that is none."""
+    """Return the cases that `vigimesh cascade export` wrote. Raises `Misconfigured` VM-2706 for a file that is none, or of several models.
+
+    The shipped model and an endpoint in its place have margins that say nothing of each other, and so have two versions of one.
+    """
     try:
         rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [
+        found = [
             Labelled(
-                margin=inf if row["stated"] else float(row["margin"]), serious=bool(row["serious"]), group=str(row["group"])
+                margin=inf if row["stated"] else float(row["margin"]), serious=bool(row["serious"]), group=str(row["group"]),
+                model=_model_of(str(row.get("place", ""))),
             )
             for row in rows
             if row["stated"] != "field"
         ]  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _nothing(f"no export of labels: {type(error).__name__}", file) from error
+    models = sorted({one.model for one in found})
+    if len(models) > 1:
+        raise Misconfigured(
+            "VM-2706", what=f"these labels are of several models ({', '.join(models)}), whose margins cannot be compared", where=str(file),
+            todo="keep the lines of one of them: its name stands in each line's place",
+        )  # fmt: skip
+    return found
+
+
+def _model_of(place: str) -> str:
+    """Return the model in the name of a place (`sample.key_of`)."""
+    parts = place.split("/")
+    return parts[-3] if len(parts) > 3 else ""
 
 
 def curve(cases: Sequence[Labelled], call_micro: int) -> dict[str, Any]:
@@ -122,7 +143,7 @@ def tune_command(*, data: Path | None, labels: Path | None, out: Path, call_micr
     cases = exported(labels) if labels is not None else history(data or Path())
     made = {
         **curve(cases, call_micro),
-        "model": shipped_model(SERIOUS).digest,
+        "model": next((one.model for one in cases if one.model), shipped_model(SERIOUS).digest),
         "source": (labels or data or out).name,
     }
     text = json.dumps(made, indent=1, allow_nan=False) + "\n"

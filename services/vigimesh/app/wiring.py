@@ -218,9 +218,10 @@ def _stage(stage: str, lane: str | None, parts: Parts, health: Health) -> Stage:
 
             return router.stage(cards)
         case "planner", str() if cards:
+            from vigimesh.app.names_in_text import read_fetcher
             from vigimesh.planner import worker as planner
 
-            return planner.stage(cards, _limits(parts), lane)
+            return planner.stage(cards, {**_limits(parts), "read": read_fetcher}, lane)
         case "retriever", str() if cards:
             from vigimesh.retriever import worker as retriever
 
@@ -245,20 +246,25 @@ def ages_of(cards: Cards) -> Mapping[str, Ages]:
 
 
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
+    from vigimesh.app.small_model import endpoint_of, pays
     from vigimesh.app.tool_servers import added_tools
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
     from vigimesh.domain.cascade.small import unlabelled
+    from vigimesh.tool_executor.drafting import Drafts
     from vigimesh.tool_executor.execute import Executor
     from vigimesh.tool_executor.scoring import Scoring, score_fetcher
     from vigimesh.tool_executor.worker import stage
 
-    opinions = till = None
-    if has_large_model(parts.settings.large_model):
-        from vigimesh.app.paying import opinions_of, till_of
+    opinions, till, drafts = None, None, Drafts()
+    if pays(parts.settings):
+        from vigimesh.app.paying import drafts_of, opinions_of, till_of
 
-        opinions, till = opinions_of(parts.settings, cards), till_of(parts, lane, health)
+        till = till_of(parts, lane, health)
+        if has_large_model(parts.settings.large_model):
+            opinions, drafts = opinions_of(parts.settings, cards), drafts_of(parts.settings, cards)
     tools, calls = added_tools(parts.settings, cards, parts.clock)
-    verb = Executor(opinions=opinions, scoring=Scoring(cards=cards), tools=tools)
+    scoring = Scoring(cards=cards, endpoint=endpoint_of(parts.settings))
+    verb = Executor(opinions=opinions, scoring=scoring, tools=tools, drafts=drafts)
     return stage(
         parts.objects,
         lane,

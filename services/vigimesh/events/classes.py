@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Annotated as A
 
 from vigimesh.events.case import Case
+from vigimesh.events.drafts import Draft
 from vigimesh.events.knowledge import DocumentVersioned, Passage, Recall, RetrievalMeasured
 from vigimesh.events.sampling import CaseLabelled, CaseSampled, GateMoved
 
@@ -133,6 +134,7 @@ class ToolsExecuted:
     findings: A[tuple[Finding, ...], "what each tool said"] = ()
     triage: A[Triage, "what they say together"]
     cost_micro: A[int, "cost of this version so far, all passes, micro-units"] = 0
+    draft: A[Draft | None, "a reply drafted in this pass, or null"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,7 @@ class ReviewRequested:
     findings: A[tuple[Finding, ...], "what each tool said"] = ()
     passages: A[tuple[Passage, ...], "what was looked up"] = ()
     cause: A[str, "see SeenMessage.cause"] = ""
+    draft: A[Draft | None, "a drafted reply for the person to correct, sign and send, or null"] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from vigimesh.domain.cascade import reading
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import told_by_form
 from vigimesh.domain.policy.limits import Limits, key_of, limits_of
@@ -26,14 +28,14 @@ LARGE_BYTES, MANY_PRODUCTS, MANY_REACTIONS = 64 * 1024, 6, 12
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """The planner's verb. It needs the limits of the present: `domain.policy.limits`, as plain values."""
+    """The planner's verb. It needs the limits of the present (`domain.policy.limits`, as plain values), and names in a text that lacks fields."""
 
     cards: Cards
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Ask once what a pass of this workflow may use now."""
-        need = _limits_need(case.event)
-        return () if need.name in answers else (need,)
+        """Ask once what a pass of this workflow may use now, and which names a text holds that its fields do not tell."""
+        wanted = (_limits_need(case.event), *_names_need(case.event, self.cards))
+        return tuple(need for need in wanted if need.name not in answers)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Hand the case with its plan to its lane's `retrieve` topic.
@@ -45,7 +47,7 @@ class Planner:
         assert isinstance(routed, CaseRouted)
         version, route = routed.case, routed.route
         limits = limits_of(answers[_limits_need(routed).name])
-        plan = _plan(version, route, self.cards, limits)
+        plan = _plan(version, route, self.cards, limits, answers.get(f"{reading.KIND}:{reading.NAMES}", {}))
         emit = Emit(
             topic=lane_topic("retrieve", route.lane),
             key=version.case_id,
@@ -61,7 +63,15 @@ def _limits_need(routed: CaseRouted) -> Need:
     return Need(kind="limits", key=key_of(routed.route.lane, routed.route.workflow))
 
 
-def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
+def _names_need(routed: CaseRouted, cards: Cards) -> Iterator[Need]:
+    """Yield the names in a text, where the card of a pass has fields extracted; a text in the object store is left to that step."""
+    card = cards.named(routed.route.workflow) or cards.fallback
+    extracted = reading.FIELDS_STEP in card.steps_of(routed.route.pass_number)
+    if extracted and routed.case.narrative and reading.needed(routed.case, reading.FIELDS_STEP):
+        yield Need(kind=reading.KIND, key=reading.NAMES, asked=routed.case.narrative)
+
+
+def _plan(case: Case, route: Route, cards: Cards, limits: Limits, names: Mapping[str, Any]) -> Plan:
     named = cards.named(route.workflow)
     card = named or cards.fallback
     number = route.pass_number
@@ -69,12 +79,15 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits) -> Plan:
     climb = ladder(card.tiers, limits.in_time(card.latency_tolerance_s), told_by_form=form)
     tier = tier_for(number, climb)
     steps = card.steps_of(number)
-    asked = questions(case)
+    # A title may begin with a product, by which the knowledge base finds its own documents.
+    asked = questions(case, (case.title, *reading.questions_from(names)) if names else ())
     parts = [
         f"pass {number}: tier {tier}, {_why_tier(card, climb, form=form)}",
         f"{len(steps)} steps of card {card.name}",
         f"{len(asked)} questions",
     ]
+    if names:
+        parts.append("names in the text are looked up, as its fields tell no product or reaction")
     if limits.ceiling:
         parts.append(f"a ceiling is ordered: {limits.ceiling}")
     if slow := limits.slow_words(card.tiers, card.latency_tolerance_s):
@@ -110,10 +123,10 @@ def complexity(case: Case) -> Iterator[str]:
         yield f"{len(case.reactions)} reactions"
 
 
-def questions(case: Case) -> tuple[str, ...]:
-    """Return what to look up: each suspect product with each reaction; of a document its kind and title."""
+def questions(case: Case, named: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what to look up: each suspect product with each reaction, of a document its kind and title; then what its text names."""
     found: dict[str, str] = {}
-    for text in _document_questions(case) if case.kind == "document" else _case_questions(case):
+    for text in (*(_document_questions(case) if case.kind == "document" else _case_questions(case)), *named):
         question = " ".join(text.split())[:MAX_QUESTION].rstrip()
         if question:
             found.setdefault(question.casefold(), question)

@@ -7,6 +7,7 @@ from vigimesh.ports.ledger import Ledger, Measurements
 from vigimesh.ports.money import Agreement, Budget, Journal, Models
 from vigimesh.ports.objects import Objects
 from vigimesh.ports.parked import ParkedTopic, Spot
+from vigimesh.ports.scans import PageReader, ScannedLine, ScannedPage
 from vigimesh.ports.summaries import SummaryIndex
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "Measurements",
     "Models",
     "Objects",
+    "PageReader",
     "ParkedTopic",
     "Products",
+    "ScannedLine",
+    "ScannedPage",
     "Search",
     "Spot",
     "Summaries",

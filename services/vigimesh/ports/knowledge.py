@@ -12,23 +12,17 @@ from vigimesh.domain.knowledge.editions import Shelved, Sorted
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known
 from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.domain.knowledge.sections import Sectioned
-from vigimesh.events.knowledge import DocumentVersioned, Passage
+from vigimesh.domain.knowledge.warm import LastTwo
+from vigimesh.events.knowledge import DocumentVersioned
 
 
 class Search(Protocol):
     """Looks passages up in the knowledge base."""
 
-    def search(self, questions: Sequence[str], limit: int) -> Sequence[tuple[Passage, ...]]:
-        """Return for each question at most `limit` passages, best first; a whole batch in one round trip.
-
-        Raises `Transient` VM-1501 when the base is away.
-        """
-        ...
-
     def find(self, questions: Sequence[str], limit: int) -> Sequence[Found]:
-        """Do what `search` does, and say of each passage which side found it and at what rank.
+        """Return for each question at most `limit` passages, best first, and of each which side found it; one round trip for all.
 
-        Raises as `search` does, and `Broken` VM-2610 when the side of the vectors kept something back.
+        Raises `Transient` VM-1501 when the base is away, and `Broken` VM-2610 when a side kept something back of the scope it was asked for.
         """
         ...
 
@@ -65,6 +59,11 @@ class Product(Protocol):
 
 class Products(Protocol):
     """The knowledge products in force."""
+
+    @property
+    def semantic(self) -> bool:
+        """Whether any of them allows a match by meaning: otherwise no question is read for one."""
+        ...
 
     def of(self, document_id: str) -> Product:
         """Return the product that a document belongs to."""
@@ -168,4 +167,8 @@ class Library(Protocol):
 
     def documents(self) -> Sequence[Shelved]:
         """Return every version, by id, the newest first."""
+        ...
+
+    def last_two(self, known: int | None) -> LastTwo | None:
+        """Return what summaries are made of, or `None` where the library's state is still the one of the number `known`."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -51,6 +51,40 @@ class Recalls(Protocol):
         ...
 
 
+#: A partition of a topic.
+Part = tuple[str, int]
+
+
+class CaseIndex(Protocol):
+    """Where the records of a case lie, as far as the topics were followed. Each method raises `Transient` VM-1501."""
+
+    def followed(self) -> Mapping[Part, int]:
+        """Return the next offset of each partition: every record before it is in the index."""
+        ...
+
+    def places(self, cases: Collection[str]) -> Mapping[Part, Sequence[int]]:
+        """Return the offsets of the cases' records, ascending, by partition."""
+        ...
+
+    def follow(
+        self, found: Sequence[tuple[Part, int, str]], after: Mapping[Part, int], firsts: Mapping[Part, int]
+    ) -> None:
+        """Add (partition, offset, case) of records and move on to `after`, all or nothing; drop what lies before `firsts`."""
+        ...
+
+    def forget(self, parts: Collection[Part]) -> None:
+        """Forget partitions that were made anew: their offsets begin again."""
+        ...
+
+
+class CasePlaces(Protocol):
+    """The topics beside their index."""
+
+    def follow(self) -> int:
+        """Take up what was written since, a bounded part of it; return how many records. Raises `Transient` VM-1301, VM-1501."""
+        ...
+
+
 class RecallDesk(Protocol):
     """Where recalls are ordered: one librarian or operator at a time. Each method raises `Transient` VM-1301 without a broker."""
 
@@ -59,7 +93,7 @@ class RecallDesk(Protocol):
         ...
 
     async def read(self, cases: Collection[str]) -> Sequence[Row]:
-        """Return what was committed of the cases: their routes and their conclusions, in one pass over the topics."""
+        """Return what was committed of the cases: their routes and their conclusions."""
         ...
 
     async def write(self, writes: Sequence[Write]) -> None:

@@ -123,8 +123,10 @@ class Lookup:
                     need.key, need.limit, need.asked, *self._place(need.key, need.limit, state)
                 )
         self._from_stores([one for one in asked.values() if one.scope], state)
-        self._from_warm(_open(asked.values()), state)
-        self._from_search(_open(asked.values()), state)
+        if left := _open(asked.values()):
+            self._from_warm(left, state)
+        if left := _open(left):
+            self._from_search(left, state)
         # Needs with the same answer share one value: a verb only reads it.
         return [_given(asked[need.key, need.limit, need.asked]) for need in needs]
 
@@ -181,9 +183,14 @@ class Lookup:
 
     def _from_stores(self, asked: Sequence[_Asked], state: State) -> None:
         """Serve from the stores: all by their own words first, then those left by what they say, last under the one product they name."""
+        left = list(asked)
         for number in range(len(self.stores)):
-            left = _open(asked)
             self._take(number, left, self._read(number, left, signed=False), state, "exact")
+            left = _open(left)
+            if not left:
+                return
+        if not self.products.semantic:
+            return
         # A question that begins with a product's name is of its scope already: it is not read once more to find that out.
         free = [one for one in asked if one.scope and one.scope.document_id == WHOLE_SET]
         own, named = (lambda one: one.scope), (lambda one: named_scope(one.question, state))
@@ -235,7 +242,7 @@ class Lookup:
             return nothing
 
     def _from_warm(self, asked: Sequence[_Asked], state: State) -> None:
-        if self.summaries is None or not asked:
+        if self.summaries is None:
             return
         try:
             found = self.summaries.answer([one.question for one in asked])

@@ -24,6 +24,11 @@ class OneForAll:
 
     terms: Product = Terms()
 
+    @property
+    def semantic(self) -> bool:
+        """Whether the terms allow a match by meaning."""
+        return self.terms.semantic
+
     def of(self, document_id: str) -> Product:
         """Return the terms."""
         return self.terms

@@ -291,6 +291,7 @@ def _review(view: _View, judgement: Judgement, *, conflict_with: str = "", nulli
         findings=event.findings,
         passages=event.passages,
         cause=route.cause,
+        draft=event.draft,
     )
     why = f"for a person: rule {judgement.rule}"
     return _concluded(view, review, why, nullifies=nullifies)

@@ -51,7 +51,7 @@ class Breakers:
     def given_up(self, wanted: Purchase) -> None:
         """A purchase has ended: if it was to try the model and did not, the next one may."""
         model = wanted.question.model
-        if self._trying.get(model) == name_of(wanted):
+        if model in self._trying and self._trying[model] == name_of(wanted):
             del self._trying[model]
             self._set(model, returned(self._of[model], self.clock.monotonic_s()))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from vigimesh.domain.cascade import reading
+from vigimesh.domain.cascade.draft import FLAG
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.errors import Refused
@@ -13,6 +15,8 @@ from vigimesh.events.sampling import CaseSampled
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Park, Reject
 from vigimesh.tool_executor.added import AddedTools, said
+from vigimesh.tool_executor.drafting import STEP as DRAFT
+from vigimesh.tool_executor.drafting import Drafted, Drafts, Pass, drafted
 from vigimesh.tool_executor.opinions import (
     Advised,
     Made,
@@ -25,6 +29,8 @@ from vigimesh.tool_executor.opinions import (
 from vigimesh.tool_executor.scoring import Scoring
 
 STAGE = "tool-executor"
+#: Steps of a card that are no tools: small models read for them, or a reply is drafted.
+_NO_TOOLS = frozenset((*reading.STEPS, DRAFT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Executor:
     """Runs the deterministic tools of a plan. `price_micro` is the price of one run, in micro-units of `currency`.
 
     `opinions` asks the large model where a pass was planned for it, `scoring` the small one; without it that tier is absent. `tools` are those
-    that others add.
+    that others add, `drafts` asks for replies (without a model: the template).
     """
 
     price_micro: int = 0
@@ -40,9 +46,10 @@ class Executor:
     opinions: Opinions | None = None
     scoring: Scoring | None = None
     tools: AddedTools = field(default_factory=AddedTools)
+    drafts: Drafts = field(default_factory=Drafts)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
-        """Return the narrative when the case refers to it by digest; what added tools say; the score or the opinion, when one is planned.
+        """Return the narrative when the case refers to it by digest; then what added tools say, small models read and score, the large one answers.
 
         The first is answered with the text, or its bytes in UTF-8; the others with what `foreign.told` reads by tool, and what
         `small.tell` and `purchase.plain` write.
@@ -50,26 +57,44 @@ class Executor:
         narrative = _narrative_need(case.event)
         if narrative is not None and narrative.name not in answers:
             return (narrative,)
+        text = _narrative(case.event, answers)
         try:
-            added = self.tools.need(case.event, _narrative(case.event, answers), answers)
+            if cheap := self._cheap(case.event, text, answers):
+                return cheap
+            if case.event.plan.tier != "large":
+                return ()
+            bought = self._opinion_need(case.event, text, answers) or self._draft_need(
+                case.event, text, answers
+            )
         except Refused:
             return ()  # `decide` says it
+        return () if bought is None else (bought,)
+
+    def _opinion_need(self, event: EvidenceRetrieved, text: str, answers: Answers) -> Need | None:
+        told = told_in(answers)
+        if self.opinions is None or (told and not to_be_asked_again(event, text, told)):
+            return None
+        return self.opinions.need(event, text, *self._run(event, answers), again=bool(told))
+
+    def _draft_need(self, event: EvidenceRetrieved, text: str, answers: Answers) -> Need | None:
+        if DRAFT not in event.plan.steps or self.drafts.model is None:
+            return None
+        findings, triage = self._run(event, answers)
+        return self.drafts.need(
+            Pass(event=event, text=text, findings=findings, triage=triage, answers=answers)
+        )
+
+    def _cheap(self, event: EvidenceRetrieved, text: str, answers: Answers) -> tuple[Need, ...]:
+        """Return what is asked next of added tools and small models. Raises `Refused` for a step that does not exist."""
+        added = self.tools.need(event, text, answers)
         if added is not None:
             return (added,)
-        if self.scoring is not None:
-            score = self.scoring.need(case.event, _narrative(case.event, answers))
-            if score is not None and score.name not in answers:
-                return (score,)
-        if case.event.plan.tier != "large" or self.opinions is None:
+        if unread := _reads(event, text, answers):
+            return unread
+        if self.scoring is None:
             return ()
-        told, text = told_in(answers), _narrative(case.event, answers)
-        if told and not to_be_asked_again(case.event, text, told):
-            return ()
-        try:
-            opinion = self.opinions.need(case.event, text, *self._run(case.event, answers), again=bool(told))
-        except Refused:
-            return ()  # `decide` says it
-        return () if opinion is None else (opinion,)
+        score = self.scoring.need(event, text, answers, lambda: self._run(event, answers))
+        return () if score is None else (score,)
 
     def decide(self, case: Input, answers: Answers) -> Outcome:
         """Return the triage result for the supervisor, in a lane never colder than before, and what it cost.
@@ -84,14 +109,23 @@ class Executor:
             if heard is not None:
                 findings, triage = (*findings, heard[0]), heard[1]
             found = self._advised(event, answers, triage)
+            reply = self._drafted(event, answers, findings, triage)
         except Refused as failure:
             return Reject(code=failure.code, why=str(failure))
         if isinstance(found, Park):
             return found
-        made: tuple[Made, ...] = ()
+        if isinstance(reply, Park):
+            return reply
+        made: tuple[Made, ...] = self.scoring.bought(event, answers) if self.scoring is not None else ()
         cost = self.price_micro * runs
         if found is not None:
             findings, triage, made = (*findings, *found.findings), found.triage, found.made
+        if reply is not None:
+            findings, triage, made = (
+                (*findings, reply.finding),
+                reading.flagged(triage, FLAG),
+                (*made, *reply.made),
+            )
         drawn = None
         if self.scoring is not None:
             drawn = self.scoring.drawn(event, _narrative(event, answers), answers, (tools_said, triage))
@@ -100,6 +134,7 @@ class Executor:
         executed = ToolsExecuted(
             case=event.case, route=route, plan=event.plan, passages=event.passages, findings=findings, triage=triage,
             cost_micro=event.route.cost_micro + cost + sum(one.paid.cost_micro for one in made),
+            draft=None if reply is None else reply.draft,
         )  # fmt: skip
         used = [self._usage(event, route, runs, cost)]
         used += [usage_of(event, one, route.lane, STAGE) for one in made]
@@ -109,17 +144,33 @@ class Executor:
         return Done(events=emits, why=_why(event.route, route, triage), pass_number=route.pass_number)
 
     def _advised(self, event: EvidenceRetrieved, answers: Answers, triage: Triage) -> Advised | Park | None:
-        """Return what the opinion makes of it; `None` when none was planned."""
-        if event.plan.tier != "large":
+        """Return what the opinion makes of it; `None` when none was planned, and of a document to be replied to, of which none is asked."""
+        if event.plan.tier != "large" or (event.case.kind == "document" and DRAFT in event.plan.steps):
             return None
         return advised(event, _narrative(event, answers), triage, told_in(answers))
 
-    def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
-        """Run the planned tools. Raises `Refused` VM-1103 for a step that does not exist."""
-        text = _narrative(event, answers)
-        return run_steps(
-            event.plan.steps, event.case, text, event.passages, event.route.received_at, said(answers)
+    def _drafted(
+        self, event: EvidenceRetrieved, answers: Answers, findings: tuple[Finding, ...], triage: Triage
+    ) -> Drafted | Park | None:  # fmt: skip
+        """Return the drafted reply; `None` when none was planned."""
+        return drafted(
+            Pass(
+                event=event,
+                text=_narrative(event, answers),
+                findings=findings,
+                triage=triage,
+                answers=answers,
+            )
         )
+
+    def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
+        """Run the planned tools and tell what was read. Raises `Refused` VM-1103 for a step that does not exist."""
+        text = _narrative(event, answers)
+        steps = [step for step in event.plan.steps if step not in _NO_TOOLS]
+        findings, triage = run_steps(
+            steps, event.case, text, event.passages, event.route.received_at, said(answers)
+        )
+        return reading.read_into(findings, triage, answers)
 
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:
         return UsageRecorded(
@@ -138,6 +189,13 @@ class Executor:
             currency=self.currency,
             pass_number=route.pass_number,
         )
+
+
+def _reads(event: EvidenceRetrieved, text: str, answers: Answers) -> tuple[Need, ...]:
+    """Return what small models are to read in a pass and have not."""
+    wanted = [step for step in reading.STEPS if step in event.plan.steps and reading.needed(event.case, step)]
+    needs = [Need(kind=reading.KIND, key=step, asked=text) for step in wanted]
+    return tuple(need for need in needs if need.name not in answers)
 
 
 def _emits(
@@ -178,11 +236,8 @@ def _raised(route: Route, triage: Triage) -> Route:
 
 
 def _why(before: Route, after: Route, triage: Triage) -> str:
-    valid = (
-        "valid"
-        if triage.valid
-        else "not valid, missing " + (", ".join(triage.missing) or "nothing: a document")
-    )
+    missing = "not valid, missing " + ", ".join(triage.missing) if triage.missing else "no report of a case"
+    valid = "valid" if triage.valid else missing
     parts = [f"{valid}; serious {triage.serious}, grade {triage.grade}: {'; '.join(triage.grade_reasons)}"]
     if triage.flags:
         parts.append("flags " + ", ".join(triage.flags))

@@ -6,6 +6,7 @@ over. Then its answer is in the call journal, where any payer finds it; or it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ class GatheringPayer(Payer):
     """A `Payer` that asks first whether a purchase may wait."""
 
     gathered: BatchJournal
+    #: Told what gathering a question came to: `waiting`, `sent` or `ended`.
+    counted: Callable[[str], None] = lambda state: None
 
     async def pay(self, wanted: Purchase) -> Paid | Unpaid:
         """Return the answer, or that it waits for a batch (`gathered`, until `retry_at`); see `Payer.pay`.
@@ -53,7 +56,9 @@ class GatheringPayer(Payer):
             pass_number=wanted.pass_number, question=wanted.question, caps=wanted.caps, gathered_at=now, opens_at=opens_at,
             not_after=closes_at,
         )  # fmt: skip
-        match await self.gathered.gather(one):
+        state = await self.gathered.gather(one)
+        self.counted(state)
+        match state:
             case "waiting":
                 return closes_at + COMPLETION
             case "sent":

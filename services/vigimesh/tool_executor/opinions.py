@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vigimesh.domain.budget.values import Caps
-from vigimesh.domain.budget.waiting import waits_until
+from vigimesh.domain.budget.waiting import WAITS, waits_until
 from vigimesh.domain.cascade.narrative import Leaving
 from vigimesh.domain.cascade.opinion import (
     ASKED,
@@ -44,8 +44,6 @@ from vigimesh.tool_executor.purchase import (
 STEP = ASKED
 #: The kind of need that is answered by paying.
 KIND = "model"
-#: What a case that may wait waits for, by the reason that nothing was paid.
-WAITS = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What keeps a case from a machine when the opinion that was planned for it is missing.
 MISSING = "opinion_missing"
 #: What tells a person that the narrative holds what could be an order to a machine.
@@ -99,11 +97,12 @@ class Opinions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A call that was paid for: of which step, and by which prompt (empty for one of before prompts had names)."""
+    """A call that was paid for: of which step, by which prompt (empty for one of before prompts had names), and for which tier."""
 
     paid: Paid
     step: str
     prompt: str
+    tier: str = "large"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +119,12 @@ Told = Mapping[str, Any]
 
 
 def told_in(answers: Answers) -> tuple[Told, ...]:
-    """Return what came of the purchases of a pass, the first one first. By their kind: a replay needs no endpoint."""
-    told = [value for name, value in answers.items() if name.startswith(f"{KIND}:")]
+    """Return what came of the purchases of an opinion, the first one first. By their kind: a replay needs no endpoint."""
+    told = [
+        value
+        for name, value in answers.items()
+        if name.startswith(f"{KIND}:") and value.get("step", STEP) in (STEP, ASKED_AGAIN)
+    ]
     return tuple(sorted(told, key=lambda value: value.get("step", STEP) == ASKED_AGAIN))
 
 
@@ -157,7 +160,7 @@ def advised(event: EvidenceRetrieved, text: str, triage: Triage, told: Sequence[
         return _absent(triage, first.why)
     _, basis = basis_of(told[-1]) or (STEP, Basis())
     last = told_of(told[-1])
-    made = tuple(_made(value) for value in told if isinstance(told_of(value), Paid))
+    made = tuple(made_of(value) for value in told if isinstance(told_of(value), Paid))
     triage = _with(triage, INSTRUCTIONS) if basis.instructions else triage
     before = (_unread(first, "; it was asked once more"),) if len(told) > 1 else ()
     opinion = _opinion(event, text, last) if isinstance(last, Paid) else None
@@ -173,7 +176,7 @@ def usage_of(event: EvidenceRetrieved, made: Made, lane: str, stage: str) -> Usa
     paid, tokens = made.paid, made.paid.answer.tokens
     return UsageRecorded(
         case_id=event.case.case_id, message_id=event.case.message_id, workflow=event.route.workflow, lane=lane,
-        stage=stage, kind="model_call", name=paid.answer.model or "large", tier="large",
+        stage=stage, kind="model_call", name=paid.answer.model or made.tier, tier=made.tier,
         quantity=tokens.prompt + tokens.completion, unit="tokens", cost_micro=paid.cost_micro,
         currency=paid.currency, pass_number=event.route.pass_number, call_id=paid.call_id, called_at=paid.at,
         step=made.step, prompt=made.prompt,
@@ -187,7 +190,8 @@ def _basis(narrative: Leaving) -> Basis:
     )  # fmt: skip
 
 
-def _made(value: Told) -> Made:
+def made_of(value: Told) -> Made:
+    """Return the call that was paid for of what was told of its purchase."""
     step, basis = basis_of(value) or (STEP, Basis())
     paid = told_of(value)
     assert isinstance(paid, Paid)

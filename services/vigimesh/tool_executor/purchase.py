@@ -132,9 +132,10 @@ def ask_of(wanted: Purchase, at: datetime, most: int) -> Ask:
 
 def call_of(wanted: Purchase, at: datetime, most: int, epoch: str) -> PaidCall:
     """Return the call as the journal remembers it, reserved at `at`."""
+    asked = prompt_digest(wanted.question)
     return PaidCall(
-        call_id=name_of(wanted), case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version,
-        step=wanted.step, pass_number=wanted.pass_number, prompt_digest=prompt_digest(wanted.question),
+        call_id=_name(wanted, asked), case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version,
+        step=wanted.step, pass_number=wanted.pass_number, prompt_digest=asked,
         model=wanted.question.model, worst_micro=most, epoch=epoch, at=at,
         lease_s=wanted.question.deadline_s + STORE_S + MARGIN_S,
     )  # fmt: skip
@@ -142,7 +143,10 @@ def call_of(wanted: Purchase, at: datetime, most: int, epoch: str) -> PaidCall:
 
 def name_of(wanted: Purchase) -> str:
     """Return the id of the call that a purchase is."""
-    asked = prompt_digest(wanted.question)
+    return _name(wanted, prompt_digest(wanted.question))
+
+
+def _name(wanted: Purchase, asked: str) -> str:
     return call_id(wanted.case_id, wanted.version, wanted.step, wanted.pass_number, asked)
 
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from vigimesh.domain.cascade.readers import read
+from vigimesh.domain.cascade.reading import KIND as READ
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Caller, Fetcher, Stage
 from vigimesh.ports import Objects
@@ -39,8 +41,8 @@ def stage(
         callers[TOOL] = tools.call
         keeps.append(tools.keep)
     return Stage(
-        name=STAGE, lane=lane, verb=verb, fetchers={"object": text_fetcher(objects), KIND: scores}, callers=callers,
-        beside=_together(keeps),
+        name=STAGE, lane=lane, verb=verb, callers=callers, beside=_together(keeps),
+        fetchers={"object": text_fetcher(objects), KIND: scores, READ: read_fetcher},
     )  # fmt: skip
 
 
@@ -55,6 +57,11 @@ def _together(keeps: Sequence[Keep]) -> Keep | None:
                 group.create_task(one())
 
     return keep
+
+
+async def read_fetcher(needs: Sequence[Need]) -> Sequence[dict[str, Any]]:
+    """Answer needs of kind `read`; the models are read when they are first asked. Never raises: an absent model is an answer."""
+    return read([(need.key, need.asked) for need in needs])
 
 
 def text_fetcher(objects: Objects) -> Fetcher:

@@ -15,9 +15,13 @@ WITH asked AS MATERIALIZED (
     FROM unnest(%(numbers)s::integer[], %(product)s::text[], %(named)s::text[], %(words)s::text[], %(phrases)s::text[])
         AS q (number, product, named, words, phrase)
 )
-SELECT asked.number, found.*
+SELECT asked.number, found.*, (
+        -- Counted apart from what is ranked, so that whoever reads can tell whether it is all.
+        SELECT count(*) FROM knowledge.passage AS p
+        WHERE asked.product <> '' AND p.current AND p.document_id = asked.product
+    ) AS in_scope
 FROM asked
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     (
         SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
             round(1e4 * (
@@ -45,5 +49,5 @@ CROSS JOIN LATERAL (
         ORDER BY score DESC, p.document_id, p.place
         LIMIT %(most)s
     )
-) AS found
+) AS found ON true
 ORDER BY asked.number, found.score DESC, found.document_id, found.place;

@@ -92,6 +92,12 @@ WHERE id = %(id)s AND version = %(version)s;
 -- name: versions
 SELECT version FROM knowledge.document WHERE id = %(id)s ORDER BY ordinal DESC LIMIT 5;
 
+-- name: number
+SELECT number FROM knowledge.state;
+
+-- name: standing
+SELECT id, version, current, withdrawn_at IS NOT NULL FROM knowledge.document;
+
 -- name: documents
 SELECT d.id, d.version, d.title, d.kind, d.digest, d.effective, d.brought_by, d.loaded_at, d.seen_at, d.current, d.remarks,
     d.withdrawn_by, d.withdrawn_why, (

@@ -19,3 +19,37 @@ LIMIT %(most)s;
 INSERT INTO knowledge.recalled (message_id, cause, case_id, document_id, state, why, event_id, lane, at)
 VALUES (%(message_id)s, %(cause)s, %(case_id)s, %(document_id)s, %(state)s, %(why)s, %(event_id)s, %(lane)s, %(at)s)
 ON CONFLICT (message_id, cause) DO NOTHING;
+
+-- name: followed
+SELECT topic, partition, next FROM knowledge.case_followed;
+
+-- name: places
+SELECT topic, partition, at_offset FROM knowledge.case_place WHERE case_id = ANY (%(cases)s::text[])
+ORDER BY topic, partition, at_offset;
+
+-- name: add_places
+-- Two may follow at once: each adds all from where both began, so that a row may be there, and what was followed never goes back.
+INSERT INTO knowledge.case_place (topic, partition, at_offset, case_id)
+SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(offsets)s::bigint[], %(cases)s::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: move_followed
+INSERT INTO knowledge.case_followed AS held (topic, partition, next)
+SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::integer[], %(nexts)s::bigint[])
+ON CONFLICT (topic, partition) DO UPDATE SET next = greatest(held.next, excluded.next);
+
+-- name: drop_places
+-- What the topics keep no longer.
+DELETE FROM knowledge.case_place AS held
+USING unnest(%(topics)s::text[], %(partitions)s::integer[], %(firsts)s::bigint[]) AS one (topic, partition, first)
+WHERE held.topic = one.topic AND held.partition = one.partition AND held.at_offset < one.first;
+
+-- name: forget_places
+DELETE FROM knowledge.case_place AS held
+USING unnest(%(topics)s::text[], %(partitions)s::integer[]) AS one (topic, partition)
+WHERE held.topic = one.topic AND held.partition = one.partition;
+
+-- name: forget_followed
+DELETE FROM knowledge.case_followed AS held
+USING unnest(%(topics)s::text[], %(partitions)s::integer[]) AS one (topic, partition)
+WHERE held.topic = one.topic AND held.partition = one.partition;

@@ -4,32 +4,37 @@ SELECT to_regtype('vector') IS NOT NULL, (SELECT probe FROM knowledge.embedder W
 
 -- name: near
 -- All questions of a batch at once: the nearest passages of the product that each is about, with how many passages that has and how many of
--- them have a vector of this model. The counts run over the whole scope, so that the scan is exact whatever indexes there are.
+-- them have a vector of this model. The counts run over the whole scope, so that the scan is exact whatever indexes there are. A vector is made
+-- comparable once for all questions about its product, which takes longer than comparing; texts are read of what is handed over only.
 WITH asked AS MATERIALIZED (
     SELECT q.number, q.product, q.vector::vector AS vector
     FROM unnest(%(numbers)s::integer[], %(product)s::text[], %(vectors)s::text[]) AS q (number, product, vector)
     WHERE q.product <> '' AND q.vector IS NOT NULL
+),
+scope AS MATERIALIZED (
+    -- Looked up by key, passage by passage: a join would read the vectors of all documents.
+    SELECT p.document_id, p.version, p.place, (
+        SELECT v.numbers::vector FROM knowledge.vector AS v
+        WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
+    ) AS numbers
+    FROM knowledge.passage AS p
+    WHERE p.current AND p.document_id IN (SELECT product FROM asked)
+),
+compared AS MATERIALIZED (
+    SELECT asked.number, s.document_id, s.version, s.place, -(s.numbers <#> asked.vector) AS score
+    FROM asked
+    JOIN scope AS s ON s.document_id = asked.product
+),
+ranked AS (
+    SELECT c.*, row_number() OVER (PARTITION BY c.number ORDER BY c.score DESC NULLS LAST, c.place) AS rank,
+        count(*) OVER (PARTITION BY c.number) AS in_scope, count(c.score) OVER (PARTITION BY c.number) AS with_vector
+    FROM compared AS c
 )
-SELECT asked.number, found.*
-FROM asked
-CROSS JOIN LATERAL (
-    SELECT c.document_id, c.version, c.section, c.first, c.last, c.body,
-        -(c.numbers::vector <#> asked.vector) AS score,
-        c.place, count(*) OVER () AS in_scope, count(c.numbers) OVER () AS with_vector
-    FROM (
-        -- Looked up by key, passage by passage: a join would read the vectors of all documents for each question.
-        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.place, (
-            SELECT v.numbers FROM knowledge.vector AS v
-            WHERE v.model = %(model)s AND v.document_id = p.document_id AND v.version = p.version AND v.place = p.place
-        ) AS numbers
-        FROM knowledge.passage AS p
-        WHERE p.current AND p.document_id = asked.product
-        OFFSET 0
-    ) AS c
-    ORDER BY score DESC NULLS LAST, c.place
-    LIMIT %(most)s
-) AS found
-ORDER BY asked.number, found.score DESC NULLS LAST, found.document_id, found.place;
+SELECT r.number, p.document_id, p.version, p.section, p.first, p.last, p.body, r.score, p.place, r.in_scope, r.with_vector
+FROM ranked AS r
+JOIN knowledge.passage AS p ON p.document_id = r.document_id AND p.version = r.version AND p.place = r.place
+WHERE r.rank <= %(most)s
+ORDER BY r.number, r.rank;
 
 -- name: missing
 -- Passages that are searched and have no vector of this model.

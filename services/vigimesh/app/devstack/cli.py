@@ -1,4 +1,4 @@
-"""`vigimesh stack up|status|down`: the embedded stack alone, without the mesh."""
+"""`vigimesh stack up|status|down|prime`: the embedded stack alone, without the mesh."""
 
 from __future__ import annotations
 
@@ -84,6 +84,20 @@ def down_command(data: Data = None, as_json: AsJson = False) -> None:
     stopped = down(_folder(data))
     text = "the stack is stopped; its data is kept" if stopped else f"no stack runs in {_folder(data)}"
     _tell(text, {"stopped": stopped}, as_json)
+
+
+@app.command("prime")
+def prime_command(as_json: AsJson = False) -> None:
+    """Let stacks of this machine start quicker.
+
+    Makes the ahead-of-time caches of Kafka and the registry beside the downloads, once; half a minute. Nothing needs them.
+    """
+    from vigimesh.app.devstack.prime import prime
+    from vigimesh.app.devstack.progress import Terminal
+    from vigimesh.app.devstack.state import default_store
+
+    made = prime(default_store(), Terminal())
+    _tell("made: " + ", ".join(map(str, made)) if made else "all is there", {"made": bool(made)}, as_json)
 
 
 def _folder(data: Path | None) -> Path:

@@ -105,7 +105,7 @@ def keep(plan: Plan, ending: Ending) -> None:
                 announced = pids
             ending.wait(LOOK_RUNNING_S if ready else LOOK_STARTING_S)
     finally:
-        stop_all(slots)
+        stop_all(slots, by_force=plan.thrown_away)
         remove_state(plan.data)
         if plan.data not in plan.sockets.parents:
             shutil.rmtree(plan.sockets, ignore_errors=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vigimesh.app.devstack.sockets import LOOPBACK
@@ -34,6 +35,10 @@ class Plan:
     attached: bool
     #: Whether Kafka is compiled twice, which pays back only in a broker that lives for many minutes.
     lasting: bool
+    #: Whether nobody will look at its data again: then it is killed at its end.
+    thrown_away: bool = False
+    #: What the Java runtime is told besides, by the name of the part: where its ahead-of-time cache is.
+    java_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -75,4 +80,5 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """Read what `to_json` wrote; raises `ValueError` or `TypeError` for anything else."""
         body = json.loads(text)
-        return cls(**{**body, "classpath": tuple(body["classpath"])})
+        options = {name: tuple(given) for name, given in body["java_options"].items()}
+        return cls(**{**body, "classpath": tuple(body["classpath"]), "java_options": options})

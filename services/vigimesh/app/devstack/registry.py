@@ -33,6 +33,7 @@ def service(plan: Plan) -> Service:
         command=Command(
             argv=(
                 plan.java,
+                *plan.java_options.get("registry", ()),
                 f"-Xmx{HEAP_MB}m",
                 "-XX:+UseSerialGC",
                 "-XX:-UsePerfData",

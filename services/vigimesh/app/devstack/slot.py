@@ -165,11 +165,14 @@ class Slot:
         return True
 
 
-def stop_all(slots: Sequence[Slot]) -> None:
-    """Stop every service, all at once: in its own way until the deadline, then by force."""
+def stop_all(slots: Sequence[Slot], *, by_force: bool = False) -> None:
+    """Stop every service, all at once: in its own way until the deadline, then by force; or by force from the start."""
     deadline = time.monotonic() + STOP_DEADLINE_S
     for slot in slots:
-        slot.ask_to_stop()
+        if by_force:
+            slot.signal(slot.service.orphan_signal)
+        else:
+            slot.ask_to_stop()
     late = [slot for slot in slots if not slot.gone_within(deadline - time.monotonic())]
     for slot in late:
         print(

@@ -42,12 +42,15 @@ def spawn(command: Command, log: Path, orphan_signal: signal.Signals) -> subproc
         )
 
 
-def tie_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """Return what a child does before it becomes the program; `None` where the kernel has no such promise."""
+def tie_to_parent(orphan_signal: signal.Signals, parent: int = 0) -> Callable[[], None] | None:
+    """Return what a child does before it becomes the program; `None` where the kernel has no such promise.
+
+    `parent` is who the child's parent must be; this process unless given.
+    """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def tie() -> None:
         """Ask for the signal; leave at once if the parent went before the question was asked."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from vigimesh.app.devstack import preflight
+from vigimesh.app.devstack import aot, preflight
 from vigimesh.app.devstack.fetch import missing_bytes
 from vigimesh.app.devstack.lease import Lease, launch
 from vigimesh.app.devstack.lock import lock_holder, try_lock
@@ -44,6 +44,8 @@ class Wishes:
     store: Path | None = None
     #: Whether it is to live for more than some minutes: see `plan.Plan.lasting`.
     lasting: bool = False
+    #: Whether its data go with it: then it need not stop in its own way, which takes it some seconds.
+    thrown_away: bool = False
 
 
 def up(
@@ -123,6 +125,8 @@ def make_plan(data_dir: Path, *, attached: bool, progress: Progress, wishes: Wis
         versions=dict(parts.versions),
         attached=attached,
         lasting=wishes.lasting or not attached,
+        thrown_away=wishes.thrown_away,
+        java_options={name: aot.options(name, parts, store) for name in aot.NAMES},
     )
 
 

@@ -7,15 +7,17 @@ of people, as before. Where a form says serious or not, the form stands.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vigimesh.app.train.examples import Example, Part, nothing_to_train
 from vigimesh.domain.cascade.facts import facts_of
-from vigimesh.domain.cascade.opinion import read_opinion
+from vigimesh.domain.cascade.opinion import Opinion, read_opinion
 from vigimesh.domain.cascade.sample import group_of
+from vigimesh.domain.privacy.plain_text import Unreadable, plain
 from vigimesh.events.ids import digest
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted
@@ -24,6 +26,8 @@ from vigimesh.intake.values import Accepted
 MAX_BYTES = 512 * 1024 * 1024
 #: What a model's name begins with when it is the stand-in of tests and demonstrations.
 STAND_IN = "standin-"
+#: What stands for personal data in what was sent (`domain.privacy.redaction`).
+_MARK = re.compile(r"\[[A-Z][A-Z0-9+-]{1,30}\]")
 #: Of several answers about one case the graver one counts.
 _ORDER = ("no", "unknown", "yes")
 
@@ -32,10 +36,11 @@ _ORDER = ("no", "unknown", "yes")
 class Answers:
     """Recorded answers: `serious` gives yes, no or unknown for each case (its id without the tenant), `models` how many each gave.
 
-    `digest` is the sha256 of the file, `unread` how many lines hold no opinion, the days are ISO 8601 and may be empty.
+    `quotes` are what they quote of its narrative as it was sent, redacted. `digest` is the sha256 of the file, `unread` how many lines hold no opinion, the days are ISO 8601 and may be empty.
     """
 
     serious: Mapping[str, str]
+    quotes: Mapping[str, frozenset[str]]
     models: Mapping[str, int]
     digest: str
     unread: int
@@ -69,13 +74,14 @@ def read_answers(file: Path) -> Answers:
             "no file of answers", file, "name what `vigimesh calls answers` wrote"
         ) from None
     serious: dict[str, str] = {}
+    quotes: dict[str, frozenset[str]] = {}
     models: Counter[str] = Counter()
     days: list[str] = []
     unread = 0
     for line in data.decode("utf-8", errors="replace").splitlines():
         try:
             value = json.loads(line)
-            case, told = str(value["case_id"]).partition("/")[2], read_opinion(value["answer"])
+            case, told = str(value["case_id"]).partition("/")[2], _read(value["answer"])
         except (ValueError, KeyError, TypeError):
             unread += 1
             continue
@@ -83,13 +89,32 @@ def read_answers(file: Path) -> Answers:
             unread += 1
             continue
         serious[case] = max(serious.get(case, "no"), told.serious, key=_ORDER.index)
+        quotes[case] = quotes.get(case, frozenset()) | frozenset(told.evidence)
         models[str(value.get("model", ""))] += 1
         days.append(str(value.get("at", ""))[:10])
     if not serious:
         raise nothing_to_train(
             "no answer of the large tier", file, "name what `vigimesh calls answers` wrote"
         )
-    return Answers(serious, models, digest(data), unread, min(days), max(days))
+    return Answers(serious, quotes, models, digest(data), unread, min(days), max(days))
+
+
+def _read(answer: str) -> Opinion | None:
+    """Return the opinion in an answer; whether its quotes were given is seen where the report is there (`_quoted`)."""
+    found = json.loads(answer)
+    given = found.get("evidence", ()) if isinstance(found, dict) else ()
+    return read_opinion(answer, "\n".join(given))
+
+
+def _quoted(narrative: str, quotes: Iterable[str]) -> bool:
+    """Return whether a narrative has every quote; what was redacted in it may have been anything."""
+    try:
+        told = " ".join(plain(narrative).split())
+    except Unreadable:
+        return not any(quotes)  # such a text is never sent
+    return all(
+        " ".join(piece.split()) in told for quote in quotes for piece in _MARK.split(quote) if piece.strip()
+    )
 
 
 def taught(
@@ -98,7 +123,7 @@ def taught(
     """Return the parts with the reports below a folder that only an answer labels in the part train, and where those labels are from.
 
     Left out: an answer *unknown*; a report whose text is in any part already (a person labelled it, or it judges the model); a report on a form, whose
-    blank boxes are an answer; an answer without a report. Raises `Misconfigured` VM-2203 when nothing is left.
+    blank boxes are an answer; an answer that quotes what its report does not say; one without a report. Raises `Misconfigured` VM-2203 when nothing is left.
     """
     known = {one.group for held in parts.values() for one in held}
     added: dict[str, Example] = {}
@@ -118,6 +143,8 @@ def taught(
             left["unknown"] += 1
         elif case.criteria or case.criteria_form == "form":
             left["labelled by its source"] += 1
+        elif not _quoted(case.narrative, answers.quotes[name]):
+            left["quotes another text"] += 1
         elif example.group in known:
             left["text known"] += 1
         else:

@@ -24,7 +24,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -47,10 +47,20 @@ from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.money import is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
 from vigimesh.domain.budget.values import Ask, Reserved, Shut
-from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Tokens, prompt_digest, write_answer
+from vigimesh.domain.cascade.question import (
+    EXPIRED,
+    Answer,
+    InDoubt,
+    NotMade,
+    Tokens,
+    prompt_digest,
+    write_answer,
+)
 from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.errors import Refused, Transient
 from vigimesh.loop.health import Health
+from vigimesh.loop.telemetry import Telemetry
+from vigimesh.names import BATCH_CALLS, BATCH_WAIT, BATCHES
 from vigimesh.ports import Agreement, Batches, BatchJournal, Budget, Objects
 
 _log = logging.getLogger(__name__)
@@ -106,8 +116,7 @@ class Batcher:
     prices: PriceBook
     agreement: Agreement
     clock: Clock
-    #: What has happened so far: `begun`, `answered`, `copied`, `not_made`, `in_doubt` calls, `sent` and `ended` batches.
-    told: Counter[str] = field(default_factory=Counter)
+    telemetry: Telemetry
 
     async def round(self) -> None:
         """Bring each batch that has not ended one step forward, then make new ones of what may be sent now.
@@ -143,7 +152,7 @@ class Batcher:
         if isinstance(begun, Shut):
             self.agreement.doubt(epoch)
             return False
-        self.told["begun"] += len(begun)
+        self.telemetry.add(BATCH_CALLS, len(begun), {"outcome": "begun"})
         if begun:
             try:
                 await self._created(Sent(name=batch_name(calls, now), made_at=now))
@@ -201,7 +210,7 @@ class Batcher:
             # Never asked for, it was not made; asked for, nobody knows, though it is not listed.
             gone: Mapping[str, NotMade] = {}
             if sent.asked_at is None:
-                why = NotMade(why="its batch could not be sent in time")
+                why = NotMade(why="its batch could not be sent in time", code=EXPIRED)
                 gone = {item.key: why for item in items_of(await self._gathered(sent))}
             await self._ended(sent, gone, "it could not be sent")
             return sent
@@ -209,7 +218,7 @@ class Batcher:
             file_id = await self.batches.upload(items_of(await self._gathered(sent)))
             sent = await self.journal.note(sent.name, file_id=file_id)
         sent = await self.journal.note(sent.name, asked_at=now)
-        self.told["sent"] += 1
+        self.telemetry.add(BATCHES, 1, {"state": "sent"})
         return await self.journal.note(sent.name, batch_id=await self.batches.create(sent.file_id, sent.name))
 
     async def _gathered(self, sent: Sent) -> list[Gathered]:
@@ -218,26 +227,29 @@ class Batcher:
     async def _ended(self, sent: Sent, found: Mapping[str, Answer | NotMade | InDoubt], why: str) -> None:
         """Write down how each call ended and settle it, then end the batch."""
         charged: set[str] = set()
+        ends: Counter[bool] = Counter()
         for member in await self.journal.members(sent.name):
             key = prompt_digest(member.gathered.question)
             result = found.get(key, InDoubt(why=why or "the batch ended without a result for it"))
             await self._settled(sent, member, result, copy=key in charged)
             charged.add(key)
+            ends[isinstance(result, Answer)] += 1
         await self.journal.end(sent.name, why)
-        self.told["ended"] += 1
+        state = "empty" if not ends[True] else "partial" if ends[False] else "whole"
+        self.telemetry.add(BATCHES, 1, {"state": state})
 
     async def _settled(
         self, sent: Sent, member: Member, result: Answer | NotMade | InDoubt, *, copy: bool
     ) -> None:
         call_id = member.gathered.call_id
         match result:
-            case NotMade(why=why):
+            case NotMade(why=why, code=code):
                 # Its reservation has lapsed, and is given back by the sweep.
                 await self.journal.not_made(sent.name, call_id, why)
-                self.told["not_made"] += 1
+                self._count("expired" if code == EXPIRED else "failed")
             case InDoubt(why=why):
                 await self.journal.in_doubt(sent.name, call_id, why)
-                self.told["in_doubt"] += 1
+                self._count("in_doubt")
             case Answer():
                 answer = replace(result, tokens=_NOTHING) if copy else result
                 amount = 0 if copy else self._cost(member, result)
@@ -245,11 +257,18 @@ class Batcher:
                     sent.name, call_id, self._packed(answer), amount, answer.tokens
                 )
                 if isinstance(kept, Kept):
-                    self.told["copied" if copy else "answered"] += 1
+                    self._count("copied" if copy else "answered")
+                    waited = self.clock.now() - member.gathered.gathered_at
+                    self.telemetry.observe(
+                        BATCH_WAIT, waited.total_seconds(), {"workflow": member.gathered.workflow}
+                    )
                     told = await self.budget.settle(call_id, member.gathered.workflow, amount)
                     if isinstance(told, Shut):
                         # A rebuild, or the sweep, settles what the journal has.
                         self.agreement.doubt(await self.agreement.epoch())
+
+    def _count(self, outcome: str) -> None:
+        self.telemetry.add(BATCH_CALLS, 1, {"outcome": outcome})
 
     def _cost(self, member: Member, answer: Answer) -> int:
         """Return what an answer cost at the price under which it was reserved; the worst case where there is none any more."""

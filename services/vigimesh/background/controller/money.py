@@ -14,6 +14,7 @@ from vigimesh.domain.control.costs import Learned, expected_micro, learn, prior_
 from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown, total
 from vigimesh.domain.control.pricing import (
+    ALL,
     PAID,
     Account,
     Backlog,
@@ -151,10 +152,14 @@ def alarms(money: Money, watch: Watch, accounts: Mapping[str, Account]) -> Mappi
         account, before = accounts.get(card.name), watch.alarms.get(card.name, 0)
         if account is None or isinstance(account, Unknown):
             continue
-        level = alarm_percent(account, card.alarms.budget_percent)
+        level = alarm_percent(account, card.alarms.budget_percent, card.budget.case_micro)
         if level > before and is_closed(account):
             _log.warning(
                 "%s may spend nothing: an overrun closed its month's budget: %s", card.name, card.owner
+            )
+        elif level > before and level == ALL:
+            _log.warning(
+                "%s has less of its month's budget left than one case may cost: %s", card.name, card.owner
             )
         elif level > before:
             _log.warning("%s has spent %d %% of its month's budget: %s", card.name, level, card.owner)

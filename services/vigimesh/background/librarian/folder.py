@@ -16,6 +16,7 @@ from vigimesh.background.librarian.read import read_document
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import Identity
 from vigimesh.errors import Refused, VigimeshError
+from vigimesh.ports import PageReader
 
 #: Files below one path: a company's labels and guidance are hundreds; a whole disk that was named by mistake is not read.
 MAX_FILES = 10_000
@@ -73,13 +74,15 @@ def bytes_of(path: Path, most: int = PDF_BYTES) -> bytes:
                       todo="check that it is there and may be read") from None  # fmt: skip
 
 
-def read_files(paths: Iterable[Path], identity: Identity | None = None) -> Readings:
-    """Read each file; one that is refused keeps no other from being read. `identity` names a single file."""
+def read_files(
+    paths: Iterable[Path], identity: Identity | None = None, scans: PageReader | None = None
+) -> Readings:
+    """Read each file; one that is refused keeps no other from being read. `identity` names a single file, `scans` reads scanned pages."""
     read: list[tuple[Path, Sectioned]] = []
     refused: list[tuple[Path, VigimeshError]] = []
     for path in paths:
         try:
-            read.append((path, read_document(bytes_of(path), path.name, identity or _identity(path))))
+            read.append((path, read_document(bytes_of(path), path.name, identity or _identity(path), scans)))
         except VigimeshError as error:
             refused.append((path, error))
     return Readings(read=tuple(read), refused=tuple(refused))

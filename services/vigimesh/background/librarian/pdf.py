@@ -1,7 +1,8 @@
 """Guidance in PDF: the text that it holds, with paragraphs told by the gaps between lines, and where each page begins.
 
 A PDF has no paragraphs, only signs at places. The order is that in which the file draws them; of columns and tables it may be
-another than a reader's, so that pages with lines side by side are remarked. What stands in pictures is not read.
+another than a reader's, so that pages with lines side by side are remarked. What stands in pictures beside text is not read;
+a page that is a picture is read by OCR where that is installed, and each of its passages says so.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
+from vigimesh.background.librarian.scans import MAX_SCANNED, check_sure, in_rows
+from vigimesh.background.librarian.scans import named_pages as _pages
 from vigimesh.domain.knowledge.chunks import DOCUMENT_CHARACTERS
-from vigimesh.domain.knowledge.pages import pages_remark
+from vigimesh.domain.knowledge.pages import marked_ocr, pages_remark
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import Identity, plain_text, printable
 from vigimesh.errors import Refused
+from vigimesh.ports import PageReader
 
 #: Bytes of a PDF: the longest regulatory text seen in PDF has 9 MB, most of it pictures.
 PDF_BYTES = 32 * 1_048_576
@@ -29,11 +33,10 @@ _GAP = 1.35
 _LEAST_GAP = 4.0
 #: Lines that begin in the right half of a page beside others, from which on it may have columns.
 _BESIDE = 5
-#: Pages that a message names.
-_NAMED = 12
 #: First and last of the signs that a font names as it likes (Unicode's private use).
 _PRIVATE = range(0xE000, 0xF900)
 _OCR = "take its text out with OCR, compare it with the pages, and ingest that as text or Markdown"
+_EXTRA = f"install vigimesh[ocr], which reads such pages, or {_OCR}"
 
 
 @dataclass(slots=True)
@@ -85,35 +88,70 @@ class _Page:
         return sum(bool(left & {round(line.y) + by for by in (-1, 0, 1)}) for line in right) >= _BESIDE
 
 
-def read_pdf(data: bytes, where: str, identity: Identity) -> Sectioned:
+def read_pdf(data: bytes, where: str, identity: Identity, scans: PageReader | None = None) -> Sectioned:
     """Return the document in the bytes of a PDF, with remarks about pages, columns, pictures and signs without a name.
 
-    Raises `Refused`: VM-2503 for pages without text, which pictures fill, VM-1511 for a file that is encrypted or cannot be read as PDF,
-    VM-1503 when it is too long, VM-1510 when signs were lost, VM-1512 without any text.
+    `scans` reads pages without text, which pictures fill: their sections begin with the heading `READ_BY_OCR`. Raises `Refused`: VM-2503
+    for such pages without `scans`, VM-1560 for those that it does not read surely, VM-1511 for a file that is encrypted or cannot be
+    read as PDF, VM-1503 when it is too long, VM-1510 when signs were lost, VM-1512 without any text; and what `scans` raises.
     """
     if len(data) > PDF_BYTES:
         raise Refused("VM-1503", what=f"{len(data)} bytes, at most {PDF_BYTES}", where=where,
                       todo="split it into several documents, or leave its pictures out")  # fmt: skip
     read = _read(data, where)
-    if read.empty:
-        raise Refused("VM-2503", what=f"{_pages(read.empty)} of {len(read.texts)} have no text, only pictures (a scan?)",
-                      where=where, todo=_OCR)  # fmt: skip
-    begins, at = list[int](), 0
-    for text in read.texts:
+    if read.empty and scans is None:
+        raise Refused("VM-2503", what=f"{_pages(read.empty)} of {len(read.drawn)} have no text, only pictures (a scan?)",
+                      where=where, todo=_EXTRA)  # fmt: skip
+    if read.empty and scans is not None:
+        _scan(read, data, where, scans)
+    begins, at, texts = list[int](), 0, read.texts()
+    for text in texts:
         begins.append(at)
         at += len(text) + 1
-    whole = printable("\n".join(read.texts), where, f"its fonts do not say which signs they draw: {_OCR}")
-    return plain_text(whole, data, where, identity, (pages_remark(begins), *_remarks(read, whole)))
+    whole = printable("\n".join(texts), where, f"its fonts do not say which signs they draw: {_OCR}")
+    source = plain_text(whole, data, where, identity, (pages_remark(begins), *_remarks(read, whole)))
+    return marked_ocr(source, {*read.empty})
+
+
+def _scan(read: _Read, data: bytes, where: str, scans: PageReader) -> None:
+    """Put what `scans` reads into the place of the pages without text; raises `Refused` VM-1560 or VM-1503."""
+    if len(read.empty) > MAX_SCANNED:
+        raise Refused("VM-1503", what=f"{len(read.empty)} scanned pages, at most {MAX_SCANNED}", where=where,
+                      todo="split it into several documents")  # fmt: skip
+    pages = scans.read(data, read.empty)
+    check_sure(pages, where, _OCR)
+    for page in pages:
+        drawn = read.drawn[page.number - 1]
+        drawn.lines = [_Line(one.x, one.y, one.words) for one in in_rows(page.lines)]
+        if drawn.has_columns(read.widths[page.number - 1]):
+            # Of a picture nobody knows whether lines side by side are columns or a table.
+            read.columns.append(page.number)
+    beside = [number for number in read.columns if number in read.empty]
+    if beside:
+        raise Refused("VM-1560", what=f"{_pages(beside)} have columns or tables, whose order OCR does not know", where=where,
+                      todo=_OCR)  # fmt: skip
+    blank = {page.number for page in pages if page.blank}
+    read.blank = sorted({*read.blank, *blank})
+    read.empty = [number for number in read.empty if number not in blank]
+    read.reader = scans.name
 
 
 @dataclass(slots=True)
 class _Read:
-    texts: list[str] = field(default_factory=list)
+    drawn: list[_Page] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+    #: Who read the pages without text, or "".
+    reader: str = ""
     #: Numbers of pages: nothing on it, no text but something else, columns, pictures.
     blank: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
     columns: list[int] = field(default_factory=list)
     pictures: list[int] = field(default_factory=list)
+
+    def texts(self) -> list[str]:
+        """Return the text of each page."""
+        usual = _usual(gap for page in self.drawn for gap in page.gaps())
+        return [page.text(usual) for page in self.drawn]
 
 
 def _read(data: bytes, where: str) -> _Read:
@@ -136,11 +174,12 @@ def _read(data: bytes, where: str) -> _Read:
 
 
 def _pages_of(pages: Iterable[Any], where: str) -> _Read:
-    read, left, drawn = _Read(), DOCUMENT_CHARACTERS, list[_Page]()
+    read, left = _Read(), DOCUMENT_CHARACTERS
     for number, page in enumerate(pages, start=1):
         found = _Page()
         page.extract_text(visitor_text=found.add)
-        drawn.append(found)
+        read.drawn.append(found)
+        read.widths.append(float(page.mediabox.width))
         signs = sum(len(line.words.rstrip()) + 2 for line in found.lines if line.words.strip())
         left -= signs
         if left < 0:
@@ -148,12 +187,10 @@ def _pages_of(pages: Iterable[Any], where: str) -> _Read:
                           todo="split it into several documents")  # fmt: skip
         if not signs:
             (read.empty if _draws(page) else read.blank).append(number)
-        if found.has_columns(float(page.mediabox.width)):
+        if found.has_columns(read.widths[-1]):
             read.columns.append(number)
         if signs and _has_picture(page):
             read.pictures.append(number)
-    usual = _usual(gap for page in drawn for gap in page.gaps())
-    read.texts += [page.text(usual) for page in drawn]
     return read
 
 
@@ -175,6 +212,8 @@ def _has_picture(page: Any) -> bool:
 
 
 def _remarks(read: _Read, text: str) -> Iterable[str]:
+    if read.reader and read.empty:
+        yield f"{_pages(read.empty)} were read by OCR ({read.reader}): compare every dose, unit and name with the pages"
     if read.columns:
         yield f"{_pages(read.columns)} may have columns or tables: look whether their lines stand in the order of reading"
     if read.pictures:
@@ -184,12 +223,6 @@ def _remarks(read: _Read, text: str) -> Iterable[str]:
     unnamed = sum(ord(sign) in _PRIVATE for sign in text)
     if unnamed:
         yield f"{unnamed} signs are of a font that does not say which they are (often bullets, perhaps units): look at them"
-
-
-def _pages(numbers: Sequence[int]) -> str:
-    named = ", ".join(map(str, numbers[:_NAMED]))
-    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
-    return f"pages {named}{more}"
 
 
 def _unread(where: str, what: str, todo: str) -> Refused:

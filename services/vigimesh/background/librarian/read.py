@@ -9,6 +9,7 @@ from vigimesh.background.librarian.spl import read_label
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.texts import Identity, read_markdown, read_text
 from vigimesh.errors import Refused
+from vigimesh.ports import PageReader
 
 #: Bytes at the beginning in which a form shows itself; a PDF may have 1,024 before its mark (PDF Reference 1.7, appendix H).
 _HEAD_BYTES = 1_024
@@ -21,15 +22,17 @@ _OTHER = {
 _MARKDOWN = (".md", ".markdown")
 
 
-def read_document(data: bytes, where: str, identity: Identity | None = None) -> Sectioned:
+def read_document(
+    data: bytes, where: str, identity: Identity | None = None, scans: PageReader | None = None
+) -> Sectioned:
     """Return the document that `data` holds: an SPL label, a PDF, Markdown (`where` ends in .md) or plain text.
 
     `identity` says what a text does not say of itself; Markdown with front matter of its own (`chunks.parse`) and labels need none.
-    Raises `Refused`: VM-1511 for other forms that are not read, else as the readers do.
+    `scans` reads pages of a PDF that are pictures. Raises `Refused`: VM-1511 for other forms that are not read, else as the readers do.
     """
     head = data[:_HEAD_BYTES]
     if b"%PDF-" in head:
-        return read_pdf(data, where, identity or _nameless("a PDF", where))
+        return read_pdf(data, where, identity or _nameless("a PDF", where), scans)
     for start, kind in _OTHER.items():
         if data.startswith(start):
             raise Refused(

@@ -28,15 +28,15 @@ from vigimesh.domain.knowledge.chunks import version_ordinal
 from vigimesh.domain.knowledge.recalling import Change, Use, changes, lane_for
 from vigimesh.errors import Fenced, Transient
 from vigimesh.events.codec import Codec
-from vigimesh.ports.recalls import START, Mark, Place, RecallDesk, Recalls
+from vigimesh.ports.recalls import START, CasePlaces, Mark, Place, RecallDesk, Recalls
 
-#: Versions of cases looked at in one pass over the topics; with its case each holds some 10 kB.
+#: Versions of cases looked at together; with its case each holds some 10 kB.
 PAGE = 2_000
 #: Orders of one transaction: as many as a worker takes in one batch (`loop.worker.MAX_BATCH`).
 BATCH = 500
 #: Seconds between two looks at the index, which asks the database only; telemetry that is late is found by a later one.
 EVERY_S = 10.0
-#: Seconds before what waits for its conclusion is looked for again, doubled up to the most: a look reads whole topics.
+#: Seconds before what waits for its conclusion is looked for again, doubled up to the most.
 AGAIN_S, LONGEST_S = 10.0, 3_600.0
 #: Uses remembered as waiting; beyond, all are looked for again.
 MAX_WAITING = 100_000
@@ -91,7 +91,7 @@ class Recaller:
             ) from error  # fmt: skip
 
     async def look(self, changed: Sequence[Change], uses: Sequence[Use]) -> Sequence[Looked]:
-        """Return each use with how its message stands, in one pass over the topics."""
+        """Return each use with how its message stands on the topics."""
         by_document = {one.document_id: one for one in changed}
         rows = await self.desk.read({use.case_id for use in uses})
         found = await asyncio.to_thread(standings, rows, self.codec)
@@ -172,6 +172,19 @@ class Recaller:
         ]  # fmt: skip
         await asyncio.to_thread(self.recalls.mark, marks)
         return marks
+
+
+@dataclass(slots=True, kw_only=True)
+class Following:
+    """Keeps the index of where the cases' records lie, so that a recall reads those alone. However far it is, a recall finds all."""
+
+    places: CasePlaces
+    name: str = field(default="case_places", init=False)
+    every_s: float = field(default=EVERY_S, init=False)
+
+    async def step(self) -> int:
+        """Take up what was written since; return how many records. Raises `Transient` when base or broker is away."""
+        return await asyncio.to_thread(self.places.follow)
 
 
 def plain(one: Looked, now: datetime) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from vigimesh.clock import Clock
 from vigimesh.errors import Refused, VigimeshError
 from vigimesh.events.ids import digest
 from vigimesh.loop.telemetry import Telemetry
-from vigimesh.ports import Library
+from vigimesh.ports import Library, PageReader
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Watch:
     telemetry: Telemetry
     clock: Clock
     by: str
+    scans: PageReader | None = None
     name: str = field(default="watch", init=False)
     every_s: float = field(default=EVERY_S, init=False)
     _seen: dict[Path, _Seen] = field(default_factory=dict, init=False)
@@ -88,7 +89,7 @@ class Watch:
         return seen is not None and seen.digest == content
 
     def _take(self, paths: list[Path]) -> int:
-        readings = read_files(paths)
+        readings = read_files(paths, scans=self.scans)
         done = self.library.ingest([source for _, source in readings.read], by=self.by)
         for path in paths:
             self._seen[path] = replace(self._seen[path], done_s=self.clock.monotonic_s())

@@ -28,6 +28,9 @@ SHUT = {
     "epoch": "the budget's store holds another epoch than the journal: an old snapshot, or a rebuild not seen yet",
 }
 
+#: Cases of the assumed price that one day holds at least: one that runs away leaves three quarters of the day to the others, and in each shipped
+#: card a quarter holds the longest question (2.1 EUR) with its repair (docs/decisions/0053).
+CASES_A_DAY = 4
 #: Asks of one round trip: twice the batch of a worker.
 MAX_ASKS = 1_000
 #: Lapsed reservations of one answer; the next comes once the journal has dealt with these.
@@ -76,12 +79,12 @@ class Caps:
         )
 
     def at_assumed_price(self) -> Caps:
-        """Return the caps at a price that nobody named: a case may cost up to its day.
+        """Return the caps at a price that nobody named: a case may cost up to a `CASES_A_DAY`-th of its day.
 
         The cap of a case is an amount for prices that are known; at the assumed ceiling it would refuse every call for a price that
-        nobody charges. Month and day hold as they are, and the passes of the card bound the calls of a case.
+        nobody charges. Month and day hold as they are, and no case takes the day of the others.
         """
-        return replace(self, case_micro=max(self.case_micro, self.day_micro))
+        return replace(self, case_micro=max(self.case_micro, self.day_micro // CASES_A_DAY))
 
     def of_window(self, window: Window) -> int:
         """Return the cap of a window: micro-units, for the minute calls."""

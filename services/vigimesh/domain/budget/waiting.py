@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.classes import Triage
 from vigimesh.events.ids import digest
 
+#: How the reason of a case that waits begins, by the reason that nothing was paid: the record is read by it (P3).
+WAITS: Mapping[str, str] = {"denied": "waits for money", "gathered": "waits for its answer"}
 #: What is left of a clock when a case comes back from waiting: a person must still be able to look at it and submit.
 ROOM = timedelta(days=2)
 #: How long after its arrival a case without a legal clock may wait at most: longer than any month.
@@ -22,10 +25,12 @@ def waits_until(
     """Return until when a case waits if it may, else `None`: it goes on, to a person (P3).
 
     `opens_at` is when the budget has room again, `name` any name of the work, from which its place in `SPREAD` is drawn.
-    Never in the hot lane, never without its four criteria, never when serious or not known to be non-serious, and never
+    Never in the hot lane, never a case without its four criteria, never when serious or not known to be non-serious, and never
     when a person has to confirm the clock: nobody knows then how much room it leaves.
     """
-    if opens_at is None or lane == "hot" or not triage.valid or triage.clock.person_needed:
+    # Grade 0 is a document's that tells of no event: it has no four criteria to meet.
+    incomplete = not triage.valid and triage.grade > 0
+    if opens_at is None or lane == "hot" or incomplete or triage.clock.person_needed:
         return None
     if triage.serious != "no" or triage.grade >= SERIOUS_GRADE:
         return None

@@ -20,6 +20,9 @@ MAX_TOKENS = 100_000_000
 #: UTF-8 bytes of all messages and the schema together: 4 MiB, beyond every context window (a million tokens or so).
 MAX_PROMPT_BYTES = 4_194_304
 
+#: The code of what was not made because its batch came to its end first.
+EXPIRED = "VM-1621"
+
 Role = Literal["system", "user", "assistant"]
 
 

@@ -53,12 +53,22 @@ Standings = Callable[[Facts, Certificate], Standing]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What an endpoint made of a case (`endpoint.py`): `percent` from 0 to 100, by the `model` that it says it ran; it settles `below`."""
+
+    model: str
+    percent: int
+    below: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A case whose text is to be read, and what its card wants certified."""
+    """A case whose text is to be read, and what its card wants certified. With `reading` an endpoint has read it already."""
 
     case: Case
     text: str
     rule: Cascade
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,7 @@ class Told:
 
     `threshold` is the certified margin and `recall` what it promises ("19/20"), `None` and empty without a certificate; `margin` is the highest over the text and its parts (`padding.py`); `gate` is why it may be relied on here, or why not, `place` where its label counts. `terms` are words with what they
     add to the margin, `instructions` the kinds of what could be an order to a machine in the text, looked for only where nothing else hands it on.
+    A `probability` that is not `calibrated` is an endpoint's own number and makes no case serious.
     """
 
     why: str = ""
@@ -81,6 +92,7 @@ class Told:
     gate: str = ""
     place: CasePlace | None = None
     instructions: tuple[str, ...] = ()
+    calibrated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +164,7 @@ def orders_in(text: str) -> tuple[str, ...]:
 def said(told: Mapping[str, Any], rule: Cascade) -> Said:
     """Return what the small tier says of a case.
 
-    1. no score, or a text that was not read whole: handed on. 2. a probability at or above the card's `serious_at`: serious. 3. a gate that is closed:
+    1. no score, or a text that was not read whole: handed on. 2. a calibrated probability at or above the card's `serious_at`: serious. 3. a gate that is closed:
     handed on. 4. what could be an order to a machine in the text: handed on. 5. a margin at or above the certified threshold: handed on. 6. else not
     serious.
     """
@@ -160,12 +172,13 @@ def said(told: Mapping[str, Any], rule: Cascade) -> Said:
     if given.why:
         return Said(verdict="handed_on", reason=given.why)
     terms = tuple(f"{text} {weight:+.2f}" for text, weight in given.terms)
-    score = f"probability {given.probability:.3f}, margin {given.margin:.3f}"
+    known = "probability" if given.calibrated else f"{given.model} says"
+    score = f"{known} {given.probability:.3f}, margin {given.margin:.3f}"
     if not given.whole:
         return Said(
             verdict="handed_on", reason=f"only the beginning of the text was read: {score}", terms=terms
         )
-    if rule.serious_at is not None and given.probability >= rule.serious_at:
+    if given.calibrated and rule.serious_at is not None and given.probability >= rule.serious_at:
         return Said(verdict="serious", reason=f"{score}, at or above {float(rule.serious_at):g}", terms=terms)
     if not given.open or given.threshold is None:
         return Said(verdict="handed_on", reason=f"{given.gate}; {score}", terms=terms)

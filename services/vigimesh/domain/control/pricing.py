@@ -21,6 +21,8 @@ PAID = "large"
 CALM_PERCENT = 80
 #: Seconds that it must stay below before the lane lowered last gets its tier back, and then the one before it.
 CALM_FOR_S = 60.0
+#: The alarm level that says that the money has run out.
+ALL = 100
 
 #: How a workflow's budget stands, or why that is not known.
 Account = Standing | Unknown
@@ -202,22 +204,27 @@ def is_closed(account: Account) -> bool:
     return month is not None and month.closed
 
 
-def alarm_percent(account: Account, levels: Sequence[int]) -> int:
-    """Return the highest of a card's alarm levels that the month's recorded spending has reached, 0 below all of them.
+def alarm_percent(account: Account, levels: Sequence[int], case_micro: int) -> int:
+    """Return the highest of a card's alarm levels that its month has reached, 0 below all of them.
 
-    Recorded only: what is reserved falls back when the answer is cheaper, and an alarm must not. A month that an overrun
-    closed has nothing left whatever is recorded: all levels are reached. A month without a cap to spend has none to alarm
-    about, and an unknown account says nothing.
+    A level is reached by what is recorded: what is reserved falls back when the answer is cheaper. 100 would never be, since a
+    reservation that does not fit is refused before: it is reached as soon as a case can be refused, when less is left beside what is
+    recorded and open than one case may cost by its card (`case_micro`). So nobody is refused by the month before it rings. A month
+    that an overrun closed has nothing left whatever is recorded: all levels are reached. A month without a cap to spend has none to
+    alarm about, and an unknown account says nothing.
     """
     if isinstance(account, Unknown):
         return 0
     month = _month(account)
     if month is None or month.cap_micro == 0:
         return 0
-    return max(
-        (level for level in levels if month.closed or month.recorded_micro * 100 >= level * month.cap_micro),
-        default=0,
+    out = month.left_micro < case_micro
+    reached = (
+        level
+        for level in levels
+        if month.closed or (level == ALL and out) or month.recorded_micro * 100 >= level * month.cap_micro
     )
+    return max(reached, default=0)
 
 
 def _month(account: Standing) -> WindowStanding | None:

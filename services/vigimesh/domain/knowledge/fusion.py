@@ -68,8 +68,10 @@ class Found:
         return tuple(hit.passage for hit in self.hits)
 
 
-def whole(near: Sequence[Near], in_scope: int, asked: int, where: str) -> Sequence[Near]:
-    """Return what the vector side found, all of it.
+def whole(
+    near: Sequence[Near], in_scope: int, asked: int, where: str, side: str = "vectors"
+) -> Sequence[Near]:
+    """Return what a side found inside a scope, all of it.
 
     Raises `Broken` VM-2610 when fewer came back than the scope holds and the question asked for: a filter behind an approximate index does that,
     and what is missing may be the answer. `where` names the scope.
@@ -77,8 +79,9 @@ def whole(near: Sequence[Near], in_scope: int, asked: int, where: str) -> Sequen
     due = min(in_scope, asked)
     if len(near) < due:
         raise Broken(
-            "VM-2610", what=f"the search by vectors gave {len(near)} passages of {in_scope}, {due} were due", where=where,
-            todo="drop any index on knowledge.vector other than its primary key: the scan inside a scope must be exact",
+            "VM-2610", what=f"the search by {side} gave {len(near)} passages of {in_scope}, {due} were due", where=where,
+            todo="drop any index on knowledge.vector other than its primary key, and on knowledge.passage what the migrations did not make: "
+            "the scan inside a scope must be exact",
         )  # fmt: skip
     return near
 

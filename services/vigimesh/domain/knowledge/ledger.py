@@ -17,6 +17,7 @@ from math import ceil, log2
 
 from vigimesh.domain.knowledge.freshness import Level
 from vigimesh.domain.knowledge.products import Products
+from vigimesh.domain.knowledge.warm import Cost
 from vigimesh.events.knowledge import RetrievalMeasured
 
 #: Measurements of one step: at three questions a case those of 700 cases, some 6,000 rows.
@@ -168,12 +169,18 @@ def quantile_s(ages: Mapping[int, int], share: float) -> float | None:
     return None
 
 
-def by_product(counts: Mapping[Kind, Count]) -> dict[str, dict[str, object]]:
-    """Return the figures of `vigimesh knowledge stats`, by product and for `all` of them together."""
-    products = sorted({kind.product for kind in counts})
-    made = {"all": figures(counts)}
+def by_product(
+    counts: Mapping[Kind, Count], costs: Mapping[str, Sequence[Cost]]
+) -> dict[str, dict[str, object]]:
+    """Return the figures of `vigimesh knowledge stats`, by product and for `all` of them together.
+
+    To those of `figures` comes `summaries`: by currency how many were `made`, of how many `characters`, for how many `micro`.
+    """
+    products = sorted({kind.product for kind in counts} | set(costs))
+    made = {"all": figures(counts) | {"summaries": _costs(one for some in costs.values() for one in some)}}
     for name in products:
-        made[name] = figures({kind: count for kind, count in counts.items() if kind.product == name})
+        own = figures({kind: count for kind, count in counts.items() if kind.product == name})
+        made[name] = own | {"summaries": _costs(costs.get(name, ()))}
     return made
 
 
@@ -233,6 +240,16 @@ def _sums(rows: Iterable[tuple[str, int]]) -> dict[str, int]:
     for name, number in rows:
         made[name] += number
     return dict(sorted(made.items()))
+
+
+def _costs(costs: Iterable[Cost]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for one in costs:
+        held = found.setdefault(one.currency, {"made": 0, "characters": 0, "micro": 0})
+        held["made"] += one.made
+        held["characters"] += one.characters
+        held["micro"] += one.micro
+    return dict(sorted(found.items()))
 
 
 def _rate(part: int, total: int) -> float | None:

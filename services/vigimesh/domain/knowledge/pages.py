@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
+from vigimesh.domain.knowledge.sections import PATH_HEADINGS, Sectioned
+
+#: The outermost heading of what was read by OCR: it goes with each passage, wherever that is shown, cited or handed on.
+READ_BY_OCR = "read by OCR"
 _BEGINS = "pages begin at characters "
 _NUMBERS = re.compile(r"\d{1,9}(?:, \d{1,9})*")
 
@@ -22,3 +27,24 @@ def page_at(remarks: Iterable[str], at: int) -> int:
         if numbers != remark and _NUMBERS.fullmatch(numbers):
             return bisect_right([int(one) for one in numbers.split(", ")], at)
     return 0
+
+
+def marked_ocr(source: Sectioned, numbers: Collection[int]) -> Sectioned:
+    """Return `source` with the heading `READ_BY_OCR` above each section that reaches into one of these pages."""
+    if not numbers:
+        return source
+    marked = tuple(
+        replace(one, path=_above(one.path, READ_BY_OCR), codes=_above(one.codes, ""))
+        if any(
+            number in numbers
+            for number in range(page_at(source.remarks, one.opens), page_at(source.remarks, one.end - 1) + 1)
+        )
+        else one
+        for one in source.sections
+    )
+    return replace(source, sections=marked)
+
+
+def _above(path: tuple[str, ...], heading: str) -> tuple[str, ...]:
+    """Put a heading above others, in the place of the outermost where there are as many as may be."""
+    return (heading, *path[max(0, len(path) - PATH_HEADINGS + 1) :])

@@ -1,14 +1,13 @@
-"""The warm level: which summaries are made, and which are to be made now. Pure."""
+"""The warm level: which summaries are made, which are to be made now, and what they cost. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from vigimesh.domain.knowledge.chunks import version_ordinal
-from vigimesh.domain.knowledge.editions import Shelved
-from vigimesh.domain.knowledge.products import Products
+from vigimesh.domain.knowledge.products import Price, Products
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +33,44 @@ class Wanted:
     version: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastTwo:
+    """The current version of each document with the one before it, as the library was at its state `number`."""
+
+    number: int
+    pairs: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A version as far as summaries ask: whether it is what is searched, and whether it was taken back."""
+
+    id: str
+    version: str
+    current: bool
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What summaries cost: how many were made, of how many characters read, in micro-units of `currency`."""
+
+    made: int
+    characters: int
+    micro: int
+    currency: str
+
+
+def cost_of(characters: int, price: Price) -> Cost:
+    """Return what a summary costs that read so many characters of both versions; a thousand that was begun counts whole."""
+    thousands = -(-characters // 1_000)
+    return Cost(
+        made=1, characters=characters, micro=thousands * price.micro_per_1000, currency=price.currency
+    )
+
+
 def wanted(
-    versions: Iterable[Shelved], kept: Mapping[str, Kept], products: Products, now: datetime
+    pairs: Iterable[Wanted], kept: Mapping[str, Kept], products: Products, now: datetime
 ) -> tuple[Wanted, ...]:
     """Return the summaries to be made at `now`, most needed first.
 
@@ -43,7 +78,7 @@ def wanted(
     3. One that is due by its product's refresh policy, the oldest first. A document with one version has none: nothing can be compared.
     """
     found: list[tuple[int, datetime, Wanted]] = []
-    for want in _last_two(versions):
+    for want in pairs:
         held, product = kept.get(want.document_id), products.of(want.document_id)
         if held is None or (held.older, held.version) != (want.older, want.version):
             found.append((1, now, want))
@@ -55,17 +90,17 @@ def wanted(
     return tuple(want for *_, want in found)
 
 
-def gone(versions: Iterable[Shelved], kept: Mapping[str, Kept]) -> tuple[str, ...]:
+def gone(pairs: Iterable[Wanted], kept: Mapping[str, Kept]) -> tuple[str, ...]:
     """Return the documents whose summary is to be forgotten: those withdrawn, or not there with two versions."""
-    current = {want.document_id for want in _last_two(versions)}
+    current = {want.document_id for want in pairs}
     return tuple(name for name in kept if name not in current)
 
 
-def _last_two(versions: Iterable[Shelved]) -> Iterable[Wanted]:
+def last_two(versions: Iterable[Standing]) -> Iterator[Wanted]:
     """Yield each current version with the one before it; what was withdrawn is compared with nothing."""
-    held: dict[str, list[Shelved]] = {}
+    held: dict[str, list[Standing]] = {}
     for one in versions:
-        if not one.withdrawn_by:
+        if not one.withdrawn:
             held.setdefault(one.id, []).append(one)
     for name, some in held.items():
         current = next((one for one in some if one.current), None)

@@ -28,7 +28,7 @@ MAX_WAIT_S = 90 * 86_400
 #: Hours of the longest age of a stored answer: 366 days (`knowledge.freshness.MAX_AGE`).
 MAX_AGE_HOURS = 366 * 24
 
-#: Names of the deterministic tools a card may ask for; the tool-executor's own list is held to this one by a test.
+#: Names of the steps a card may ask for: deterministic tools, small models that read, a draft. The tool-executor's own lists are held to this one by a test.
 STEPS = (
     "minimum_criteria",
     "seriousness_flags",
@@ -43,6 +43,12 @@ STEPS = (
     "doses",
     "dimensions",
     "lab_values",
+    "reply_asked",
+    "naranjo",
+    "disproportionality",
+    "adverse_event",
+    "extraction",
+    "draft",
 )
 VERDICTS: tuple[c.Verdict, ...] = ("accept", "review", "escalate")
 

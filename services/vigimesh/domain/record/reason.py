@@ -27,6 +27,8 @@ _FIELD = re.compile(r"([A-Za-z][\w.\[\]]{0,60})=")
 _PLACE = re.compile(r"(\d{1,9})-(\d{1,9}):")
 #: A passage as listedness cites it: `document@version#start-end`.
 _CITED = re.compile(r"[^\s@#]{1,128}@[^\s@#]{1,32}#\d{1,9}-\d{1,9}")
+#: The steps that cite passages, and what is said of each.
+_RESTS = {"listedness": "Listedness", "disproportionality": "Disproportionality", "draft": "The draft reply"}
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
 _MICRO = 1_000_000
 
@@ -70,7 +72,8 @@ def reason_of_record(grounds: Grounds) -> str:
 
 
 def _triaged(triage: Triage, findings: Sequence[Finding]) -> str:
-    valid = "valid" if triage.valid else f"not valid (missing {_named(triage.missing)})"
+    missing = f"not valid (missing {_named(triage.missing)})" if triage.missing else "no report of a case"
+    valid = "valid" if triage.valid else missing
     basis = f" because of {_named(triage.grade_reasons)}" if triage.grade_reasons else ""
     flags = f"; flags {_named(triage.flags)}" if triage.flags else ""
     evidence = "; ".join(_finding(finding) for finding in findings[:MAX_NAMED])
@@ -86,10 +89,14 @@ def _finding(finding: Finding) -> str:
 
 
 def _advice(findings: Sequence[Finding]) -> str:
-    """Return the passages that listedness rests on, so that each can be opened at its version and place."""
-    quotes = (quote for one in findings if one.step == "listedness" for quote in one.quotes)
-    cited = [quote for quote in dict.fromkeys(quotes) if _CITED.fullmatch(quote)]
-    return f"Listedness rests on {_named(cited)}." if cited else ""
+    """Return the passages that listedness, report counts and a draft rest on, so that each can be opened at its version and place."""
+    told = []
+    for step, words in _RESTS.items():
+        quotes = (quote for one in findings if one.step == step for quote in one.quotes)
+        cited = [quote for quote in dict.fromkeys(quotes) if _CITED.fullmatch(quote)]
+        if cited:
+            told.append(f"{words} rests on {_named(cited)}.")
+    return " ".join(told)
 
 
 def _place(quote: str) -> str:

@@ -1,9 +1,10 @@
-"""Documents: does one tell of an event that happened to somebody? Then it is not only a document."""
+"""Documents: whether one tells of an event that happened to somebody, so that it is not only a document, and whether it asks for an answer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from vigimesh.domain.safety.context import polarity
 from vigimesh.domain.safety.grade import AMBIGUOUS, ILLEGIBLE, UNKNOWN_GRADE, Graded
@@ -21,6 +22,28 @@ _EVENT = re.compile(
     r"|\badverse (?:event|reaction)s? (?:was|were|has been|have been|occurred|in)\b"
     r"|\bcase report\b|\bwe report\b"
 )
+
+#: What asks for an answer: a question mark that ends words (none in an address of the web), or words that ask.
+_ASKS = re.compile(
+    r"\?(?![\w/&=%])"
+    r"|\bplease\b[^.;!?\n]{0,60}\b(?:confirm|advise|send|reply|respond|answer|provide|share|tell|let (?:us|me) know"
+    r"|acknowledge|clarify|inform|return|review|approve)\b"
+    r"|\b(?:could|can|would) you\b|\bkindly\b"
+    r"|\b(?:awaiting|await|looking forward to|look forward to) (?:your|an?) (?:reply|answer|response|confirmation)\b"
+    r"|\bwe (?:ask|request|need to know|would like to know)\b|\basks? (?:for|to confirm|whether|us to)\b"
+)
+#: Places told of one document.
+MAX_ASKED = 12
+
+
+def asks_reply(text: str) -> tuple[str, ...]:
+    """Return the places of a document that ask for an answer, as `start-end:words`, at most `MAX_ASKED`; none when nothing asks.
+
+    It errs towards a reply: a question that the writer answers himself counts.
+    """
+    low = lowered(text)
+    found = islice(_ASKS.finditer(low), MAX_ASKED)
+    return tuple(f"{one.start()}-{one.end()}:{text[one.start() : one.end()]}" for one in found)
 
 
 def tells_of_event(text: str, hits: Sequence[Hit], *, legible: bool = True) -> Graded:

@@ -12,12 +12,14 @@ from types import MappingProxyType
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.criteria import Criteria, minimum_criteria
 from vigimesh.domain.safety.dates import DateFinding, date_findings
-from vigimesh.domain.safety.documents import tells_of_event
+from vigimesh.domain.safety.documents import asks_reply, tells_of_event
 from vigimesh.domain.safety.foreign import flags_of
 from vigimesh.domain.safety.grade import Evidence, Graded, grade_case
 from vigimesh.domain.safety.legible import readable
 from vigimesh.domain.safety.listedness import Listedness, listedness
+from vigimesh.domain.safety.naranjo_facts import naranjo_finding
 from vigimesh.domain.safety.narrative_tools import READERS, narrative_finding
+from vigimesh.domain.safety.report_counts import disproportionality_finding
 from vigimesh.domain.safety.seriousness import Flags, seriousness_flags
 from vigimesh.domain.safety.situations import Situations, special_situations
 from vigimesh.domain.safety.text_seriousness import Hit, read_term, read_text
@@ -81,6 +83,12 @@ class Findings:
     def listed(self) -> Listedness:
         """Whether every reaction is in the product's reference."""
         return listedness(self.case, self.passages if "listedness" in self.steps else ())
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """The places of a document that ask for an answer."""
+        document = self.case.kind == "document" and "reply_asked" in self.steps
+        return asks_reply(self.text) if document else ()
 
     @cached_property
     def legible(self) -> bool:
@@ -165,6 +173,8 @@ def _triage(found: Findings) -> Triage:
     flags = dict.fromkeys((*graded.flags, *situations.flags))
     if found.dates:
         flags["date_conflict"] = None
+    if found.asked:
+        flags["reply_asked"] = None
     if not document and found.criteria.reaction_in_text_only:
         flags["reaction_in_text_only"] = None
     return Triage(
@@ -265,6 +275,12 @@ def _clock(found: Findings) -> Finding:
     return Finding(step="clock", result=due, detail=detail, quotes=quotes)
 
 
+def _reply_asked(found: Findings) -> Finding:
+    said = found.asked
+    detail = f"{len(said)} places ask for an answer" if said else "nothing asks for an answer"
+    return Finding(step="reply_asked", result="asked" if said else "not_asked", detail=detail, quotes=said)
+
+
 def _narrative(step: str) -> Callable[[Findings], Finding]:
     return lambda found: narrative_finding(step, found.text, told_of(found.case))
 
@@ -278,5 +294,8 @@ TOOLS: dict[str, Callable[[Findings], Finding]] = {
     "situations": _situations,
     "listedness": _listedness,
     "clock": _clock,
+    "reply_asked": _reply_asked,
+    "naranjo": lambda found: naranjo_finding(found.case, found.listed),
+    "disproportionality": lambda found: disproportionality_finding(found.case, found.passages),
     **{step: _narrative(step) for step in READERS},
 }

@@ -1,0 +1,106 @@
+"""The endpoint in the small tier's place, if there is one, and how a question finds the endpoint of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from vigimesh.app.large_model import assumed_of, fallbacks_of, has_large_model, large_model, prices_of
+from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.settings import Settings
+from vigimesh.clock import Clock
+from vigimesh.domain.budget.prices import PriceBook
+from vigimesh.domain.cascade.endpoint import Endpoint
+from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
+from vigimesh.errors import Misconfigured
+from vigimesh.ports import Models
+
+
+def has_endpoint(settings: Settings) -> bool:
+    """Return whether an endpoint takes the small tier's place.
+
+    Raises `Misconfigured` VM-1620 when only half of it is configured, or its model is called as one of the large tier: a call is remembered, priced and
+    left alone by its model's name.
+    """
+    small = settings.small_model
+    if bool(small.base_url) != bool(small.name):
+        raise Misconfigured(
+            "VM-1620", what="the small model's endpoint has an address or a name, and not the other", where="environment",
+            todo="set both VIGIMESH_SMALL_MODEL__BASE_URL and VIGIMESH_SMALL_MODEL__NAME, or neither",
+        )  # fmt: skip
+    large = settings.large_model
+    if small.name and small.name in (large.name, *fallbacks_of(large)):
+        raise Misconfigured(
+            "VM-1620", what="the small model is called as the large one, or as one of its fallbacks", where="VIGIMESH_SMALL_MODEL__NAME",
+            todo="name another model, or unset VIGIMESH_SMALL_MODEL__BASE_URL: the large tier would be asked twice",
+        )  # fmt: skip
+    return bool(small.base_url)
+
+
+def endpoint_of(settings: Settings) -> Endpoint | None:
+    """Return the model that is asked in the small tier's place; `None` where the shipped one is. Raises as `has_endpoint`."""
+    small = settings.small_model
+    if not has_endpoint(settings):
+        return None
+    return Endpoint(name=small.name, deadline_s=float(small.deadline_s), below=small.settles_below)
+
+
+def pays(settings: Settings) -> bool:
+    """Return whether any model is paid for. Raises `Misconfigured` VM-1102 or VM-1620."""
+    return has_large_model(settings.large_model) | has_endpoint(settings)
+
+
+def book_of(settings: Settings, at: datetime) -> PriceBook:
+    """Return the price book of both. Raises as `large_model.prices_of` and `has_endpoint`."""
+    return prices_of(settings.large_model, at, settings.small_model.name if has_endpoint(settings) else "")
+
+
+def assumed_in(settings: Settings, at: datetime) -> str:
+    """Return in words which models of both are taken to cost the assumed ceiling; empty when none is. Raises as `book_of`."""
+    return assumed_of(settings.large_model, at, settings.small_model.name if has_endpoint(settings) else "")
+
+
+def check_models(settings: Settings, clock: Clock) -> None:
+    """Raise `Misconfigured` when a configured endpoint could never be asked: address, key, price, or only half of it is set."""
+    book_of(settings, clock.now())
+    if pays(settings):
+        models_of(settings, clock)
+
+
+def models_of(settings: Settings, clock: Clock) -> Models:
+    """Return the clients of both; nothing is sent yet. Only where `pays`. Raises `Misconfigured` VM-1102."""
+    small, large = settings.small_model, settings.large_model
+    if not has_endpoint(settings):
+        return large_model(large, clock)
+    given = LargeModelSettings(
+        base_url=small.base_url, name=small.name, key=small.key, limit_field=small.limit_field
+    )
+    routes: dict[str, Models] = {small.name: large_model(given, clock)}
+    if has_large_model(large):
+        one = large_model(large, clock)
+        routes |= dict.fromkeys((large.name, *fallbacks_of(large)), one)
+    return ByName(routes)
+
+
+class ByName:
+    """`ports.Models` that asks each model at its own endpoint."""
+
+    def __init__(self, routes: Mapping[str, Models]) -> None:
+        """Join to some endpoints, by the names of their models."""
+        self._routes = routes
+
+    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+        """See `ports.Models`; a model that nobody has is not asked."""
+        there = self._routes.get(question.model)
+        if there is None:
+            return NotMade(
+                why=f"no endpoint has the model {question.model}",
+                mend="name it in the settings",
+                code="VM-1620",
+            )
+        return await there.ask(question)
+
+    async def close(self) -> None:
+        """Close all of them, each once."""
+        for one in {id(each): each for each in self._routes.values()}.values():
+            await one.close()
