@@ -16,6 +16,7 @@ import cascade
 import cascade_arms as arms
 import cascade_cases as cases
 import cascade_figures as figures
+import cascade_points as points
 import cascade_waiting as waiting
 from cascade_figures import Ended, Offered
 from cascade_gate import FIRST, Labelled, looked
@@ -174,6 +175,42 @@ def test_all_large_asks_about_every_case_and_ours_not_where_the_tools_know() -> 
     later = replace(mild, case=replace(mild.case, first_received_on="1999-06-01"))
     found = both[1].end(later, serious=True)
     assert (found.found_by, found.by, found.passes) == ("large", "person", (0, 1))
+
+
+def test_a_point_is_counted_from_ends_that_the_measured_arm_has_too() -> None:
+    model = shipped_model(SERIOUS)
+    given = [
+        report(SILENT, label=True),
+        report(f"{SILENT} Mother says the fever was gone by noon.", label=False),
+    ]
+    given[1] = replace(given[1], case=replace(given[1].case, case_id="default/2"))
+    count = points.counted(model, given, [arms.Oracle(accuracy=1, seed=1)], processes=1)
+    measured = arms.ours(model, cascade.A)
+    verdicts = arms.verdicts(model, given, cascade.A)
+    assert verdicts == ["not_serious"] * 2
+    found = count.ends.of(given, verdicts, arms.Oracle(accuracy=1, seed=1), "")
+    assert found == [measured.end(one, serious=one.label) for one in given]
+    # Below the threshold all is settled and the serious one missed; above it, the large model finds it.
+    settled, asked = (count.at(at, 1.0, [arms.Oracle(accuracy=1, seed=1)]) for at in (inf, -inf))
+    assert (settled["tokens_vs_all_large"], settled["recall_difference"]) == (0, -1)
+    assert (asked["tokens_vs_all_large"], asked["recall_difference"]) == (1, 0)
+
+
+def point(tokens: float, recall: float, difference: float, persons: float = 0.0) -> dict[str, float]:
+    return {
+        "tokens_vs_all_large": tokens, "recall_machine": recall, "recall_difference": difference,
+        "person_share_over_all_large": persons,
+    }  # fmt: skip
+
+
+def test_the_points_are_the_cheapest_that_keep_their_rule() -> None:
+    many = [
+        point(0.1, 0.95, -0.03), point(0.2, 0.98, -0.01), point(0.15, 0.98, -0.01, persons=0.016), point(0.5, 0.995, 0.0),
+        point(0.4, 0.994, -0.0001), point(0.6, 0.997, 0.003),
+    ]  # fmt: skip
+    assert points.chosen_a(many) == many[1]
+    assert points.chosen_b(many) == many[3]
+    assert points.chosen_b(many[:3]) is None
 
 
 def rows(count: int, every: int) -> list[Labelled]:
