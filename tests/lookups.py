@@ -72,27 +72,9 @@ ASKED = tuple(
 #: What is asked of what changed in a product; a row each, as above.
 CHANGED = ("latest label changes of {0}", "what changed in {0}?", "{0} label changes")
 WHAT = (
-    "publish",
-    "told",
-    "withdraw",
-    "wait",
-    "wait",
-    "wait",
-    "ask",
-    "ask",
-    "ask",
-    "ask",
-    "ask",
-    "back",
-    "misplaced",
-    "emptied",
-    "refresh",
-    "refresh",
-    "full",
-    "asked_what_changed",
-    "asked_what_changed",
-    "asked_what_changed",
-)
+    "publish", "told", "withdraw", "wait", "wait", "wait", "ask", "ask", "ask", "ask", "ask", "back", "misplaced", "emptied",
+    "refresh", "refresh", "full", "asked_what_changed", "asked_what_changed", "asked_what_changed",
+)  # fmt: skip
 WAITS = (0.5, 0.9, 1.0, 3, 9, 10, 11, 29, 31, 59, 61, 89, 91)
 
 Step = tuple[str, int, int]

@@ -18,7 +18,7 @@ from lookups import ASKED, WHAT, Timeline, drawn
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.memory_summaries import MemorySummaryIndex
 from vigimesh.background.librarian import summaries as librarian
-from vigimesh.domain.knowledge import answering
+from vigimesh.domain.knowledge import answering, warm
 from vigimesh.domain.knowledge.answering import Answer
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known, Verdict, verdict
 from vigimesh.ports.knowledge import Place
@@ -229,7 +229,7 @@ def _never_looks_again(made: Timeline) -> None:
             first.append(1)
             return last_two(known) if len(first) == 1 else None
 
-    made.librarian.library = Deaf()  # type: ignore[assignment]  # what it does not change is the library's
+    made.librarian.library = Deaf()  # what it does not change is the library's
 
 
 def _of_another_document(made: Timeline) -> None:
@@ -268,7 +268,7 @@ def test_a_rule_that_serves_old_or_withdrawn_summaries_is_found(
 
 
 def test_a_summary_that_is_not_made_anew_after_a_change_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = librarian.wanted
+    real = warm.wanted
 
     def once(pairs: Any, kept: Any, products: Any, now: datetime) -> Any:
         return tuple(one for one in real(pairs, kept, products, now) if one.document_id not in kept)

@@ -22,11 +22,10 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
 DECLARED = {canonicalize_name(requirement.name) for requirement in RUNTIME}
-#: What an optional extra brings, and the one file that may import it: nobody else starts that file.
+#: What an optional extra brings, and the one file that may import it, when it is asked for.
 OPTIONAL = {
-    "mcp_host.py": {
-        canonicalize_name(Requirement(line).name) for line in PROJECT["optional-dependencies"]["mcp"]
-    }
+    file: {canonicalize_name(Requirement(line).name) for line in PROJECT["optional-dependencies"][extra]}
+    for file, extra in (("mcp_host.py", "mcp"), ("ocr.py", "ocr"))
 }
 OWNERS = packages_distributions()
 

@@ -25,7 +25,7 @@ from vigimesh.domain.knowledge import cutting, indexing, texts
 from vigimesh.domain.knowledge.cutting import Cut
 from vigimesh.domain.knowledge.editions import Edition
 from vigimesh.domain.knowledge.indexing import indexed
-from vigimesh.domain.knowledge.pages import READ_BY_OCR, page_at
+from vigimesh.domain.knowledge.pages import READ_BY_OCR, page_at, pages_remark
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.errors import VigimeshError
 from vigimesh.ports import ScannedLine, ScannedPage
@@ -222,7 +222,7 @@ def _hides_ocr(patch: pytest.MonkeyPatch) -> None:
 
 
 def _counts_pages_wrongly(patch: pytest.MonkeyPatch) -> None:
-    real = pdfs.pages_remark
+    real = pages_remark
     patch.setattr(pdfs, "pages_remark", lambda begins: real([0, *[at + 40 for at in begins[1:]]]))
 
 

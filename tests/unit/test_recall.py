@@ -151,6 +151,7 @@ class ForgetsOnce:
     def __init__(self, of: World) -> None:
         self.inner, self.left = of.recalls, 1
         self.versions, self.uses = self.inner.versions, self.inner.uses
+        self.forget_used = self.inner.forget_used
 
     def mark(self, marks: Sequence[Mark]) -> None:
         if self.left:
