@@ -26,6 +26,7 @@ from vigimesh.events.classes import (
     Triage,
 )
 from vigimesh.events.topics import LANES
+from vigimesh.tool_executor.execute import tools_of
 
 pytestmark = pytest.mark.real
 
@@ -40,9 +41,12 @@ def parked(tight: Tight) -> list[EventParked]:
 def triaged(tight: Tight, parked: EventParked) -> Triage:
     """Ask the tools again about a case that waits."""
     event: EvidenceRetrieved = tight.mesh.codec.decode(parked.resume_topic, parked.value)
-    return run_steps(
-        event.plan.steps, event.case, event.case.narrative, event.passages, event.route.received_at
-    )[1]
+    return worked_out(event)
+
+
+def worked_out(event: EvidenceRetrieved) -> Triage:
+    steps, text = tools_of(event.plan.steps), event.case.narrative
+    return run_steps(steps, event.case, text, event.passages, event.route.received_at)[1]
 
 
 def test_the_run_was_short_of_money_and_every_case_is_accounted_for(tight: Tight) -> None:
@@ -151,9 +155,8 @@ def certified(tight: Tight, *, serious: str = "", lose: bool = False) -> Certifi
         event = None if lose else events.get(record.event_id)
         if event is None:
             return None
-        text, route = event.case.narrative, event.route
-        triage = run_steps(event.plan.steps, event.case, text, event.passages, route.received_at)[1]
+        triage = worked_out(event)
         triage = replace(triage, serious=serious or triage.serious)
-        return Known(triage=triage, lane=route.lane, received_at=route.received_at)
+        return Known(triage=triage, lane=event.route.lane, received_at=event.route.received_at)
 
     return certify(audit, known_of, ends, datetime.now(UTC))

@@ -40,6 +40,7 @@ from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.values import Accepted
 from vigimesh.loop.outcome import Done
 from vigimesh.router.route import Router
+from vigimesh.tool_executor.execute import tools_of
 from vigimesh.tool_executor.purchase import Unpaid, plain
 
 TODAY = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -83,7 +84,7 @@ def test_each_case_goes_to_its_lane_and_is_what_it_says(tmp_path: Path) -> None:
             assert isinstance(routed, CaseRouted)
             card = CARDS.named("triage")
             assert card is not None
-            _, triage = run_steps(card.steps, case, case.narrative, (), TODAY)
+            _, triage = run_steps(tools_of(card.steps), case, case.narrative, (), TODAY)
             assert (routed.route.workflow, routed.route.lane, triage.serious, triage.valid) == (
                 "triage", one.lane, one.serious, True,
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from vigimesh.domain.cascade import reading
@@ -166,9 +166,13 @@ class Executor:
     def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
         """Run the planned tools and tell what was read. Raises `Refused` VM-1103 for a step that does not exist."""
         text = _narrative(event, answers)
-        steps = [step for step in event.plan.steps if step not in _NO_TOOLS]
         findings, triage = run_steps(
-            steps, event.case, text, event.passages, event.route.received_at, said(answers)
+            tools_of(event.plan.steps),
+            event.case,
+            text,
+            event.passages,
+            event.route.received_at,
+            said(answers),
         )
         return reading.read_into(findings, triage, answers)
 
@@ -189,6 +193,11 @@ class Executor:
             currency=self.currency,
             pass_number=route.pass_number,
         )
+
+
+def tools_of(steps: Sequence[str]) -> tuple[str, ...]:
+    """Return the steps that tools run, in their order, without those that a model reads or writes for."""
+    return tuple(step for step in steps if step not in _NO_TOOLS)
 
 
 def _reads(event: EvidenceRetrieved, text: str, answers: Answers) -> tuple[Need, ...]:

@@ -51,7 +51,10 @@ class Known:
     def may_wait(self) -> bool:
         """Whether it was known not to be serious, with a clock that needs no person; work that is not triaged counts as serious (P3)."""
         triage = self.triage
-        settled = triage.valid and triage.serious == "no" and triage.grade < SERIOUS_GRADE
+        # Grade 0 is a document's that tells of no event: there is no case whose criteria could be lacking.
+        settled = (
+            (triage.valid or triage.grade == 0) and triage.serious == "no" and triage.grade < SERIOUS_GRADE
+        )
         return settled and self.lane != "hot" and not triage.clock.person_needed
 
 
