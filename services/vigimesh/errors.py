@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from typing import Any
 
 
 class VigimeshError(Exception):
@@ -35,6 +36,10 @@ class VigimeshError(Exception):
         self.where = where
         self.todo = todo
         super().__init__(code, what, where, todo)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it cross from one process to another as what it is."""
+        return partial(type(self), what=self.what, where=self.where, todo=self.todo), (self.code,)
 
     def __str__(self) -> str:
         """Join the parts: `VM-1203 what (where); do: todo`."""

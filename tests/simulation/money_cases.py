@@ -24,6 +24,7 @@ from vigimesh.events.classes import EvidenceRetrieved, FlowCounted, Plan, Route
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import lane_topic
 from vigimesh.loop.broker import Write
+from vigimesh.tool_executor.execute import tools_of
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.purchase import Purchase
 
@@ -120,7 +121,7 @@ def purchase_of(report: Report, card: Card) -> Purchase:
     """Return what is bought for a message."""
     event = event_of(report)
     text = event.case.narrative
-    found = run_steps(event.plan.steps, event.case, text, (), event.route.received_at)
+    found = run_steps(tools_of(event.plan.steps), event.case, text, (), event.route.received_at)
     need = opinions(card).need(event, text, *found)
     assert need is not None
     assert isinstance(need.asked, Purchase)
