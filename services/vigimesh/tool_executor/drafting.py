@@ -31,7 +31,7 @@ from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
 from vigimesh.events.drafts import Draft
 from vigimesh.loop.outcome import Answers, Need, Park
-from vigimesh.tool_executor.opinions import KIND, Made, Told, made_of
+from vigimesh.tool_executor.opinions import KIND, Made, Told, made_of, told_in, worth_another
 from vigimesh.tool_executor.purchase import (
     PATIENCE_S,
     Basis,
@@ -47,8 +47,6 @@ from vigimesh.tool_executor.purchase import (
 #: The step of a card that drafts, and the calls that it makes.
 STEP = DRAFTED
 _CALLS = (DRAFTED, DRAFTED_AGAIN)
-#: How an answer ends that is not asked for again: the model declined, or said nothing at all.
-_DECLINED = frozenset({"refusal", "content_filter", "nothing"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +72,7 @@ class Pass:
     @property
     def told(self) -> tuple[Told, ...]:
         """What came of the purchases for the draft, the first one first."""
-        found = [value for name, value in self.answers.items() if name.startswith(f"{KIND}:")]
-        return tuple(
-            sorted(
-                (one for one in found if one.get("step") in _CALLS),
-                key=lambda one: one["step"] == DRAFTED_AGAIN,
-            )
-        )
+        return told_in(self.answers, _CALLS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +179,4 @@ def _worth_asking_again(told: Sequence[Told], sources: Sources) -> bool:
     one = told_of(told[0])
     if len(told) != 1 or isinstance(one, Unpaid):
         return False
-    if read_draft(one.answer.text, sources, "", "") is not None:
-        return False
-    finish = one.answer.finish
-    return finish == "length" or (bool(one.answer.text.strip()) and finish not in _DECLINED)
+    return read_draft(one.answer.text, sources, "", "") is None and worth_another(one.answer)

@@ -22,6 +22,7 @@ from vigimesh.domain.cascade.opinion import (
     second_opinion,
 )
 from vigimesh.domain.cascade.prompts import shipped_prompt
+from vigimesh.domain.cascade.question import Answer
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.privacy.redaction import restore
 from vigimesh.domain.privacy.rules import rules_digest
@@ -118,14 +119,11 @@ class Advised:
 Told = Mapping[str, Any]
 
 
-def told_in(answers: Answers) -> tuple[Told, ...]:
-    """Return what came of the purchases of an opinion, the first one first. By their kind: a replay needs no endpoint."""
-    told = [
-        value
-        for name, value in answers.items()
-        if name.startswith(f"{KIND}:") and value.get("step", STEP) in (STEP, ASKED_AGAIN)
-    ]
-    return tuple(sorted(told, key=lambda value: value.get("step", STEP) == ASKED_AGAIN))
+def told_in(answers: Answers, steps: Sequence[str] = (STEP, ASKED_AGAIN)) -> tuple[Told, ...]:
+    """Return what came of the purchases of these steps, in their order; of an opinion's by default. By their kind: a replay needs no endpoint."""
+    told = [value for name, value in answers.items() if name.startswith(f"{KIND}:")]
+    mine = [value for value in told if value.get("step", STEP) in steps]
+    return tuple(sorted(mine, key=lambda value: steps.index(value.get("step", STEP))))
 
 
 def to_be_asked_again(event: EvidenceRetrieved, text: str, told: Sequence[Told]) -> bool:
@@ -138,9 +136,13 @@ def to_be_asked_again(event: EvidenceRetrieved, text: str, told: Sequence[Told])
     paid = told_of(told[0])
     if not isinstance(paid, Paid) or _opinion(event, text, paid) is not None:
         return False
-    # An answer of which nothing came before its bound is worth another one, with more room.
-    finish = paid.answer.finish
-    return finish == "length" or (bool(paid.answer.text.strip()) and finish not in _DECLINED)
+    return worth_another(paid.answer)
+
+
+def worth_another(answer: Answer) -> bool:
+    """Return whether an answer that cannot be used is asked for once more: its model neither declined nor kept silent."""
+    # One of which nothing came before its bound is worth another one, with more room.
+    return answer.finish == "length" or (bool(answer.text.strip()) and answer.finish not in _DECLINED)
 
 
 def advised(event: EvidenceRetrieved, text: str, triage: Triage, told: Sequence[Told]) -> Advised | Park:

@@ -27,7 +27,7 @@ from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage
 from vigimesh.loop.outcome import Answers, Need
 from vigimesh.loop.stage import Fetcher
 from vigimesh.tool_executor.opinions import KIND as PAID
-from vigimesh.tool_executor.opinions import Made, Told
+from vigimesh.tool_executor.opinions import Made, Told, told_in
 from vigimesh.tool_executor.purchase import PATIENCE_S, Basis, Paid, Purchase, basis_of, name_of, told_of
 from vigimesh.tool_executor.sampling import Sampled, audited
 
@@ -136,11 +136,7 @@ class Scoring:
 
 def _answered(answers: Answers) -> tuple[Told, ...]:
     """Return what came of the call to an endpoint in a pass, if there was one."""
-    return tuple(
-        value
-        for name, value in answers.items()
-        if name.startswith(f"{PAID}:") and value.get("step") == endpoint.ASKED
-    )
+    return told_in(answers, (endpoint.ASKED,))
 
 
 def _instead(told: Sequence[Mapping[str, Any]]) -> str:

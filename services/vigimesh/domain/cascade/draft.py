@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
 from vigimesh.domain.cascade.narrative import leaving
-from vigimesh.domain.cascade.opinion import MAX_NAMES, Model, made_by, product_name
+from vigimesh.domain.cascade.opinion import MAX_NAMES, Model, product_name
 from vigimesh.domain.cascade.prompts import shipped_prompt
-from vigimesh.domain.cascade.question import AnswerSchema, Message, Question, schema_of
+from vigimesh.domain.cascade.question import AnswerSchema, Question, schema_of
 from vigimesh.domain.privacy.redaction import Known, Redacted, Table, redact, restore
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Finding, Triage
@@ -119,22 +119,14 @@ def draft_question(model: Model, case: Case, sources: Sources) -> Question:
             for name, (one, text) in sources.passages.items()
         ],
     }  # fmt: skip
-    return Question(
-        model=model.name,
-        messages=(
-            Message("system", f"{prompt.system}\n{made_by(prompt)}."),
-            Message("user", json.dumps(told, ensure_ascii=False, sort_keys=True)),
-        ),
-        max_tokens=prompt.steps[DRAFTED].max_tokens, deadline_s=model.deadline_s,
-        schema=_schema(prompt.schema, (MAIL, TOOLS, *sources.passages)),
-    )  # fmt: skip
+    return prompt.asked(
+        DRAFTED, told, model.name, model.deadline_s, _schema(prompt.schema, (MAIL, TOOLS, *sources.passages))
+    )
 
 
 def draft_again(question: Question) -> Question:
     """Return the question that asks once more, after an answer that could not be used: nothing of that answer is in it."""
-    step = shipped_prompt(PROMPT).steps[DRAFTED_AGAIN]
-    more = (Message("assistant", step.answered), Message("user", step.again))
-    return replace(question, messages=(*question.messages, *more), max_tokens=step.max_tokens)
+    return shipped_prompt(PROMPT).asked_again(DRAFTED_AGAIN, question)
 
 
 def _schema(base: AnswerSchema, ids: Sequence[str]) -> AnswerSchema:

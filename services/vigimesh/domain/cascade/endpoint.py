@@ -10,7 +10,6 @@ It is asked only about a narrative that may leave whole and in which nothing cou
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,9 +19,9 @@ import msgspec
 
 from vigimesh.domain.cascade.certify import Certificate, Domain, recall_bound
 from vigimesh.domain.cascade.narrative import Leaving
-from vigimesh.domain.cascade.opinion import facts_of, made_by
+from vigimesh.domain.cascade.opinion import facts_of
 from vigimesh.domain.cascade.prompts import shipped_prompt
-from vigimesh.domain.cascade.question import Message, Question
+from vigimesh.domain.cascade.question import Question
 from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.small import Asked, Reading, Standings, Told, orders_in, place_of, unlabelled
 from vigimesh.domain.policy.cards import Cascade
@@ -70,14 +69,7 @@ def question(
     """
     prompt = shipped_prompt(PROMPT)
     told = facts_of(case, triage, findings, passages) | {"narrative": {"text": narrative.text}}
-    return Question(
-        model=endpoint.name,
-        messages=(
-            Message("system", f"{prompt.system}\n{made_by(prompt)}."),
-            Message("user", json.dumps(told, ensure_ascii=False, sort_keys=True)),
-        ),
-        max_tokens=prompt.steps[ASKED].max_tokens, deadline_s=endpoint.deadline_s, schema=prompt.schema,
-    )  # fmt: skip
+    return prompt.asked(ASKED, told, endpoint.name, endpoint.deadline_s)
 
 
 def read_percent(text: str) -> int | None:

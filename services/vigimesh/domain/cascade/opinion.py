@@ -9,7 +9,6 @@ says whether it is serious (`settled.py`).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +19,9 @@ from typing import Any
 import msgspec
 
 from vigimesh.domain.cascade.narrative import Leaving, leaving
-from vigimesh.domain.cascade.prompts import SHORT, Prompt, shipped_prompt
-from vigimesh.domain.cascade.question import Message, Question
+from vigimesh.domain.cascade.prompts import shipped_prompt
+from vigimesh.domain.cascade.question import Question
 from vigimesh.domain.cascade.settled import settled
-from vigimesh.domain.privacy.rules import rules_digest
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
 from vigimesh.events.case import Case, Product
@@ -90,26 +88,12 @@ def second_opinion(
     told["narrative"] = None
     if narrative is not None and narrative.text:
         told["narrative"] = {"text": narrative.text, "characters_left_out": narrative.left_out}
-    return Question(
-        model=model.name,
-        messages=(
-            Message("system", f"{prompt.system}\n{made_by(prompt)}."),
-            Message("user", json.dumps(told, ensure_ascii=False, sort_keys=True)),
-        ),
-        max_tokens=prompt.steps[ASKED].max_tokens, deadline_s=model.deadline_s, schema=prompt.schema,
-    )  # fmt: skip
+    return prompt.asked(ASKED, told, model.name, model.deadline_s)
 
 
 def asked_again(question: Question) -> Question:
     """Return the question that asks once more, after an answer that could not be read: nothing of that answer is in it."""
-    step = shipped_prompt(PROMPT).steps[ASKED_AGAIN]
-    more = (Message("assistant", step.answered), Message("user", step.again))
-    return replace(question, messages=(*question.messages, *more), max_tokens=step.max_tokens)
-
-
-def made_by(prompt: Prompt) -> str:
-    """Return by which prompt and which rules of redaction a question was made, in words that an auditor can check."""
-    return f"Prompt {prompt.label}, redaction {rules_digest()[:SHORT]}"
+    return shipped_prompt(PROMPT).asked_again(ASKED_AGAIN, question)
 
 
 def narrative_of(case: Case, text: str, passages: Sequence[Passage]) -> Leaving:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from vigimesh.domain.cascade.question import MAX_ANSWER_TOKENS, AnswerSchema, schema_of
+from vigimesh.domain.cascade.question import MAX_ANSWER_TOKENS, AnswerSchema, Message, Question, schema_of
+from vigimesh.domain.privacy.rules import rules_digest
 from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.ids import digest
 
@@ -47,6 +48,30 @@ class Prompt:
     def label(self) -> str:
         """Name, version and the beginning of the digest: what a question, a finding and a usage record say of it."""
         return f"{self.name} {self.version} {self.digest[:SHORT]}"
+
+    def asked(
+        self, step: str, told: Mapping[str, Any], model: str, deadline_s: float, schema: AnswerSchema | None = None
+    ) -> Question:  # fmt: skip
+        """Return the question of a step about what is told; `schema` is the prompt's own, or one narrower.
+
+        By which prompt and rules of redaction it was made stands in its first message, which is the same for all. Raises `Refused` VM-2101
+        for what cannot be asked.
+        """
+        made_by = f"Prompt {self.label}, redaction {rules_digest()[:SHORT]}"
+        return Question(
+            model=model,
+            messages=(
+                Message("system", f"{self.system}\n{made_by}."),
+                Message("user", json.dumps(told, ensure_ascii=False, sort_keys=True)),
+            ),
+            max_tokens=self.steps[step].max_tokens, deadline_s=deadline_s, schema=schema or self.schema,
+        )  # fmt: skip
+
+    def asked_again(self, step: str, question: Question) -> Question:
+        """Return the question that asks once more, after an answer that could not be used: nothing of that answer is in it."""
+        asks = self.steps[step]
+        more = (Message("assistant", asks.answered), Message("user", asks.again))
+        return replace(question, messages=(*question.messages, *more), max_tokens=asks.max_tokens)
 
 
 @cache
