@@ -130,12 +130,13 @@ class Scripts:
                     if not one.answered.done():
                         one.answered.set_result(replies[at : at + len(one.orders)])
                     at += len(one.orders)
+        except asyncio.CancelledError as cut_off:
+            self._fail(away(cut_off), trip)
+            raise
+        except Exception as error:  # noqa: BLE001  a defect, told to whoever waits: they were not cancelled, and none may wait for ever
+            self._fail(error, trip)
         finally:
             self._under_way = False
-            # None is left, save where this was cut off: then nobody may wait for ever.
-            for one in (*trip, *self._waiting):
-                one.answered.cancel()
-            self._waiting.clear()
 
     def _next_trip(self) -> list[_Waiting]:
         """Return who goes next, the first come first; whoever was cancelled meanwhile does not go."""
@@ -148,8 +149,8 @@ class Scripts:
                 count += len(one.orders)
         return trip
 
-    def _fail(self, error: Transient, trip: Sequence[_Waiting] = ()) -> None:
-        """Tell those of a trip and all who wait that the store is away: one after another they would wait it out anew."""
+    def _fail(self, error: Exception, trip: Sequence[_Waiting] = ()) -> None:
+        """Tell those of a trip and all who wait why there is no answer: one after another they would wait it out anew."""
         for one in (*trip, *self._waiting):
             if not one.answered.done():
                 one.answered.set_exception(error)
