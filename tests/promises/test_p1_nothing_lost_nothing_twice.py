@@ -151,7 +151,9 @@ def test_killed_workers_change_no_total(run: Run, source: Path, mesh: Mesh) -> N
     run.kill("tool-executor.hot")
     run.kill("tool-executor.warm")
     assert written(kafka, *ended) < 2 * CASES, "killed too late to prove anything"
-    family = [Owned.of(child.pid) for child in psutil.Process(run.process.pid).children(recursive=True)]
+    # By the time that was read when they were listed: those that were killed may be gone before they are asked.
+    listed = psutil.Process(run.process.pid).children(recursive=True)
+    family = [Owned(pid=child.pid, created_s=child.create_time()) for child in listed]
     killed = run.result()
 
     undisturbed = mesh.run(source)
