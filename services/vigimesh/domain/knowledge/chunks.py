@@ -54,6 +54,11 @@ class Document:
         return not self.names and not self.aliases
 
 
+def is_version(text: str) -> bool:
+    """Tell whether `text` is written as a version is: numbers and dots."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def version_ordinal(version: str) -> tuple[int, ...]:
     """Return a version as numbers, so that `1.10` is newer than `1.9`."""
     return tuple(int(part) for part in version.split("."))
@@ -94,7 +99,7 @@ def checked(document: Document, where: str) -> Document:
         raise _wrong(
             where, "id is not lower-case letters, digits and ./_-", "write it such as `product/name`"
         )
-    if not _VERSION.fullmatch(document.version):
+    if not is_version(document.version):
         raise _wrong(where, "version is not numbers and dots", "write it such as `1.0` or `2024.3`")
     if document.kind not in KINDS:
         raise _wrong(where, "kind is not known", f"write one of {', '.join(KINDS)}")
