@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vigimesh.ports import Budget
 
 T = TypeVar("T")
+#: Said of a budget that is shut: who waits for it where nothing pays would wait for ever.
+_REBUILT = "a tool-executor that has a large model builds it from the call journal"
 
 app = typer.Typer(name="budget", help="Budgets of the workflows: show, raise.", no_args_is_help=True)
 
@@ -48,7 +50,7 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
 
         Console(highlight=False).print(table(accounts))
         for why in dict.fromkeys(one.why for one in accounts if one.why):
-            typer.echo(f"shut, paid calls are refused: {why}", err=True)
+            typer.echo(f"shut, paid calls are refused: {why}; {_REBUILT}", err=True)
         for one in accounts:
             for row in one.broken:
                 typer.echo(
@@ -176,7 +178,7 @@ def shut(workflow: str, why: str) -> Transient:
     """Return the error for a cap that cannot be raised, since the budget is shut."""
     return Transient(
         "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
-        todo="the workers rebuild it from the call journal; then raise the cap",
+        todo="a tool-executor that has a large model rebuilds it from the call journal; then raise the cap",
     )  # fmt: skip
 
 

@@ -26,12 +26,15 @@ ANNOUNCING = "vigimesh.operator.knowledge"
 class Brought:
     """What became of files: documents that are new and that were there already, and what was refused, with its file.
 
+    `withdrawn` are the ids of those of which nothing is served: the same bytes again do not bring them back.
+
     A conflict is of a document; its file names all the files that hold it.
     """
 
     new: tuple[Sectioned, ...]
     there: tuple[Sectioned, ...]
     refused: tuple[tuple[str, VigimeshError], ...]
+    withdrawn: frozenset[str] = frozenset()
 
 
 def read_paths(paths: Iterable[str], identity: Identity | None) -> Readings:
@@ -61,6 +64,7 @@ def bring(library: Library, readings: Readings, by: str) -> Brought:
     refused = [(str(path), error) for path, error in readings.refused]
     return Brought(
         new=done.new, there=done.there, refused=(*refused, *((_files(readings, error), error) for error in done.conflicts)),
+        withdrawn=library.known().withdrawn if done.there else frozenset(),
     )  # fmt: skip
 
 
