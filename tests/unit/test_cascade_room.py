@@ -209,7 +209,12 @@ def test_a_look_records_the_day(room: Room, desk: MemoryCascade) -> None:
     _, first, second = audits(desk)
     assert first.action == second.action == "looked"
     assert second.why == one.words
-    for said in ("recall >= 0.0000 at 95%", "0 of 3 audits labelled", "spent 3.00", "waits for the label of t/1"):
+    for said in (
+        "recall >= 0.0000 at 95%",
+        "0 of 3 audits labelled",
+        "spent 3.00",
+        "waits for the label of t/1",
+    ):
         assert said in one.words
 
 
