@@ -25,7 +25,7 @@ MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
 Reason = Literal[
-    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "asked_to_wait", "not_made", "in_doubt", "under_way", "lost",
+    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "asked_to_wait", "not_made", "in_doubt", "under_way", "lost", "ceiling",
 ]  # fmt: skip
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
@@ -39,6 +39,7 @@ REASONS: dict[Reason, str] = {
     "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
     "under_way": "another process makes this very call",
     "lost": "what is kept of the call cannot be used",
+    "ceiling": "an order leaves its lane what is free",
 }
 
 
