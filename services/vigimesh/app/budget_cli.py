@@ -267,17 +267,14 @@ def _on(settings: Settings, work: Callable[[Budget], Awaitable[T]]) -> T:
 
 async def _on_record(settings: Settings, budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
     """Raise a cap with its record in `audit`; raises as `Raiser.give` does."""
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.order_desk import RecordDesk
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.app.raise_records import Raiser
-    from vigimesh.events.codec import Codec
 
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    base = quiet_kafka_of(settings)
     desk = RecordDesk(base)
     try:
-        codec = Codec(RegistrySchemas(registry_options(settings)))
+        codec = codec_of(settings)
         return await Raiser(budget=budget, desk=desk, codec=codec, by=by).give(order, card)
     finally:
         await desk.close()

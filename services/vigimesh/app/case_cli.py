@@ -141,19 +141,18 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
 
     Raises `Misconfigured` VM-1705 when nothing names a broker and a registry.
     """
-    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.adapters.registry_reader import RegistryReader
     from vigimesh.app.case_history import Source
     from vigimesh.app.config_cli import located
     from vigimesh.events.codec import Codec
 
     options: dict[str, Any] = {}
-    credentials: dict[str, Any] = {}
+    credentials: dict[str, str] = {}
     if not (kafka and registry):
         settings = located(os.environ, data).settings
         kafka, registry = kafka or settings.kafka.bootstrap, registry or settings.registry.url
         options = dict(settings.kafka.options)
-        if settings.registry.user:
-            credentials["basic.auth.user.info"] = f"{settings.registry.user}:{settings.registry.password}"
+        credentials = {"user": settings.registry.user, "password": settings.registry.password}
     if not (kafka and registry):
         raise Misconfigured(
             "VM-1705", what="nothing says where the cases are", where="--data, --kafka, --registry",
@@ -161,7 +160,7 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
         )  # fmt: skip
     return Source(
         broker={**options, "bootstrap.servers": kafka},
-        codec=Codec(schemas=RegistrySchemas({"url": registry, **credentials})),
+        codec=Codec(RegistryReader(registry, **credentials)),
     )
 
 

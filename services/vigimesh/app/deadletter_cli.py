@@ -218,16 +218,13 @@ class _Desk:
 
 def _desk(data: Path | None) -> _Desk:
     """Join the commands to a cluster; raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
-    from vigimesh.adapters.kafka import common
-    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.app.config_cli import located
-    from vigimesh.app.mesh import registry_options
-    from vigimesh.events.codec import Codec
 
     settings = located(os.environ, data).settings
     settings.require("kafka.bootstrap", "registry.url")
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
-    return _Desk(settings=settings, base=base, codec=Codec(RegistrySchemas(registry_options(settings))))
+    base = quiet_kafka_of(settings)
+    return _Desk(settings=settings, base=base, codec=codec_of(settings))
 
 
 def _wanted(  # noqa: PLR0913  one for each option

@@ -76,12 +76,12 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _kafka(settings: Settings) -> list[Finding]:
     from vigimesh.adapters.cluster import look
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.topics import Shape, check
+    from vigimesh.app.clients import quiet_kafka_of
     from vigimesh.app.doctor_rules import Finding, findings
     from vigimesh.clock import Deadline, SystemClock
 
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    base = quiet_kafka_of(settings)
     clock = SystemClock()
     wanted = "a broker that answers"
     try:

@@ -12,14 +12,12 @@ from typing import Any
 
 import typer
 
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.order_desk import OrderDesk
 from vigimesh.adapters.orders import OrderReader
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
+from vigimesh.app.clients import codec_of, quiet_kafka_of
 from vigimesh.app.config_cli import located
-from vigimesh.app.mesh import registry_options
 from vigimesh.app.order_records import order_records
 from vigimesh.app.ordering import Given, Standing, given, place_text, words
 from vigimesh.clock import SystemClock
@@ -83,8 +81,8 @@ def join(data: Path | None) -> Room:
     settings = located(os.environ, data).settings
     settings.require("kafka.bootstrap", "registry.url")
     return Room(
-        base={**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0},
-        codec=Codec(RegistrySchemas(registry_options(settings))),
+        base=quiet_kafka_of(settings),
+        codec=codec_of(settings),
         workflows=tuple(sorted(card.name for card in cards_of(settings).cards)),
     )
 

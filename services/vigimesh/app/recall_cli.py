@@ -94,20 +94,17 @@ async def _ordered(recaller: Recaller, change: Change, looked: Sequence[Looked])
 
 def opened(settings: Settings, actor: str) -> tuple[Recaller, Any]:
     """Return what finds and orders recalls, and what closes its base; nothing is connected yet."""
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.recall_desk import KafkaRecallDesk
     from vigimesh.adapters.recalls import PgRecalls
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.background.librarian.recall import Recaller
     from vigimesh.clock import SystemClock
-    from vigimesh.events.codec import Codec
 
     index = PgRecalls(settings.postgres.dsn)
     recaller = Recaller(
-        recalls=index, codec=Codec(RegistrySchemas(registry_options(settings))), clock=SystemClock(), actor=actor,
+        recalls=index, codec=codec_of(settings), clock=SystemClock(), actor=actor,
         desk=KafkaRecallDesk(
-            {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}, index
+            quiet_kafka_of(settings), index
         ),
     )  # fmt: skip
     return recaller, index.close

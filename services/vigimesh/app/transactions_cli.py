@@ -108,12 +108,12 @@ class _Cluster:
 
 
 def _cluster(data: Path | None) -> _Cluster:
-    from vigimesh.adapters.kafka import common
+    from vigimesh.app.clients import quiet_kafka_of
     from vigimesh.app.config_cli import located
 
     settings = located(os.environ, data).settings
     settings.require("kafka.bootstrap")
-    return _Cluster(base={**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0})
+    return _Cluster(base=quiet_kafka_of(settings))
 
 
 def _overdue(listing: Listing, one: Transaction, now: datetime) -> bool:
