@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -281,11 +280,9 @@ async def _on_record(settings: Settings, budget: Budget, order: Raise, card: Car
 
 
 def _settings(data: Path | None, *besides: str) -> Settings:
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("redis.url", *besides)
-    return settings
+    return settings_for(data, "redis.url", *besides)
 
 
 def _cards(settings: Settings) -> Sequence[Card]:

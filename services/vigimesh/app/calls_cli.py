@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -143,10 +142,9 @@ async def _write_answers(journal: PgJournal) -> tuple[int, int]:
 
 def _with_journal(data: Path | None, ask: Callable[[PgJournal], Awaitable[T]]) -> T:
     from vigimesh.adapters.journal import PgJournal
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
 
     async def answer() -> T:
         journal = PgJournal(settings.postgres.dsn, application_name="vigimesh calls")

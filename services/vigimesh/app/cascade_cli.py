@@ -122,20 +122,17 @@ def export(
 
 def _room(data: Path | None) -> Room:
     """Join a command to a cluster. Raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
-    import os
-
     from vigimesh.adapters.cascade_desk import CascadeDesk
     from vigimesh.app.card_files import cards_of
     from vigimesh.app.cascade_room import Room
     from vigimesh.app.clients import codec_of, quiet_kafka_of
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.app.small_model import has_endpoint
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
     base = quiet_kafka_of(settings)
     codec = codec_of(settings)
     model = shipped_or_absent(SERIOUS)

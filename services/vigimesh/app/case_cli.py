@@ -6,7 +6,6 @@ Reads the topics; joins no group and moves nothing. Narratives are personal data
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,13 +142,13 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
     """
     from vigimesh.adapters.registry_reader import RegistryReader
     from vigimesh.app.case_history import Source
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.events.codec import Codec
 
     options: dict[str, Any] = {}
     credentials: dict[str, str] = {}
     if not (kafka and registry):
-        settings = located(os.environ, data).settings
+        settings = settings_for(data)
         kafka, registry = kafka or settings.kafka.bootstrap, registry or settings.registry.url
         options = dict(settings.kafka.options)
         credentials = {"user": settings.registry.user, "password": settings.registry.password}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -219,10 +218,9 @@ class _Desk:
 def _desk(data: Path | None) -> _Desk:
     """Join the commands to a cluster; raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
     from vigimesh.app.clients import codec_of, quiet_kafka_of
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
     base = quiet_kafka_of(settings)
     return _Desk(settings=settings, base=base, codec=codec_of(settings))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -40,10 +39,9 @@ def doctor(
 
     Says of each what was found, what is wanted and what to do. Exit status 1 when anything is not as it should be.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap")
+    settings = settings_for(data, "kafka.bootstrap")
     found = examine(settings)
     counts = Counter(one.state for one in found)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -206,11 +205,9 @@ def summary_lines(made: Summary) -> list[str]:
 
 
 def _settings(data: Path | None) -> Settings:
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
-    return settings
+    return settings_for(data, "postgres.dsn")
 
 
 def _plain_summary(made: Summary) -> Any:

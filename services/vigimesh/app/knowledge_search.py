@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,11 +58,10 @@ def search(
 
 def _found(question: str, limit: int, data: Any) -> Found:
     from vigimesh.adapters.postgres import PgSearch
-    from vigimesh.app.config_cli import located
     from vigimesh.app.embedding import embedder_of
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
     index = PgSearch(
         settings.postgres.dsn,
         application_name="vigimesh knowledge",

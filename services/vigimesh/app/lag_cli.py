@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,11 +150,10 @@ def _readers(data: Path | None) -> tuple[LagReader, OrderReader]:
     from vigimesh.adapters.orders import OrderReader
     from vigimesh.app.card_files import cards_of
     from vigimesh.app.clients import codec_of, kafka_of
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.clock import SystemClock
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
     base = kafka_of(settings)
     codec, clock = codec_of(settings), SystemClock()
     workflows = [card.name for card in cards_of(settings).cards]

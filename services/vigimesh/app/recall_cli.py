@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,11 +45,10 @@ def recall(  # noqa: PLR0913  typer wants one parameter for each option
     Decisions and reviews by the passages that they were given, with what is to be done about each and what became of it;
     summaries and cached answers that cite them. With --order those not recalled yet are looked at again, each once.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.app.order_giving import login
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn", "kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "postgres.dsn", "kafka.bootstrap", "registry.url")
     change, lines, made = asyncio.run(
         _done(settings, (document, version), by or login(), order=order and not dry_run)
     )

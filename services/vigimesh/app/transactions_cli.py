@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,10 +108,9 @@ class _Cluster:
 
 def _cluster(data: Path | None) -> _Cluster:
     from vigimesh.app.clients import quiet_kafka_of
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap")
+    settings = settings_for(data, "kafka.bootstrap")
     return _Cluster(base=quiet_kafka_of(settings))
 
 
