@@ -14,12 +14,13 @@ import typer
 from vigimesh.app.exits import NOT_HELD, OK
 from vigimesh.app.options import AsJson, Data
 from vigimesh.domain.budget.money import amount_text, parse_amount
-from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Shut, Standing, WindowStanding
-from vigimesh.errors import Refused, Transient
+from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
+from vigimesh.errors import Refused
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vigimesh.app.raise_records import CapRaised
     from vigimesh.app.settings import Settings
     from vigimesh.domain.policy.cards import Card
     from vigimesh.ports import Budget
@@ -107,29 +108,6 @@ class Account:
         return not self.why and not self.broken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapRaised:
-    """What was done, for the audit: the order, who gave it, the card's cap, and the raise that stood before."""
-
-    order: Raise
-    earlier: Raise | None
-    card_micro: int
-    currency: str
-    by: str
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it; amounts in micro-units."""
-        earlier = self.earlier
-        return {
-            "workflow": self.order.workflow, "window": self.order.window, "to_micro": self.order.to_micro,
-            "currency": self.currency, "card_micro": self.card_micro,
-            "earlier_micro": None if earlier is None else earlier.to_micro,
-            "earlier_until": None if earlier is None else earlier.until.isoformat(),
-            "at": self.order.at.isoformat(), "until": self.order.until.isoformat(),
-            "reason": self.order.reason, "by": self.by,
-        }  # fmt: skip
-
-
 def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: datetime) -> Raise:
     """Return the order that a person's words make.
 
@@ -158,25 +136,6 @@ def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: da
             where=card.name, todo="to lower a cap change the workflow card",
         )  # fmt: skip
     return order
-
-
-async def raised_in(budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
-    """Raise the cap and return what the audit is to be told. Raises `Transient` VM-1913 when the budget is shut."""
-    done = await budget.raise_cap(order)
-    if isinstance(done, Shut):
-        raise shut(order.workflow, done.why)
-    return CapRaised(
-        order=done.order, earlier=done.earlier, card_micro=Caps.of(card).of_window(order.window),
-        currency=card.budget.currency, by=by,
-    )  # fmt: skip
-
-
-def shut(workflow: str, why: str) -> Transient:
-    """Return the error for a cap that cannot be raised, since the budget is shut."""
-    return Transient(
-        "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
-        todo="the workers rebuild it from the call journal; then raise the cap",
-    )  # fmt: skip
 
 
 async def accounts_of(budget: Budget, cards: Sequence[Card], at: datetime) -> list[Account]:
