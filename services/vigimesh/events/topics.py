@@ -54,6 +54,11 @@ class Topic:
         """File name in `schemas/`."""
         return f"{self.event.__name__}.avsc"
 
+    @property
+    def ce_type(self) -> str:
+        """`ce_type` of its records."""
+        return f"vigimesh.{self.event.__name__}"
+
 
 def _row(
     name: str,
