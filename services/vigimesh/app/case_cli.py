@@ -5,13 +5,12 @@ Reads the topics; joins no group and moves nothing. Narratives are personal data
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     found = [line for line in every if _wanted(line, lane, workflow, outcome)]
     shown = found[:limit] if limit else found
     if as_json:
-        _print_json(
+        print_json(
             {"cases": [line.plain() for line in shown], "matching": len(found), "accepted": len(every)}
         )
         return
@@ -100,7 +99,7 @@ def show(
 
     case_id, steps = history(_source(data, kafka, registry), given, narrative=narrative)
     if as_json:
-        _print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
+        print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
         return
     from vigimesh.app.case_view import show_history
 
@@ -119,7 +118,7 @@ def trace(
 
     case_id, found = traces(_source(data, kafka, registry), given)
     if as_json:
-        _print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
+        print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
         return
     from vigimesh.app.case_view import show_traces
 
@@ -169,7 +168,3 @@ def _console() -> Console:
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200, soft_wrap=True)
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False))

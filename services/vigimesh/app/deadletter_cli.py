@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import Refused, explanations
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     desk = _desk(data)
     letters, unreadable = desk.letters(wanted)
     if as_json:
-        _print_json({"dead_letters": [_plain(letter) for letter in letters], "count": len(letters),
+        print_json({"dead_letters": [_plain(letter) for letter in letters], "count": len(letters),
                      "unreadable": [asdict(one) for one in unreadable]})  # fmt: skip
         return
     _show_lines(letters, len(letters))
@@ -108,7 +108,7 @@ def show(
     if payload:
         body["payload"] = desk.payload(letter)
     if as_json:
-        _print_json(body)
+        print_json(body)
         return
     for name, value in body.items():
         if isinstance(value, dict):
@@ -271,7 +271,7 @@ def _carry_out(desk: _Desk, wanted: Wanted, order: Order, *, yes: bool, as_json:
     letters, unreadable = desk.letters(wanted)
     if not yes:
         if as_json:
-            _print_json({"dry_run": True, "action": order.action, "count": len(letters),
+            print_json({"dry_run": True, "action": order.action, "count": len(letters),
                          "dead_letters": [_plain(letter) for letter in letters]})  # fmt: skip
             return
         _show_lines(letters[:SHOWN], len(letters))
@@ -283,7 +283,7 @@ def _carry_out(desk: _Desk, wanted: Wanted, order: Order, *, yes: bool, as_json:
         return
     settled = desk.settle(letters, order)
     if as_json:
-        _print_json({"dry_run": False, "action": order.action, "count": len(settled.done), "done": settled.done,
+        print_json({"dry_run": False, "action": order.action, "count": len(settled.done), "done": settled.done,
                      "gone": settled.gone, "failed": [asdict(one) for one in settled.failed]})  # fmt: skip
     else:
         for event_id in settled.gone:
@@ -328,7 +328,3 @@ def _show_unreadable(unreadable: Sequence[Unreadable]) -> None:
         typer.echo(
             f"{one.key}  at {one.where} is no dead letter that this version reads: {one.why}", err=True
         )
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False, default=str))

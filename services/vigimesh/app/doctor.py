@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import VigimeshError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def doctor(
     counts = Counter(one.state for one in found)
     if as_json:
         body = {"ok": counts["ok"] == len(found), "checks": [asdict(one) for one in found]}
-        typer.echo(json.dumps(body, ensure_ascii=False))
+        print_json(body)
     else:
         for one in found:
             typer.echo(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 
 if TYPE_CHECKING:
     from vigimesh.domain.knowledge.fusion import Found, Hit
@@ -47,7 +46,7 @@ def search(
         body = {
             "question": question, "by": found.alone or "both", "hits": [_plain(hit) for hit in found.hits],
         }  # fmt: skip
-        typer.echo(json.dumps(body, ensure_ascii=False))
+        print_json(body)
     else:
         for hit in found.hits:
             typer.echo(_text(hit))
