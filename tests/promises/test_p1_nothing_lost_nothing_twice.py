@@ -29,7 +29,7 @@ from waiting import until
 pytestmark = pytest.mark.real
 
 #: Cases, each in two versions: enough that work is left at each kill, few enough for seconds.
-CASES = 1_500
+CASES = 900
 #: Records that a stage must have written before one is killed: the run is well under way then.
 UNDER_WAY = 300
 #: Seconds for a mesh on a stack of its own, and for its work, on a machine that does other things too.

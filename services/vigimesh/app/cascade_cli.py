@@ -37,8 +37,8 @@ def status(
 ) -> None:
     """Show where the small tier may resolve cases, and why.
 
-    The recall that the labels bear out, the misses, what the sample cost so far, and how many audits are left until the
-    next look. Exit status 1 when drift or a person has closed a gate.
+    The recall that the labels bear out, the misses, what was spent on the drawn cases that the small tier settled, what all of
+    them would cost behind an open gate, and how many audits are left until the next look. Exit status 1 when drift or a person has closed a gate.
     """
     from vigimesh.app.label_file import waiting as unlabelled
 
@@ -51,7 +51,7 @@ def status(
     if not as_json:
         over = ": over the line, and it goes on" if line["spent_micro"] > line["line_micro"] else ""
         typer.echo(
-            f"sample in {line['month']}: {line['spent_micro'] / 1e6:.2f} of {line['line_micro'] / 1e6:.2f}{over}"
+            f"sample in {line['month']}: spent {line['spent_micro'] / 1e6:.2f} of {line['line_micro'] / 1e6:.2f} on what the small tier settled{over}"
         )
     if waits and not as_json:
         typer.echo("\n".join(("wait for a label:", *(f"  {one}" for one in waits))))
@@ -122,25 +122,19 @@ def export(
 
 def _room(data: Path | None) -> Room:
     """Join a command to a cluster. Raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
-    import os
-
     from vigimesh.adapters.cascade_desk import CascadeDesk
-    from vigimesh.adapters.kafka import common
-    from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.app.card_files import cards_of
     from vigimesh.app.cascade_room import Room
-    from vigimesh.app.config_cli import located
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
+    from vigimesh.app.located import settings_for
     from vigimesh.app.small_model import has_endpoint
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
-    from vigimesh.events.codec import Codec
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
+    base = quiet_kafka_of(settings)
+    codec = codec_of(settings)
     model = shipped_or_absent(SERIOUS)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
 from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
-from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.controller.money import Accounts, Money, NoAccounts
@@ -27,9 +26,11 @@ from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.control.pricing import PAID
 from vigimesh.domain.policy.cards import Card
-from vigimesh.events.codec import Codec
+from vigimesh.errors import Misconfigured
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
+
+_log = logging.getLogger(__name__)
 
 #: Group and transactional id: the same for every controller, so that one leads and fences the one before.
 CONTROLLER_ID = f"{PREFIX}{NAME}"
@@ -53,8 +54,8 @@ def serve_controller(settings: Settings) -> NoReturn:
 def controller_of(settings: Settings) -> Controller:
     """Return the controller, joined to Kafka. Raises what the settings and cards raise: `Misconfigured`."""
     clock = SystemClock()
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    base = kafka_of(settings)
+    codec = codec_of(settings)
     cards = cards_of(settings).cards
     return Controller(
         consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),
@@ -70,10 +71,12 @@ def controller_of(settings: Settings) -> Controller:
 
 
 def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money | None:
-    """Return what the backlog is priced with; nothing where no large model is configured, since nobody pays then."""
-    if not has_large_model(settings.large_model):
+    """Return what the backlog is priced with; nothing where no model is paid for."""
+    small_micro, large = _small_micro(settings, clock), has_large_model(settings.large_model)
+    if not (small_micro or large):
         return None
-    paying = tuple(card for card in cards if PAID in card.tiers)
+    paid = {*(("small",) if small_micro else ()), *((PAID,) if large else ())}
+    paying = tuple(card for card in cards if not paid.isdisjoint(card.tiers))
     accounts: Accounts = NoAccounts(tuple(card.name for card in paying))
     if settings.redis.url and settings.postgres.dsn:
         budget = RedisBudget.open(settings.redis.url)
@@ -85,6 +88,20 @@ def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money |
             clock,
             (budget.close, journal.close),
         )
+    calls = settings.large_model.calls_per_minute if large else 0
     return Money(
-        accounts=accounts, cards=paying, calls_per_minute=settings.large_model.calls_per_minute or None
+        accounts=accounts, cards=paying, calls_per_minute=calls or None, small_micro=small_micro, large=large
     )
+
+
+def _small_micro(settings: Settings, clock: Clock) -> int:
+    """Return what one call of an endpoint in the small tier's place may cost; 0 where there is none, or it has no price: then nobody calls it."""
+    if not (settings.small_model.base_url or settings.small_model.name):
+        return 0
+    from vigimesh.app.small_model import call_micro  # with numpy, which only a small model needs
+
+    try:
+        return call_micro(settings, clock.now())
+    except Misconfigured as error:  # lanes give way to the hot one all the same
+        _log.error("the small model's calls are not priced: %s", error)
+        return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,11 +45,13 @@ def recall(  # noqa: PLR0913  typer wants one parameter for each option
     Decisions and reviews by the passages that they were given, with what is to be done about each and what became of it;
     summaries and cached answers that cite them. With --order those not recalled yet are looked at again, each once.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.app.order_giving import login
+    from vigimesh.domain.knowledge.chunks import is_version
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn", "kafka.bootstrap", "registry.url")
+    if version and not is_version(version):
+        raise typer.BadParameter(f"--version takes numbers and dots, such as 1.0; not {version[:40]!r}")
+    settings = settings_for(data, "postgres.dsn", "kafka.bootstrap", "registry.url")
     change, lines, made = asyncio.run(
         _done(settings, (document, version), by or login(), order=order and not dry_run)
     )
@@ -74,10 +75,8 @@ async def _done(
     try:
         change, looked = await recaller.listed(*wanted)
         if change is None:
-            raise Refused(
-                "VM-2903", what="no version of it was superseded or withdrawn, so that nothing rests on one",
-                where=f"document {wanted[0]}", todo="see the documents with `vigimesh knowledge show`",
-            )  # fmt: skip
+            versions = await asyncio.to_thread(recaller.recalls.versions)
+            raise unchanged(wanted[0], there=any(one.document_id == wanted[0] for one in versions))
         made = await _ordered(recaller, change, looked) if order else ()
         if made:
             _, looked = await recaller.listed(*wanted)
@@ -87,6 +86,17 @@ async def _done(
         close()
 
 
+def unchanged(document: str, *, there: bool) -> Refused:
+    """Return the error for a document without a change: a misspelt id must not read as "nothing rests on it"."""
+    what = (
+        "no version of it was superseded or withdrawn, so that nothing rests on one"
+        if there
+        else "no document has this id"
+    )
+    return Refused("VM-2903", what=what, where=f"document {document[:200]}",
+                   todo="see the documents with `vigimesh knowledge show`")  # fmt: skip
+
+
 async def _ordered(recaller: Recaller, change: Change, looked: Sequence[Looked]) -> Sequence[Mark]:
     uses = [one.use for one in looked if one.use.state == "found"]
     return await recaller.order([change], uses) if uses else ()
@@ -94,20 +104,17 @@ async def _ordered(recaller: Recaller, change: Change, looked: Sequence[Looked])
 
 def opened(settings: Settings, actor: str) -> tuple[Recaller, Any]:
     """Return what finds and orders recalls, and what closes its base; nothing is connected yet."""
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.recall_desk import KafkaRecallDesk
     from vigimesh.adapters.recalls import PgRecalls
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.background.librarian.recall import Recaller
     from vigimesh.clock import SystemClock
-    from vigimesh.events.codec import Codec
 
     index = PgRecalls(settings.postgres.dsn)
     recaller = Recaller(
-        recalls=index, codec=Codec(RegistrySchemas(registry_options(settings))), clock=SystemClock(), actor=actor,
+        recalls=index, codec=codec_of(settings), clock=SystemClock(), actor=actor,
         desk=KafkaRecallDesk(
-            {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}, index
+            quiet_kafka_of(settings), index
         ),
     )  # fmt: skip
     return recaller, index.close
@@ -166,7 +173,7 @@ def _tell(
         before = (
             f"{line['earlier']}, grade {line['grade']}, listed {line['listed']}" if "earlier" in line else ""
         )
-        cited = f"given {change.document_id}@{', '.join(line['versions'])}"
+        cited = f"given version {', '.join(line['versions'])}"
         why = f" ({line['why']})" if line["why"] else ""
         typer.echo(
             f"{_WORDS[line['state']]}{why}: {line['case_id']} {line['message_id'][:8]}, {before}, {cited}"

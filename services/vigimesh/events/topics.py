@@ -17,7 +17,7 @@ PREFIX = "vigimesh."
 LANES = ("hot", "warm", "cold")
 DOORS = ("urgent", "normal")
 
-#: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each (DESIGN part 2).
+#: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each: they see every version of a case.
 LANE_STAGES = ("planner", "retriever", "tool-executor")
 STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
 #: Processes of their own that are no stage, with the topics their group reads.
@@ -53,6 +53,11 @@ class Topic:
     def schema_file(self) -> str:
         """File name in `schemas/`."""
         return f"{self.event.__name__}.avsc"
+
+    @property
+    def ce_type(self) -> str:
+        """`ce_type` of its records."""
+        return f"vigimesh.{self.event.__name__}"
 
 
 def _row(
@@ -96,7 +101,8 @@ TOPICS: tuple[Topic, ...] = (
          "what a person must decide, and by when"),
     _row("parked", e.EventParked, ((*STAGES, "resumer"), ("resumer",)), ("event id", "compacted"),
          "an event that waits until a moment, as it was"),
-    _row("usage", e.UsageRecorded, ((*STAGES, "librarian"), ("spend",)), _CASE, "each priced thing"),
+    _row("usage", e.UsageRecorded, ((*STAGES, "librarian"), ("spend",)), _CASE,
+         "each priced thing; a paid call as often as it is used, counted once by `call_id`"),
     _row("retrieval.telemetry", k.RetrievalMeasured, (("retriever",), ("librarian",)),
          ("question key", "archived"), "hit or miss by level, grounded or not, which passages fed which case"),
     _row("flow", e.FlowCounted, ((*STAGES, "resumer", "librarian", "operator"), ("controller",)), ("workflow", "archived"),
