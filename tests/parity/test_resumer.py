@@ -310,7 +310,6 @@ def test_a_table_is_not_restored_while_a_transaction_is_open(
     parking: Parking, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a stage does that restores its state: it fails loudly, and has it all when the transaction has ended."""
-    monkeypatch.setattr(compacted, "RESTORE_S", 1.0)
     world = parking.world
     parking.park(parking.event(1, in_s=3_600), parking.event(2, in_s=3_600))
     gone, stays = (f"{world.tag}.{n}".encode() for n in (1, 2))
@@ -321,8 +320,10 @@ def test_a_table_is_not_restored_while_a_transaction_is_open(
         writer.begin()
         writer.write(Write(topic=PARKED, key=gone, value=None))
         await flushed(writer)
-        with pytest.raises(Transient, match="VM-1306"):
-            await reader.restore(PARKED, range(4))
+        with monkeypatch.context() as short:
+            short.setattr(compacted, "RESTORE_S", 1.0)
+            with pytest.raises(Transient, match="VM-1306"):
+                await reader.restore(PARKED, range(4))
         await writer.commit()
         found = await reader.restore(PARKED, range(4))
         assert (gone in found, stays in found) == (False, True)
