@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vigimesh.adapters.ocr import RapidOcr, installed
+from vigimesh.adapters.ocr import page_reader
 from vigimesh.app.settings import Settings
 from vigimesh.background.librarian.folder import Readings, files_below, read_files
 from vigimesh.domain.knowledge.editions import Sorted
@@ -46,7 +46,7 @@ def read_paths(paths: Iterable[str], identity: Identity | None) -> Readings:
     if identity is not None and len(files) != 1:
         raise Misconfigured("VM-1102", what=f"--id names one document, and there are {len(files)} files",
                             where="vigimesh knowledge ingest", todo="give one file, or write NAME.toml beside each")  # fmt: skip
-    return read_files(files, identity, RapidOcr() if installed() else None)
+    return read_files(files, identity, page_reader())
 
 
 def _path(written: str) -> Path:
