@@ -1,4 +1,4 @@
-"""Cheap first against a large model for everything: the same cases, tokens saved and serious cases lost in one run (METRICS.md).
+"""Cheap first against a large model for everything: the same cases, tokens saved and serious cases lost in one run.
 
 Cases: VAERS reports that the shipped model has not seen, what the form says of seriousness hidden (`cascade_cases.py`). Arms: `cascade_arms.py`, the mesh's own
 verbs. The large model is a stand-in, always: its accuracy and latency are parameters, and nothing here compares us with a real one.
@@ -6,7 +6,7 @@ verbs. The large model is a stand-in, always: its accuracy and latency are param
 A round is one seed of the stand-in. Point A: the cheapest with a recall bound of 0.95; point B: the paired difference to all-large held. Both were chosen by a rule
 on the parts `tune` and `certify` of 1997, the last time after other points had been measured here: later years alone are a clean test (decision 0042). `tokens_vs_all_large`: prompt and completion of every large call of ours
 ÷ those of all-large. `recall_*`: by a machine, for a stated reason; `*_low` of recall one-sided exact, 95 %; `recall_difference_low`: of the mean over the seeds, lower end
-of the paired 95 % bootstrap interval over the cases; that of Tango's score interval is in `points`. `recall_machine_small_unknown`: the same where what only the small model calls serious counts as unknown, since METRICS.md
+of the paired 95 % bootstrap interval over the cases; that of Tango's score interval is in `points`. `recall_machine_small_unknown`: the same where what only the small model calls serious counts as unknown, since nothing
 names no probability from which on that is a stated reason. `certified_recall`: of the serious cases here, the share that the small tier did not resolve, to be held against its certificate.
 `first_triage_vs_all_large`: median time to the first statement that stands, simulated (`cascade_waiting.py`). `cost_per_1000_calls`: of the small tier, dollars.
 What cannot be measured is `null`.

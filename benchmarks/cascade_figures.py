@@ -1,4 +1,4 @@
-"""What two arms came to on the same cases: tokens, recall, persons, by the definitions of METRICS.md. Pure arithmetic."""
+"""What two arms came to on the same cases: tokens, recall, persons. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vigimesh.app.train.assess import Figure, interval, weights
 from vigimesh.domain.cascade.certify import recall_bound
 from vigimesh.domain.policy.tiers import TIERS
 
-#: Of every bound here: 95 % (METRICS.md).
+#: Of every bound here: 95 %.
 DELTA = Fraction(1, 20)
 #: The two-sided 95 % quantile of the normal distribution.
 _Z = 1.959963984540054
 #: Halvings of the interval in which a bound is searched: far below any digit that is shown.
 _HALVINGS = 60
-#: The points by which all-large may find more (METRICS.md, "margin 0.5 points fixed beforehand").
+#: The points by which all-large may find more (the margin was fixed beforehand).
 MARGIN = -0.005
-#: Persons beside all-large's that still count as equal (METRICS.md, "person share equal", 2 points).
+#: Persons beside all-large's that still count as equal (2 points).
 EQUAL = 0.02
 
 
@@ -86,7 +86,7 @@ def recall(offered: Sequence[Offered], ended: Sequence[Ended]) -> Recall:
 def recall_small_unknown(offered: Sequence[Offered], ended: Sequence[Ended]) -> Recall:
     """Return the stricter reading of `recall_machine`: what the small tier alone calls serious, from a card's `serious_at` on, is taken for *unknown*.
 
-    METRICS.md counts a grade of 3 or more for a stated reason by the small tier, and does not say from which probability on a reason is one.
+    Recall counts a grade of 3 or more for a stated reason by the small tier, and does not say from which probability on a reason is one.
     """
     found = [
         end.found_by not in ("", "small") for one, end in zip(offered, ended, strict=True) if one.serious

@@ -22,7 +22,7 @@ from vigimesh.domain.cascade.small import Standing, basis_of, certified, place_o
 from vigimesh.domain.policy.cards import Cards, Cascade
 from vigimesh.domain.safety.tools import run_steps
 
-#: Serious cases of the first look: what 0.99 at 95 % needs without a miss (METRICS.md).
+#: Serious cases of the first look: what 0.99 at 95 % needs without a miss.
 FIRST = 299
 
 Place = tuple[str, str, str]

@@ -4,7 +4,7 @@ Cases come at random (Poisson) at 30 % and 70 % of what the all-large arm can ta
 pass takes `hop_s`, the median from the door to the conclusion that `latency.py` measured on the real mesh at 40 cases a second (its result, read here), whatever the pass does; then it
 waits for a slot, first come, first served, for each call that it makes, and for the answer: log-normal as the stand-in's. Both arms get the same cases at the same moments, and a
 case's call takes as long in both. A case is triaged after the first pass that states whether it is serious; one that no pass states is untriaged
-until a person acts: it counts as slower than all others (METRICS.md). The mesh's own waiting for processors is not simulated.
+until a person acts: it counts as slower than all others. The mesh's own waiting for processors is not simulated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SLOTS = 16
 #: the other is the stand-in's own default, printed beside.
 LATENCIES_S, SPREAD = (1.0, 0.25), 0.3
 LATENCY_WORDS = f"simulated: median {LATENCIES_S[0]:g} s, log-normal {SPREAD:g}, {SLOTS} calls at once; beside it {LATENCIES_S[1]:g} s"
-#: Shares of the all-large arm's capacity (METRICS.md).
+#: Shares of the all-large arm's capacity.
 LOADS = (0.3, 0.7)
 #: Cases of one run, and of a try; of each the first tenth is not counted: by then the queue is what it stays.
 CASES, QUICK_CASES = 20_000, 1_000

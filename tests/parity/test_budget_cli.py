@@ -22,10 +22,10 @@ from vigimesh.adapters.kafka import common
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.redis_budget import KEY
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.budget_cli import Account, CapRaised, accounts_of, app, document, raised_in, raising, table
+from vigimesh.app.budget_cli import Account, accounts_of, app, document, raising, table
 from vigimesh.app.devstack import Stack
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.raise_records import Raiser
+from vigimesh.app.raise_records import CapRaised, Raiser, raised_in
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.values import Caps, Standing, WindowStanding
 from vigimesh.domain.budget.windows import span

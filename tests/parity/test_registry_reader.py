@@ -122,3 +122,9 @@ def test_each_schema_is_asked_for_once_and_by_whom_it_may_be(registry: Registry)
 def test_a_registry_that_is_away_is_transient() -> None:
     with pytest.raises(Transient, match="VM-1301"):
         RegistryReader("http://127.0.0.1:9").schema(1)
+
+
+@pytest.mark.parametrize("address", ["", "nowhere", "nowhere:8081", "file:///etc/hostname"])
+def test_what_is_no_address_is_said_before_anything_is_asked(address: str) -> None:
+    with pytest.raises(Misconfigured, match="VM-1102"):
+        RegistryReader(address)

@@ -1,4 +1,4 @@
-"""Defects that are planted on purpose, each breaking one rule of DESIGN part 5: the simulation has to find them."""
+"""Defects that are planted on purpose, each breaking one rule of the loop: the simulation has to find them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defects planted in the loop are found by the simulation: each breaks one rule of DESIGN part 5."""
+"""Defects planted in the loop are found by the simulation: each breaks one of its rules."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vigimesh.domain.record.checker import PLACES, Check, check
 from vigimesh.domain.record.rows import AuditFact, Row
-from vigimesh.domain.record.spend import spend_by_workflow
+from vigimesh.domain.record.spend import Spent
 from vigimesh.domain.record.triage_time import Statement, first_standing, quantile, times
 from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.envelope import Envelope
@@ -302,12 +302,11 @@ def test_spend_is_summed_by_workflow() -> None:
         case_id="c", message_id="m", workflow="triage", lane="cold", stage="planner", kind="tool_run",
         name="dates", tier="tools", quantity=2, unit="runs", price_micro=3, cost_micro=6,
     )  # fmt: skip
-    assert spend_by_workflow([one, one]) == {"triage": 12}
-    paid = replace(one, call_id="c" * 32)
-    assert spend_by_workflow([paid, one, paid]) == {"triage": 12}, (
-        "a paid call counts once, however often it is used"
-    )
-    assert spend_by_workflow([]) == {}
+    paid, spent = replace(one, call_id="c" * 32), Spent()
+    for used, micro in ((one, 6), (one, 12), (paid, 18), (paid, 18)):
+        spent.add(used)
+        assert spent.by_workflow == {"triage": micro}
+    assert spent.calls == {"c" * 32: 6}, "a paid call counts once, however often it is used"
 
 
 ACTIONS = ("receive", "triage", "decide", "review", "park", "resume", "kill", "redrive")

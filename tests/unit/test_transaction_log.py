@@ -63,6 +63,13 @@ def test_an_unknown_version_or_an_impossible_length_is_refused(value: bytes) -> 
         transaction_of("x", value)
 
 
+@pytest.mark.parametrize(("updated_ms", "started_ms"), [(2**63 - 1, -1), (-(2**63), -1), (1_000, 2**62)])
+def test_a_time_that_no_calendar_holds_is_damage(updated_ms: int, started_ms: int) -> None:
+    body = struct.pack(">hqhibiqq", 0, 7, 3, 10_000, 0, -1, updated_ms, started_ms)
+    with pytest.raises(Refused, match="VM-1723"):
+        transaction_of("x", body)
+
+
 def test_a_key_names_the_id() -> None:
     assert id_of(b"\x00\x00\x00\x03abc") == "abc"
     assert id_of(b"\x00\x01\x00\x03abc") is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vigimesh.domain.safety.unit_names import unit_at
-from vigimesh.domain.safety.units import MAX_CHARACTERS, MAX_DEPTH, as_decimal, convert, unit
+from vigimesh.domain.safety.units import MAX_CHARACTERS, MAX_DEPTH, convert, unit
 
 CODES = (
     "mg",
@@ -131,15 +131,6 @@ def test_there_and_back_is_the_same(value: Decimal, code: str) -> None:
 @given(st.sampled_from(CODES[:5]), st.sampled_from(CODES[:5]))
 def test_a_product_and_its_quotient_cancel(one: str, other: str) -> None:
     assert unit(f"({one}).({other})/({other})") == unit(one)
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**6), max_value=10**6))
-def test_a_fraction_that_ends_is_its_decimal(value: Decimal) -> None:
-    assert as_decimal(Fraction(value)) == value
-
-
-def test_a_fraction_that_never_ends_is_no_decimal() -> None:
-    assert as_decimal(Fraction(1, 3)) is None
 
 
 @pytest.mark.parametrize(

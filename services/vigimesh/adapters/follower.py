@@ -13,8 +13,6 @@ from vigimesh.errors import Refused, VigimeshError
 
 #: Seconds a poll waits, and how soon `close` is noticed.
 _POLL_S = 0.5
-#: Seconds for one question to the broker; only this thread waits.
-ASK_S = 10.0
 #: Seconds before a new start after one that failed.
 _RETRY_S = 1.0
 

@@ -9,7 +9,8 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from vigimesh import names
-from vigimesh.adapters.follower import ASK_S, Follower
+from vigimesh.adapters.follower import Follower
+from vigimesh.adapters.kafka import CALL_S
 from vigimesh.domain.cascade.certify import Certificate, Facts, Seen
 from vigimesh.domain.cascade.live import standing
 from vigimesh.domain.cascade.sample import key_of, place_in
@@ -91,7 +92,7 @@ class GateReader(Follower):
 
     def _first(self, consumer: Consumer) -> int:
         """Return the beginning: the topic is compacted, so that it holds each gate once."""
-        start: int = consumer.get_watermark_offsets(TopicPartition(_GATE, 0), timeout=ASK_S)[0]
+        start: int = consumer.get_watermark_offsets(TopicPartition(_GATE, 0), timeout=CALL_S)[0]
         return start
 
     def _take(self, value: bytes, at_ms: int) -> None:

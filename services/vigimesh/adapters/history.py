@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
-from vigimesh.adapters.kafka import asker
+from vigimesh.adapters.kafka import asker, moment
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Misconfigured, Transient
@@ -53,7 +52,6 @@ _LOOK_S = 0.1
 _SPECS: Any = OffsetSpec
 _EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Part = tuple[str, int]
 #: Bootstrap servers, or the settings of every client where a cluster asks for more than an address.
@@ -253,7 +251,7 @@ def _row(message: Any) -> Row:
         topic,
         partition,
         offset,
-        _EPOCH + timedelta(milliseconds=message.timestamp()[1]),
+        moment(message.timestamp()[1]),
         key.decode("utf-8", "replace") if key else "",
         from_headers(message.headers() or (), f"{topic}-{partition}-{offset}"),
         message.value(),

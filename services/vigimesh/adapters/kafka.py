@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import confluent_kafka as ck
@@ -28,6 +29,11 @@ def common(bootstrap: str, extra: Mapping[str, str]) -> dict[str, Any]:
     the loop says itself.
     """
     return {"bootstrap.servers": bootstrap, "log_level": 2, "broker.address.family": "v4", **extra}
+
+
+def moment(ms: int) -> datetime:
+    """Return a time of the broker's, which it tells in milliseconds, as UTC; raises `ValueError` for one no calendar holds."""
+    return datetime.fromtimestamp(ms / 1_000, UTC)
 
 
 def asker(base: Mapping[str, Any], group: str) -> ck.Consumer:

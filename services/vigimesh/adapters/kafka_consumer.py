@@ -12,13 +12,12 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 import confluent_kafka as ck
 
 from vigimesh.adapters.compacted import read_compacted
-from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, raise_for
+from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, moment, raise_for
 from vigimesh.errors import Transient, VigimeshError
 from vigimesh.loop.broker import DRAIN_S, Batch, Leave, Part, Position, Record, require
 
@@ -220,7 +219,7 @@ class KafkaConsumer:
                 self._kept[part.topic].append(_End(part, offset))
                 self._next[part] = offset
                 continue
-            at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
+            at = moment(message.timestamp()[1])
             record = Record(
                 part, offset, message.key() or b"", message.value() or b"", message.headers() or [], at
             )

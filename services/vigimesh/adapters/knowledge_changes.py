@@ -7,7 +7,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from vigimesh.adapters.follower import ASK_S, Follower
+from vigimesh.adapters.follower import Follower
+from vigimesh.adapters.kafka import CALL_S
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 
@@ -24,7 +25,7 @@ class ChangeReader(Follower):
 
     def _first(self, consumer: Consumer) -> int:
         """Return the end: what changed before is in the base, which is read anew then."""
-        end: int = consumer.get_watermark_offsets(TopicPartition(_CHANGED, 0), timeout=ASK_S)[1]
+        end: int = consumer.get_watermark_offsets(TopicPartition(_CHANGED, 0), timeout=CALL_S)[1]
         # Anything may have changed while nobody listened; the end is known first, so that nothing falls between.
         self._changed()
         return end

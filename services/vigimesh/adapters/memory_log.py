@@ -59,7 +59,6 @@ class MemoryLog:
         self.partitions = partitions
         self.record_bytes = record_bytes
         self._log: dict[Part, list[_Entry]] = {Part(t, p): [] for t in topics for p in range(partitions)}
-        self._starts: dict[Part, int] = {}
         self._committed: dict[tuple[str, Part], tuple[int, Position]] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, _Transaction] = {}
@@ -106,10 +105,6 @@ class MemoryLog:
         log = self._log[part]
         return offset >= len(log) or log[offset].state == "open"
 
-    def start(self, part: Part) -> int:
-        """Return the first offset that has not been deleted."""
-        return self._starts.get(part, 0)
-
     def end_offset(self, part: Part) -> int:
         """Return the offset after the last record or marker (the high watermark)."""
         return len(self._log[part])
@@ -141,12 +136,6 @@ class MemoryLog:
         for at, entry in enumerate(log[:until]):
             if entry.state == "aborted" or (entry.state == "committed" and newest[entry.key] != at):
                 entry.state, entry.value = "gone", None
-
-    def delete_below(self, part: Part, offset: int) -> None:
-        """Delete everything below an offset: the log starts there now."""
-        self._starts[part] = max(self.start(part), offset)
-        for entry in self._log[part][:offset]:
-            entry.state, entry.value = "gone", None
 
     # Transactions, as the coordinator sees them.
 

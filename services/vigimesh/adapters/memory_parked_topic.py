@@ -57,7 +57,7 @@ class _FromStart(MemoryConsumer):
     """A member that begins where the log begins, whatever is committed."""
 
     def _begin(self, gained: frozenset[Part]) -> dict[Part, Position]:
-        begun = {part: Position(offset=self._broker.start(part)) for part in sorted(gained)}
+        begun = {part: Position(offset=0) for part in sorted(gained)}
         self._next.update({part: position.offset for part, position in begun.items()})
         return begun
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from vigimesh.adapters.follower import ASK_S, Follower
+from vigimesh.adapters.follower import Follower
+from vigimesh.adapters.kafka import CALL_S, moment
 from vigimesh.clock import Clock
 from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.events.classes import ThrottleOrdered
@@ -28,7 +29,6 @@ OPERATOR_S = 86_400.0
 ORDERS_MAX = 500
 
 _THROTTLE = topic("throttle")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -119,10 +119,10 @@ class OrderReader(Follower):
     def _first(self, consumer: Consumer) -> int:
         """Return where an order could still be in force."""
         # The end first: an order written after this question lies behind it.
-        _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=ASK_S)
+        _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=CALL_S)
         since = self._clock.now() - timedelta(seconds=OPERATOR_S)
         asked = TopicPartition(_THROTTLE, 0, int(since.timestamp() * 1000))
-        (found,) = consumer.offsets_for_times([asked], timeout=ASK_S)
+        (found,) = consumer.offsets_for_times([asked], timeout=CALL_S)
         if found.error is not None:
             raise KafkaException(found.error)
         offset: int = found.offset if found.offset >= 0 else end
@@ -130,4 +130,4 @@ class OrderReader(Follower):
 
     def _take(self, value: bytes, at_ms: int) -> None:
         ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, value)
-        self._book.take(ordered, _EPOCH + timedelta(milliseconds=at_ms))
+        self._book.take(ordered, moment(at_ms))

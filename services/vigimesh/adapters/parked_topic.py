@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import confluent_kafka as ck
 
-from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, raise_for
+from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, moment, raise_for
 from vigimesh.errors import Transient, VigimeshError
 from vigimesh.loop.broker import Batch, Part, Position, Record
 from vigimesh.ports import Spot
@@ -29,7 +28,6 @@ QUEUE_KB = RECORD_BYTES // 1024
 #: Seconds one look for messages waits.
 _LOOK_S = 0.2
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Code = ck.KafkaError
 
 T = TypeVar("T")
@@ -249,5 +247,5 @@ def _record(message: Any) -> Record:
     return Record(
         part=Part(message.topic(), message.partition()), offset=message.offset(), key=message.key() or b"",
         value=message.value() or b"", headers=message.headers() or [],
-        at=_EPOCH + timedelta(milliseconds=message.timestamp()[1]),
+        at=moment(message.timestamp()[1]),
     )  # fmt: skip

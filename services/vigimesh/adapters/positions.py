@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from confluent_kafka import (
@@ -17,7 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
-from vigimesh.adapters.kafka import asker
+from vigimesh.adapters.kafka import asker, moment
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.control.flow import input_of
 from vigimesh.domain.control.lag import PLACES, Glance, Stand
@@ -37,7 +37,6 @@ _BATCH, _POLL_S = 500, 0.05
 #: Seconds without which no question is asked any more: a shorter time-out would only fail.
 _LEAST_S = 0.2
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPECS: Any = OffsetSpec
 _EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
 
@@ -216,7 +215,7 @@ class _Looking:
         self.at = offset + 1
         if offset < self.end and not holds(self.position, offset):
             self._records += 1
-            at = _EPOCH + timedelta(milliseconds=message.timestamp()[1])
+            at = moment(message.timestamp()[1])
             workflow = from_headers(message.headers() or [], "").workflow
             self._oldest[workflow] = min(at, self._oldest.get(workflow, at))
 

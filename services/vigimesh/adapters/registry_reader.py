@@ -1,4 +1,4 @@
-"""The registry as a worker needs it: looks schemas up, and nothing else, over plain HTTP.
+"""The registry as all need it who only read and write events: looks schemas up, and nothing else, over plain HTTP.
 
 The registry's own client brings 15 MB and a third of a worker's start (OAuth, key handling, an HTTP library) for these
 three questions; what registers and checks goes on using it (`adapters.registry`).
@@ -34,9 +34,15 @@ class RegistryReader:
     """`events.codec.Schemas` on a registry. Ids and schemas never change once given, so each is asked for once."""
 
     def __init__(self, url: str, *, user: str = "", password: str = "") -> None:
-        """Take the base URL and, where needed, who asks; nothing is connected yet."""
+        """Take the base URL and, where needed, who asks; nothing is connected yet.
+
+        Raises `Misconfigured` VM-1102 for an address that is none: a command line may give anything.
+        """
         self._url = url.rstrip("/")
         self._where = self._url.rpartition("@")[2]
+        if not url.startswith(("http://", "https://")):
+            raise Misconfigured("VM-1102", what=f"the schema registry has no address in {self._where[:80]!r}",
+                                where="registry settings", todo="write it like http://HOST:PORT/PATH")  # fmt: skip
         self._headers = {"Accept": _TYPE, "Content-Type": _TYPE}
         if user:
             pair = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -85,7 +91,7 @@ class RegistryReader:
     def _ask(self, path: str, about: str, wanted: str, body: dict[str, str] | None = None) -> Any:
         """Return one field of the registry's answer."""
         data = None if body is None else json.dumps(body).encode()
-        # The settings take http and https alone.
+        # http or https: see `__init__`.
         request = urllib.request.Request(  # noqa: S310
             self._url + path, data=data, headers=self._headers
         )

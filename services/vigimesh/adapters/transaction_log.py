@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
+from vigimesh.adapters.kafka import moment
 from vigimesh.errors import Refused
 
 TOPIC = "__transaction_state"
@@ -32,8 +33,6 @@ OPEN: frozenset[State] = frozenset({"ongoing", "prepare_commit", "prepare_abort"
 VERSIONS = (0, 1)
 #: Topics, and partitions of one, that a record may name: beyond it is damaged.
 MOST = 100_000
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +74,13 @@ def transaction_of(transactional_id: str, value: bytes) -> Transaction:
         state = STATES[reader.number(">b")]
         partitions = reader.partitions()
         updated_ms, started_ms = reader.number(">q"), reader.number(">q")
-    except (struct.error, IndexError, OverflowError) as error:
+        updated_at, started_at = moment(updated_ms), moment(started_ms) if started_ms >= 0 else None
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise Refused("VM-1723", what=f"a record of {transactional_id} is cut off or damaged: {type(error).__name__}",
                       where=TOPIC, todo="use the broker's own tools") from error  # fmt: skip
     return Transaction(
         id=transactional_id, state=state, producer_id=producer_id, epoch=epoch, timeout_ms=timeout_ms,
-        updated_at=_moment(updated_ms), started_at=_moment(started_ms) if started_ms >= 0 else None,
-        partitions=partitions,
+        updated_at=updated_at, started_at=started_at, partitions=partitions,
     )  # fmt: skip
 
 
@@ -138,7 +137,3 @@ class _Reader:
             found += [(topic, self.number(">i")) for _ in range(self.length())]
             self.tags()
         return tuple(found)
-
-
-def _moment(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)

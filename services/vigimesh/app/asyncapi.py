@@ -113,7 +113,7 @@ def _channel(topic: Topic, shape: Shape) -> dict[str, Any]:
 
 def _message(name: str, topic: Topic) -> dict[str, Any]:
     return {
-        "name": f"vigimesh.{name}",
+        "name": topic.ce_type,
         "title": name,
         "summary": (topic.event.__doc__ or "").strip().splitlines()[0],
         "contentType": CONTENT_TYPE,

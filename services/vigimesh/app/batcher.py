@@ -11,21 +11,18 @@ from typing import NoReturn
 
 from vigimesh.adapters.batch_journal import PgBatchJournal
 from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.adapters.usage_tail import newest_paid
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model, prices_of
-from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.batcher.run import Batcher, Keeper, run
 from vigimesh.background.books.keep import Books
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Misconfigured
-from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
 from vigimesh.loop.telemetry import Telemetry
@@ -61,8 +58,8 @@ async def opened(settings: Settings, telemetry: Telemetry) -> AsyncIterator[tupl
     from vigimesh.adapters.openai_batches import OpenAIBatches  # over a second, and only needed here
 
     clock, model, dsn = SystemClock(), settings.large_model, settings.postgres.dsn
-    codec = Codec(RegistrySchemas(registry_options(settings)))
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    codec = codec_of(settings)
+    base = kafka_of(settings)
 
     async def paid_at() -> datetime | None:
         return await asyncio.to_thread(newest_paid, base, codec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +14,13 @@ import typer
 from vigimesh.app.exits import NOT_HELD, OK
 from vigimesh.app.options import AsJson, Data
 from vigimesh.domain.budget.money import amount_text, parse_amount
-from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Shut, Standing, WindowStanding
-from vigimesh.errors import Refused, Transient
+from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
+from vigimesh.errors import Refused
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from vigimesh.app.raise_records import CapRaised
     from vigimesh.app.settings import Settings
     from vigimesh.domain.policy.cards import Card
     from vigimesh.ports import Budget
@@ -110,29 +110,6 @@ class Account:
         return not self.why and not self.broken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapRaised:
-    """What was done, for the audit: the order, who gave it, the card's cap, and the raise that stood before."""
-
-    order: Raise
-    earlier: Raise | None
-    card_micro: int
-    currency: str
-    by: str
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it; amounts in micro-units."""
-        earlier = self.earlier
-        return {
-            "workflow": self.order.workflow, "window": self.order.window, "to_micro": self.order.to_micro,
-            "currency": self.currency, "card_micro": self.card_micro,
-            "earlier_micro": None if earlier is None else earlier.to_micro,
-            "earlier_until": None if earlier is None else earlier.until.isoformat(),
-            "at": self.order.at.isoformat(), "until": self.order.until.isoformat(),
-            "reason": self.order.reason, "by": self.by,
-        }  # fmt: skip
-
-
 def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: datetime) -> Raise:
     """Return the order that a person's words make.
 
@@ -161,25 +138,6 @@ def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: da
             where=card.name, todo="to lower a cap change the workflow card",
         )  # fmt: skip
     return order
-
-
-async def raised_in(budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
-    """Raise the cap and return what the audit is to be told. Raises `Transient` VM-1913 when the budget is shut."""
-    done = await budget.raise_cap(order)
-    if isinstance(done, Shut):
-        raise shut(order.workflow, done.why)
-    return CapRaised(
-        order=done.order, earlier=done.earlier, card_micro=Caps.of(card).of_window(order.window),
-        currency=card.budget.currency, by=by,
-    )  # fmt: skip
-
-
-def shut(workflow: str, why: str) -> Transient:
-    """Return the error for a cap that cannot be raised, since the budget is shut."""
-    return Transient(
-        "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
-        todo="a tool-executor that has a large model rebuilds it from the call journal; then raise the cap",
-    )  # fmt: skip
 
 
 async def accounts_of(budget: Budget, cards: Sequence[Card], at: datetime) -> list[Account]:
@@ -270,28 +228,23 @@ def _on(settings: Settings, work: Callable[[Budget], Awaitable[T]]) -> T:
 
 async def _on_record(settings: Settings, budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
     """Raise a cap with its record in `audit`; raises as `Raiser.give` does."""
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.order_desk import RecordDesk
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.app.raise_records import Raiser
-    from vigimesh.events.codec import Codec
 
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    base = quiet_kafka_of(settings)
     desk = RecordDesk(base)
     try:
-        codec = Codec(RegistrySchemas(registry_options(settings)))
+        codec = codec_of(settings)
         return await Raiser(budget=budget, desk=desk, codec=codec, by=by).give(order, card)
     finally:
         await desk.close()
 
 
 def _settings(data: Path | None, *besides: str) -> Settings:
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("redis.url", *besides)
-    return settings
+    return settings_for(data, "redis.url", *besides)
 
 
 def _cards(settings: Settings) -> Sequence[Card]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.background.books.keep import SWEEP_S
 from vigimesh.domain.budget.calls import IN_DOUBT, STATES
 from vigimesh.domain.budget.lapse import GRACE_S
@@ -55,7 +53,7 @@ def list_command(
             "calls": [_plain(line) for line in lines], "counted_micro": counted, "in_doubt": len(doubtful),
             "in_doubt_micro": sum(line.counted_micro for line in doubtful),
         }  # fmt: skip
-        typer.echo(json.dumps(body, ensure_ascii=False))
+        print_json(body)
         return
     for line in lines:
         typer.echo(_text(line))
@@ -106,7 +104,7 @@ def resolve(
     cost_micro = None if cost is None else parse_amount(cost)
     told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, reason))
     if as_json:
-        typer.echo(json.dumps(asdict(told), ensure_ascii=False))
+        print_json(asdict(told))
     else:
         typer.echo(
             f"{told.call_id}  {told.workflow}  {told.state.replace('_', ' ')}: counted {_money(told.before_micro)}, "
@@ -145,7 +143,7 @@ async def _write_answers(journal: PgJournal) -> tuple[int, int]:
                 "call_id": told.call_id, "case_id": told.case_id, "version": told.version, "step": told.step,
                 "prompt_digest": told.prompt_digest, "at": told.at.isoformat(), "model": answer.model, "answer": answer.text,
             }  # fmt: skip
-            typer.echo(json.dumps(line, ensure_ascii=False))
+            print_json(line)
             written += 1
         after = page[-1].number
     return written, large
@@ -153,10 +151,9 @@ async def _write_answers(journal: PgJournal) -> tuple[int, int]:
 
 def _with_journal(data: Path | None, ask: Callable[[PgJournal], Awaitable[T]]) -> T:
     from vigimesh.adapters.journal import PgJournal
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
 
     async def answer() -> T:
         journal = PgJournal(settings.postgres.dsn, application_name="vigimesh calls")

@@ -122,25 +122,19 @@ def export(
 
 def _room(data: Path | None) -> Room:
     """Join a command to a cluster. Raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
-    import os
-
     from vigimesh.adapters.cascade_desk import CascadeDesk
-    from vigimesh.adapters.kafka import common
-    from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.app.card_files import cards_of
     from vigimesh.app.cascade_room import Room
-    from vigimesh.app.config_cli import located
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
+    from vigimesh.app.located import settings_for
     from vigimesh.app.small_model import has_endpoint
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
     from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
-    from vigimesh.events.codec import Codec
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
+    base = quiet_kafka_of(settings)
+    codec = codec_of(settings)
     model = shipped_or_absent(SERIOUS)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards

@@ -5,14 +5,12 @@ Reads the topics; joins no group and moves nothing. Narratives are personal data
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     found = [line for line in every if _wanted(line, lane, workflow, outcome)]
     shown = found[:limit] if limit else found
     if as_json:
-        _print_json(
+        print_json(
             {"cases": [line.plain() for line in shown], "matching": len(found), "accepted": len(every)}
         )
         return
@@ -101,7 +99,7 @@ def show(
 
     case_id, steps = history(_source(data, kafka, registry), given, narrative=narrative)
     if as_json:
-        _print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
+        print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
         return
     from vigimesh.app.case_view import show_history
 
@@ -120,7 +118,7 @@ def trace(
 
     case_id, found = traces(_source(data, kafka, registry), given)
     if as_json:
-        _print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
+        print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
         return
     from vigimesh.app.case_view import show_traces
 
@@ -141,19 +139,18 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
 
     Raises `Misconfigured` VM-1705 when nothing names a broker and a registry.
     """
-    from vigimesh.adapters.registry import RegistrySchemas
+    from vigimesh.adapters.registry_reader import RegistryReader
     from vigimesh.app.case_history import Source
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.events.codec import Codec
 
     options: dict[str, Any] = {}
-    credentials: dict[str, Any] = {}
+    credentials: dict[str, str] = {}
     if not (kafka and registry):
-        settings = located(os.environ, data).settings
+        settings = settings_for(data)
         kafka, registry = kafka or settings.kafka.bootstrap, registry or settings.registry.url
         options = dict(settings.kafka.options)
-        if settings.registry.user:
-            credentials["basic.auth.user.info"] = f"{settings.registry.user}:{settings.registry.password}"
+        credentials = {"user": settings.registry.user, "password": settings.registry.password}
     if not (kafka and registry):
         raise Misconfigured(
             "VM-1705", what="nothing says where the cases are", where="--data, --kafka, --registry",
@@ -161,7 +158,7 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
         )  # fmt: skip
     return Source(
         broker={**options, "bootstrap.servers": kafka},
-        codec=Codec(schemas=RegistrySchemas({"url": registry, **credentials})),
+        codec=Codec(RegistryReader(registry, **credentials)),
     )
 
 
@@ -171,7 +168,3 @@ def _console() -> Console:
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=200, soft_wrap=True)
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False))

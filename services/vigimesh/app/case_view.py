@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from vigimesh.app.case_history import Listed, Trace
 from vigimesh.app.case_story import Step
+from vigimesh.domain.budget.money import amount_text
 
 #: Colour of a lane, as in the other tables.
 _LANES = {"hot": "red", "warm": "yellow", "cold": "cyan"}
@@ -81,7 +82,7 @@ def show_history(console: Console, case_id: str, steps: Sequence[Step]) -> None:
     tree = Tree(Text(case_id, style="bold"))
     start = steps[0].at
     for step in steps:
-        cost = "" if step.cost_micro is None else f"  cost {step.cost_micro / 1e6:.6f}"
+        cost = "" if step.cost_micro is None else f"  cost {amount_text(step.cost_micro, '')}"
         tier = f"  tier {step.tier}" if step.tier else ""
         lane = f"  {_lane(step.lane)}" if step.lane else ""
         style = "dim" if step.event in _ASIDE else "bold"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -135,7 +134,7 @@ def worker(
     data: Data = None,
 ) -> None:
     """Run one stage in the foreground until SIGTERM."""
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
 
     one_of(stage, STAGES, "STAGE")
@@ -145,8 +144,9 @@ def worker(
             raise typer.BadParameter(
                 f"{stage} has no lanes: it is one group over all of them; leave --lane out"
             )
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance")
+    settings = settings_for(
+        data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance"
+    )
     raise typer.Exit(load("vigimesh.app.worker:serve")(stage, lane, settings))
 
 
@@ -156,10 +156,9 @@ def controller(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM. Of several, one leads and the others stand by.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
     load("vigimesh.app.controller:serve_controller")(settings)
 
 
@@ -169,10 +168,9 @@ def resumer(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM. Several share the work.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url", "objects.url", "worker.instance")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url", "objects.url", "worker.instance")
     load("vigimesh.app.resumer:serve_resumer")(settings)
 
 
@@ -182,10 +180,11 @@ def batcher(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM; only where a large model is configured.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url", "objects.url", "postgres.dsn", "redis.url")
+    settings = settings_for(
+        data, "kafka.bootstrap", "registry.url", "objects.url", "postgres.dsn", "redis.url"
+    )
     load("vigimesh.app.batcher:serve_batcher")(settings)
 
 
@@ -195,10 +194,11 @@ def librarian(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM. Several share the work. The folder is VIGIMESH_KNOWLEDGE__WATCH.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance")
+    settings = settings_for(
+        data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance"
+    )
     load("vigimesh.app.librarian:serve_librarian")(settings)
 
 
@@ -209,10 +209,9 @@ def batches(data: Data = None, as_json: AsJson = False) -> None:
     Each with its calls, what they cost, and the seconds that it took for each of them; then those by size of batch: a small
     batch waits as long as a large one.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
     load("vigimesh.app.batches:show_batches")(settings, as_json=as_json)
 
 
@@ -224,10 +223,9 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     workflow cards are in force. Doing it again changes nothing but that record. VIGIMESH_PARTITIONS and
     VIGIMESH_REPLICATION shape new topics; what is there and differs is named, with exit status 1, and left as it is.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
     done: Prepared = load("vigimesh.app.mesh:prepare")(settings)
     if as_json:
         typer.echo(json.dumps({"ready": not done.drift, "cards": done.cards, "drift": done.drift}))

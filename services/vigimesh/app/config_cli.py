@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vigimesh.app.located import located
 from vigimesh.app.options import AsJson, Data
-from vigimesh.app.settings import Located, Settings, names_cluster, read_settings, rows
+from vigimesh.app.settings import Settings, rows
 from vigimesh.errors import Misconfigured
 
 app = typer.Typer(name="config", help="Settings: what is set, to what, and by whom.", no_args_is_help=True)
@@ -102,29 +102,6 @@ def metrics(
         typer.echo(metrics_document(), nl=False)
     else:
         write.write_text(metrics_document(), encoding="utf-8")
-
-
-def located(environ: Mapping[str, str], data: Path | None) -> Located:
-    """Read the settings; take the addresses of a running stack where they name none, or where `data` names its folder.
-
-    Raises what `read_settings` raises, and `Misconfigured` (VM-1705) when no stack answers on the folder named.
-    """
-    settings = read_settings(environ)
-    if data is None and names_cluster(settings):
-        return Located(settings=settings, from_stack=False)
-    from vigimesh.app.devstack import default_data_dir, status
-
-    stack = status(data or default_data_dir())
-    if stack is not None:
-        return Located(settings=Settings.for_stack(stack.urls, settings), from_stack=True)
-    if data is not None:
-        raise Misconfigured(
-            "VM-1705",
-            what="no stack answers on this folder",
-            where=str(data),
-            todo="start it: vigimesh stack up --data with this folder, or leave --data out",
-        )
-    return Located(settings=settings, from_stack=False)
 
 
 def settings_document() -> str:

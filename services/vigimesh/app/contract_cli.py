@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -243,9 +242,9 @@ def _one(standing: Standing) -> str:
 
 
 def _settings(data: Path | None) -> Settings:
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    return located(os.environ, data).settings
+    return settings_for(data)
 
 
 def _kafka(bootstrap: str, data: Path | None) -> dict[str, Any]:

@@ -10,16 +10,14 @@ from typing import NoReturn
 
 from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
-from vigimesh.app.mesh import registry_options
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.controller.money import Accounts, Money, NoAccounts
@@ -29,7 +27,6 @@ from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.control.pricing import PAID
 from vigimesh.domain.policy.cards import Card
 from vigimesh.errors import Misconfigured
-from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
 
@@ -57,8 +54,8 @@ def serve_controller(settings: Settings) -> NoReturn:
 def controller_of(settings: Settings) -> Controller:
     """Return the controller, joined to Kafka. Raises what the settings and cards raise: `Misconfigured`."""
     clock = SystemClock()
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    base = kafka_of(settings)
+    codec = codec_of(settings)
     cards = cards_of(settings).cards
     return Controller(
         consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import Refused, explanations
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     desk = _desk(data)
     letters, unreadable = desk.letters(wanted)
     if as_json:
-        _print_json({"dead_letters": [_plain(letter) for letter in letters], "count": len(letters),
+        print_json({"dead_letters": [_plain(letter) for letter in letters], "count": len(letters),
                      "unreadable": [asdict(one) for one in unreadable]})  # fmt: skip
         return
     _show_lines(letters, len(letters))
@@ -109,7 +108,7 @@ def show(
     if payload:
         body["payload"] = desk.payload(letter)
     if as_json:
-        _print_json(body)
+        print_json(body)
         return
     for name, value in body.items():
         if isinstance(value, dict):
@@ -218,16 +217,12 @@ class _Desk:
 
 def _desk(data: Path | None) -> _Desk:
     """Join the commands to a cluster; raises `Misconfigured` VM-1102 or VM-1705 when nothing names one."""
-    from vigimesh.adapters.kafka import common
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.config_cli import located
-    from vigimesh.app.mesh import registry_options
-    from vigimesh.events.codec import Codec
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
-    return _Desk(settings=settings, base=base, codec=Codec(RegistrySchemas(registry_options(settings))))
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
+    base = quiet_kafka_of(settings)
+    return _Desk(settings=settings, base=base, codec=codec_of(settings))
 
 
 def _wanted(  # noqa: PLR0913  one for each option
@@ -276,7 +271,7 @@ def _carry_out(desk: _Desk, wanted: Wanted, order: Order, *, yes: bool, as_json:
     letters, unreadable = desk.letters(wanted)
     if not yes:
         if as_json:
-            _print_json({"dry_run": True, "action": order.action, "count": len(letters),
+            print_json({"dry_run": True, "action": order.action, "count": len(letters),
                          "dead_letters": [_plain(letter) for letter in letters]})  # fmt: skip
             return
         _show_lines(letters[:SHOWN], len(letters))
@@ -288,7 +283,7 @@ def _carry_out(desk: _Desk, wanted: Wanted, order: Order, *, yes: bool, as_json:
         return
     settled = desk.settle(letters, order)
     if as_json:
-        _print_json({"dry_run": False, "action": order.action, "count": len(settled.done), "done": settled.done,
+        print_json({"dry_run": False, "action": order.action, "count": len(settled.done), "done": settled.done,
                      "gone": settled.gone, "failed": [asdict(one) for one in settled.failed]})  # fmt: skip
     else:
         for event_id in settled.gone:
@@ -333,7 +328,3 @@ def _show_unreadable(unreadable: Sequence[Unreadable]) -> None:
         typer.echo(
             f"{one.key}  at {one.where} is no dead letter that this version reads: {one.why}", err=True
         )
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False, default=str))

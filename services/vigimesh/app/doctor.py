@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import VigimeshError
 
 if TYPE_CHECKING:
@@ -40,15 +38,14 @@ def doctor(
 
     Says of each what was found, what is wanted and what to do. Exit status 1 when anything is not as it should be.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap")
+    settings = settings_for(data, "kafka.bootstrap")
     found = examine(settings)
     counts = Counter(one.state for one in found)
     if as_json:
         body = {"ok": counts["ok"] == len(found), "checks": [asdict(one) for one in found]}
-        typer.echo(json.dumps(body, ensure_ascii=False))
+        print_json(body)
     else:
         for one in found:
             typer.echo(
@@ -76,12 +73,12 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _kafka(settings: Settings) -> list[Finding]:
     from vigimesh.adapters.cluster import look
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.topics import Shape, check
+    from vigimesh.app.clients import quiet_kafka_of
     from vigimesh.app.doctor_rules import Finding, findings
     from vigimesh.clock import Deadline, SystemClock
 
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    base = quiet_kafka_of(settings)
     clock = SystemClock()
     wanted = "a broker that answers"
     try:

@@ -110,17 +110,14 @@ def _files(readings: Readings, error: VigimeshError) -> str:
 
 
 async def _announce(settings: Settings, library: Library) -> int:
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.order_desk import RecordDesk
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.background.librarian.announce import Announce
     from vigimesh.clock import SystemClock
-    from vigimesh.events.codec import Codec
 
-    base = {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
+    base = quiet_kafka_of(settings)
     desk = RecordDesk(base, writer=ANNOUNCING)
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    codec = codec_of(settings)
     try:
         return await Announce(library=library, desk=desk, codec=codec, clock=SystemClock()).step()
     finally:

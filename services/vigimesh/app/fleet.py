@@ -33,7 +33,7 @@ BESIDE = ("controller", "resumer", "librarian")
 #: What runs beside them where a large model is configured.
 PAYING = ("batcher",)
 
-#: Seconds between two looks at the processes: a dead worker stops readers for seconds anyway (DESIGN part 5).
+#: Seconds between two looks at the processes: a dead worker stops readers for seconds anyway, until its transaction has timed out.
 LOOK_S = 0.1
 
 #: Where the workers of a fleet serve their health endpoints, whatever the settings say of workers elsewhere.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
@@ -19,13 +19,13 @@ MAX_TOOLS = 16
 STEP_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
-def load_tools(found: Iterable[EntryPoint] | None = None) -> Mapping[str, ForeignTool]:
-    """Return the added tools by name; `found` are entry points, by default those of what is installed.
+def load_tools() -> Mapping[str, ForeignTool]:
+    """Return the tools that installed distributions add, by name.
 
     Raises `Misconfigured` VM-1107, naming the distribution, when one has a name of ours or another's, cannot be
     imported, or is not a function of (case, text).
     """
-    points = sorted(entry_points(group=GROUP) if found is None else found, key=lambda p: (p.name, _of(p)))
+    points = sorted(entry_points(group=GROUP), key=lambda p: (p.name, _of(p)))
     if len(points) > MAX_TOOLS:
         raise _wrong(points[MAX_TOOLS], f"there are {len(points)} added tools", f"keep to {MAX_TOOLS}")
     tools: dict[str, ForeignTool] = {}
@@ -37,10 +37,9 @@ def load_tools(found: Iterable[EntryPoint] | None = None) -> Mapping[str, Foreig
     return MappingProxyType(tools)
 
 
-def owners(found: Iterable[EntryPoint] | None = None) -> Mapping[str, str]:
+def owners() -> Mapping[str, str]:
     """Return by tool the distribution that adds it, with its version; nothing is imported."""
-    points = entry_points(group=GROUP) if found is None else found
-    return {point.name: _of(point) for point in points}
+    return {point.name: _of(point) for point in entry_points(group=GROUP)}
 
 
 def _check_name(point: EntryPoint, owners: Mapping[str, str]) -> None:

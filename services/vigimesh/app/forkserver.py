@@ -32,7 +32,7 @@ from vigimesh.app.settings import without_settings
 #: Not numpy, which starts threads, and a process with threads must not be forked.
 PRELOADED = (
     "vigimesh.app.cli",
-    "vigimesh.app.config_cli",
+    "vigimesh.app.located",
     "vigimesh.app.card_files",
     "vigimesh.app.worker",
     "vigimesh.app.controller",

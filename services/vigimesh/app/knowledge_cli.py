@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -164,10 +163,9 @@ def reindex(
 def opened_library(data: Path | None) -> Iterator[tuple[PgLibrary, Settings]]:
     """Open the library that the settings name; raises `Misconfigured` VM-1102 or VM-1705 when none is named."""
     from vigimesh.adapters.library import PgLibrary
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
     library = PgLibrary(settings.postgres.dsn, application_name="vigimesh knowledge")
     try:
         yield library, settings

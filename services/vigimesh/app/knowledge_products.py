@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from contextlib import closing
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vigimesh.app.options import AsJson, Data
+from vigimesh.clock import SystemClock
+from vigimesh.domain.budget.money import amount_text
 from vigimesh.errors import Misconfigured, Refused
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def products(data: Data = None, as_json: AsJson = False) -> None:
     from vigimesh.app.product_files import products_of
     from vigimesh.domain.knowledge.standing import standings
 
-    settings, now = _settings(data), datetime.now(UTC)
+    settings, now = _settings(data), SystemClock().now()
     held = products_of(settings)
     with closing(PgLibrary(settings.postgres.dsn, application_name="vigimesh knowledge")) as library:
         found = standings(held, library.sources(), now)
@@ -68,7 +69,7 @@ def stats(
     from vigimesh.app.exits import NOT_HELD, OK
     from vigimesh.domain.knowledge.ledger import by_product
 
-    day, settings = since_of(since, datetime.now(UTC).date()), _settings(data)
+    day, settings = since_of(since, SystemClock().now().date()), _settings(data)
     dsn, name = settings.postgres.dsn, "vigimesh knowledge"
     with (
         closing(PgLedger(dsn, application_name=name)) as ledger,
@@ -175,7 +176,7 @@ def stats_text(name: str, row: dict[str, Any]) -> str:
         f"{name}: {row['questions']} questions; hits {rates}; grounded {_percent(row['grounded_rate'])}; {ages}"
     ]
     lines += [
-        f"  summaries: {cost['made']} made of {cost['characters']} characters, {cost['micro'] / 1e6:.6f} {currency}"
+        f"  summaries: {cost['made']} made of {cost['characters']} characters, {amount_text(cost['micro'], currency)}"
         for currency, cost in row["summaries"].items()
     ]
     if row["missed"]:
@@ -206,11 +207,9 @@ def summary_lines(made: Summary) -> list[str]:
 
 
 def _settings(data: Path | None) -> Settings:
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
-    return settings
+    return settings_for(data, "postgres.dsn")
 
 
 def _plain_summary(made: Summary) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import shutil
 import textwrap
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 
 if TYPE_CHECKING:
     from vigimesh.domain.knowledge.fusion import Found, Hit
@@ -53,8 +51,7 @@ def search(
     found, titles = _found(question, limit, data)
     if as_json:
         hits = [_plain(hit, titles, data) for hit in found.hits]
-        body = {"question": question, "by": found.alone or "both", "hits": hits}
-        typer.echo(json.dumps(body, ensure_ascii=False))
+        print_json({"question": question, "by": found.alone or "both", "hits": hits})
     else:
         width = shutil.get_terminal_size().columns
         for hit in found.hits:
@@ -68,11 +65,10 @@ def _found(question: str, limit: int, data: Path | None) -> tuple[Found, Mapping
     """Return what answers the question, and the titles of documents by id and version: an id of a label tells a person nothing."""
     from vigimesh.adapters.library import PgLibrary
     from vigimesh.adapters.postgres import PgSearch
-    from vigimesh.app.config_cli import located
     from vigimesh.app.embedding import embedder_of
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn")
+    settings = settings_for(data, "postgres.dsn")
     dsn, name = settings.postgres.dsn, "vigimesh knowledge"
     index = PgSearch(dsn, application_name=name, embedder=embedder_of(settings.embeddings))
     try:

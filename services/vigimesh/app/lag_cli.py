@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,19 +146,15 @@ def _watch(reader: LagReader) -> int:
 
 
 def _readers(data: Path | None) -> tuple[LagReader, OrderReader]:
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.lag import LagReader
     from vigimesh.adapters.orders import OrderReader
-    from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.app.card_files import cards_of
-    from vigimesh.app.config_cli import located
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, kafka_of
+    from vigimesh.app.located import settings_for
     from vigimesh.clock import SystemClock
-    from vigimesh.events.codec import Codec
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
-    codec, clock = Codec(RegistrySchemas(registry_options(settings))), SystemClock()
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
+    base = kafka_of(settings)
+    codec, clock = codec_of(settings), SystemClock()
     workflows = [card.name for card in cards_of(settings).cards]
     return LagReader(base, codec, workflows, clock), OrderReader(base, codec, clock).start()

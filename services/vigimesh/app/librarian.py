@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.ledger import PgLedger
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.measurements import KafkaMeasurements
@@ -22,10 +21,9 @@ from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres_vectors import PgVectors
 from vigimesh.adapters.recall_desk import KafkaRecallDesk
 from vigimesh.adapters.recalls import PgRecalls
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.adapters.summaries import PgSummaryIndex
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.embedding import embedder_of
-from vigimesh.app.mesh import registry_options
 from vigimesh.app.product_files import products_of
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
@@ -82,8 +80,8 @@ async def opened(settings: Settings, telemetry: Telemetry) -> AsyncIterator[Sequ
         library = PgLibrary(settings.postgres.dsn, application_name="vigimesh librarian")
         closing.callback(library.close)
         parts = Parts(
-            base=common(settings.kafka.bootstrap, dict(settings.kafka.options)),
-            codec=Codec(RegistrySchemas(registry_options(settings))), library=library, clock=SystemClock(),
+            base=kafka_of(settings),
+            codec=codec_of(settings), library=library, clock=SystemClock(),
             telemetry=telemetry, closing=closing,
         )  # fmt: skip
         yield duties_of(settings, parts)

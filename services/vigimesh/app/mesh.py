@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, Deadline, SystemClock
@@ -54,6 +54,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
     from vigimesh.adapters.registry import RegistrySchemas
     from vigimesh.adapters.topics import Shape, apply
     from vigimesh.app.card_files import cards_of
+    from vigimesh.app.clients import quiet_kafka_of
     from vigimesh.app.small_model import check_models
     from vigimesh.domain.knowledge.shipped import shipped_documents
 
@@ -69,7 +70,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
 
     # Three servers, each of which keeps one waiting.
     with ThreadPoolExecutor(3) as pool:
-        report = pool.submit(apply, _kafka(settings), shape, deadline)
+        report = pool.submit(apply, quiet_kafka_of(settings), shape, deadline)
         others = (pool.submit(RegistrySchemas(registry_options(settings)).register_all), pool.submit(tables))
     for done in (report, *others):
         done.result()
@@ -81,14 +82,13 @@ def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
     """Write the bodies of cards and small models to the object store and their digests to `config`: what came into force, and when."""
     from vigimesh.adapters.kafka_producer import KafkaProducer
     from vigimesh.adapters.objects import ObjectStore
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.events.codec import Codec
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.intake.worker import Door
 
     instance = f"config.{os.getpid()}"
-    producer = KafkaProducer(_kafka(settings), f"vigimesh.{instance}")
+    producer = KafkaProducer(quiet_kafka_of(settings), f"vigimesh.{instance}")
     door = Door(
-        producer=producer, codec=Codec(RegistrySchemas(registry_options(settings))),
+        producer=producer, codec=codec_of(settings),
         objects=ObjectStore(settings.objects.url), clock=clock, instance=instance,
     )  # fmt: skip
 
@@ -107,13 +107,6 @@ def models_in_force() -> Iterator[tuple[str, str, bytes]]:
     for name in NAMES:
         if isinstance(shipped_or_absent(name), Model):
             yield "model", name, shipped_header(name)
-
-
-def _kafka(settings: Settings) -> dict[str, Any]:
-    """Return the settings of clients that say themselves, in one line, when the broker is away."""
-    from vigimesh.adapters.kafka import common
-
-    return {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}
 
 
 def registry_options(settings: Settings) -> dict[str, str]:

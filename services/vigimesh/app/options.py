@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +18,11 @@ Data = Annotated[
         "--data", metavar="DIR", help="Folder of the stack's data. [default: in your XDG data folder]"
     ),
 ]
+
+
+def print_json(body: Mapping[str, Any]) -> None:
+    """Print the object of `--json`, in one line."""
+    typer.echo(json.dumps(body, ensure_ascii=False))
 
 
 def one_of(given: str, known: tuple[str, ...], what: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +11,12 @@ from typing import Any
 
 import typer
 
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.order_desk import OrderDesk
 from vigimesh.adapters.orders import OrderReader
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
-from vigimesh.app.config_cli import located
-from vigimesh.app.mesh import registry_options
+from vigimesh.app.clients import codec_of, quiet_kafka_of
+from vigimesh.app.located import settings_for
 from vigimesh.app.order_records import order_records
 from vigimesh.app.ordering import Given, Standing, given, place_text, words
 from vigimesh.clock import SystemClock
@@ -80,11 +77,10 @@ class Room:
 
 def join(data: Path | None) -> Room:
     """Join a command to a cluster; raises `Misconfigured` VM-1102 or VM-1705 when nothing names one, or for a wrong card."""
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "kafka.bootstrap", "registry.url")
     return Room(
-        base={**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0},
-        codec=Codec(RegistrySchemas(registry_options(settings))),
+        base=quiet_kafka_of(settings),
+        codec=codec_of(settings),
         workflows=tuple(sorted(card.name for card in cards_of(settings).cards)),
     )
 

@@ -9,7 +9,7 @@ from vigimesh.app.ordering import Given, Standing, words
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, ThrottleOrdered
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope, source_of, to_headers
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Write
 from vigimesh.loop.orders import Order, lifts
@@ -39,8 +39,8 @@ def operator_write(
     """Return the record of what an operator did: `named` are topic and event id, `place` lane ("" for none) and workflow."""
     (name, event_id), (lane, workflow) = named, place
     head = Envelope(
-        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
-        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}", workflow=workflow, lane=lane,
+        id=event_id, source=source_of(STAGE), type=BY_NAME[name].ce_type, time=at,
+        subject=key, dataschema=codec.dataschema(name), workflow=workflow, lane=lane,
     )  # fmt: skip
     return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))
 

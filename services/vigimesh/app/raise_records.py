@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from vigimesh.app.budget_cli import CapRaised, raised_in, shut
 from vigimesh.app.order_records import ACTION, STAGE, operator_write
 from vigimesh.domain.budget.money import amount_text
 from vigimesh.domain.budget.values import Caps, Raise, Shut
 from vigimesh.domain.policy.cards import Card
-from vigimesh.errors import VigimeshError
+from vigimesh.errors import Transient, VigimeshError
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
@@ -19,6 +19,29 @@ from vigimesh.loop.broker import Desk, Write
 from vigimesh.ports import Budget
 
 _AUDIT = topic("audit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapRaised:
+    """What was done, for the audit: the order, who gave it, the card's cap, and the raise that stood before."""
+
+    order: Raise
+    earlier: Raise | None
+    card_micro: int
+    currency: str
+    by: str
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON has it; amounts in micro-units."""
+        earlier = self.earlier
+        return {
+            "workflow": self.order.workflow, "window": self.order.window, "to_micro": self.order.to_micro,
+            "currency": self.currency, "card_micro": self.card_micro,
+            "earlier_micro": None if earlier is None else earlier.to_micro,
+            "earlier_until": None if earlier is None else earlier.until.isoformat(),
+            "at": self.order.at.isoformat(), "until": self.order.until.isoformat(),
+            "reason": self.order.reason, "by": self.by,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +64,7 @@ class Raiser:
         """
         standing = await self.budget.standing(card.name, Caps.of(card), order.at)
         if isinstance(standing, Shut):
-            raise shut(order.workflow, standing.why)
+            raise _shut(order.workflow, standing.why)
         before = next(row.cap_micro for row in standing.windows if row.window == order.window)
         earlier = _cap(before, order, card)
         new = f"{_cap(order.to_micro, order, card)} until {order.until.isoformat(timespec='seconds')}"
@@ -63,6 +86,25 @@ class Raiser:
         value = self.codec.encode(_AUDIT, audit)
         key, place = f"budget/{order.workflow}", ("", order.workflow)
         return operator_write(self.codec, (_AUDIT, audit_id), value, key, place, order.at)
+
+
+async def raised_in(budget: Budget, order: Raise, card: Card, by: str) -> CapRaised:
+    """Raise the cap and return what the audit is to be told. Raises `Transient` VM-1913 when the budget is shut."""
+    done = await budget.raise_cap(order)
+    if isinstance(done, Shut):
+        raise _shut(order.workflow, done.why)
+    return CapRaised(
+        order=done.order, earlier=done.earlier, card_micro=Caps.of(card).of_window(order.window),
+        currency=card.budget.currency, by=by,
+    )  # fmt: skip
+
+
+def _shut(workflow: str, why: str) -> Transient:
+    """Return the error for a cap that cannot be raised, since the budget is shut."""
+    return Transient(
+        "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
+        todo="a tool-executor that has a large model rebuilds it from the call journal; then raise the cap",
+    )  # fmt: skip
 
 
 def _cap(micro: int, order: Raise, card: Card) -> str:

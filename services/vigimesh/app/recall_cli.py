@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,14 +45,13 @@ def recall(  # noqa: PLR0913  typer wants one parameter for each option
     Decisions and reviews by the passages that they were given, with what is to be done about each and what became of it;
     summaries and cached answers that cite them. With --order those not recalled yet are looked at again, each once.
     """
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.located import settings_for
     from vigimesh.app.order_giving import login
     from vigimesh.domain.knowledge.chunks import is_version
 
     if version and not is_version(version):
         raise typer.BadParameter(f"--version takes numbers and dots, such as 1.0; not {version[:40]!r}")
-    settings = located(os.environ, data).settings
-    settings.require("postgres.dsn", "kafka.bootstrap", "registry.url")
+    settings = settings_for(data, "postgres.dsn", "kafka.bootstrap", "registry.url")
     change, lines, made = asyncio.run(
         _done(settings, (document, version), by or login(), order=order and not dry_run)
     )
@@ -106,20 +104,17 @@ async def _ordered(recaller: Recaller, change: Change, looked: Sequence[Looked])
 
 def opened(settings: Settings, actor: str) -> tuple[Recaller, Any]:
     """Return what finds and orders recalls, and what closes its base; nothing is connected yet."""
-    from vigimesh.adapters.kafka import common
     from vigimesh.adapters.recall_desk import KafkaRecallDesk
     from vigimesh.adapters.recalls import PgRecalls
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.app.mesh import registry_options
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.background.librarian.recall import Recaller
     from vigimesh.clock import SystemClock
-    from vigimesh.events.codec import Codec
 
     index = PgRecalls(settings.postgres.dsn)
     recaller = Recaller(
-        recalls=index, codec=Codec(RegistrySchemas(registry_options(settings))), clock=SystemClock(), actor=actor,
+        recalls=index, codec=codec_of(settings), clock=SystemClock(), actor=actor,
         desk=KafkaRecallDesk(
-            {**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0}, index
+            quiet_kafka_of(settings), index
         ),
     )  # fmt: skip
     return recaller, index.close

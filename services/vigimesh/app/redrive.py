@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vigimesh.adapters.dead_letters import Letter
@@ -14,7 +14,15 @@ from vigimesh.errors import Refused
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, Headers, from_headers, to_headers
+from vigimesh.events.envelope import (
+    Envelope,
+    Headers,
+    from_headers,
+    source_of,
+    to_headers,
+    trace_of,
+    traceparent_of,
+)
 from vigimesh.events.topics import BY_NAME, PREFIX, groups, topic
 from vigimesh.loop.broker import Write
 
@@ -78,7 +86,6 @@ class Settling:
     clock: Clock
     fetch: Callable[[str], bytes]
     there: frozenset[str]
-    _schema: dict[str, str] = field(default_factory=dict)
 
     def settle(self, event: EventDeadLettered) -> Sequence[Write]:
         """Return the records of one letter: where it goes back the record as it was, and the audit of either.
@@ -135,14 +142,10 @@ class Settling:
         )
 
     def _envelope(self, name: str, event_id: str, subject: str, of: Envelope) -> Envelope:
-        parts = of.traceparent.split("-")
-        trace = parts[1] if len(parts) == 4 else ids.trace_id(of.messageid or of.id)
-        if name not in self._schema:
-            self._schema[name] = f"/schemas/ids/{self.codec.schema_id(name)}"
         return Envelope(
-            id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}",
-            time=self.clock.now(), subject=subject, dataschema=self._schema[name],
-            traceparent=f"00-{trace}-{ids.span_id(f'{STAGE}|{of.id}')}-01",
+            id=event_id, source=source_of(STAGE), type=BY_NAME[name].ce_type,
+            time=self.clock.now(), subject=subject, dataschema=self.codec.dataschema(name),
+            traceparent=traceparent_of(trace_of(of), ids.span_id(f"{STAGE}|{of.id}")),
             messageid=of.messageid, workflow=of.workflow, lane=of.lane, cause=of.cause,
         )  # fmt: skip
 

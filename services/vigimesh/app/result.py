@@ -16,7 +16,7 @@ from vigimesh.domain.record.triage_time import UNKNOWN_LANE
 from vigimesh.events.topics import LANES
 from vigimesh.intake.worker import Tally
 
-#: Said below the times when a case was never triaged (METRICS: such a case counts, as slower than every other).
+#: Said below the times when a case was never triaged (such a case counts, as slower than every other).
 _UNTRIAGED = (
     "An untriaged case counts as slower than all others: a median or p99 that falls on one has no figure."
 )

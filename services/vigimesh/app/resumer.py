@@ -6,20 +6,17 @@ import asyncio
 import threading
 from typing import NoReturn
 
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.parked_topic import KafkaParkedTopic
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.mesh import registry_options
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
 from vigimesh.background.resumer.emit import PARKED, STAGE
 from vigimesh.background.resumer.run import Resumer, run
 from vigimesh.clock import SystemClock
-from vigimesh.events.codec import Codec
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import Pauses
@@ -34,9 +31,9 @@ def serve_resumer(settings: Settings) -> NoReturn:
     Raises `Misconfigured` when a setting is wrong, `OSError` when the health port is taken.
     """
     rest_collector()
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    base = kafka_of(settings)
     # A codec of its own: it decodes in a thread of its own.
-    orders = OrderReader(base, Codec(RegistrySchemas(registry_options(settings))), SystemClock()).start()
+    orders = OrderReader(base, codec_of(settings), SystemClock()).start()
     resumer = resumer_of(settings, orders)
 
     def work(stop: threading.Event) -> None:
@@ -51,13 +48,13 @@ def serve_resumer(settings: Settings) -> NoReturn:
 def resumer_of(settings: Settings, pauses: Pauses) -> Resumer:
     """Return the resumer, joined to Kafka. Raises what the settings raise: `Misconfigured`."""
     clock = SystemClock()
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    base = kafka_of(settings)
     instance = settings.worker.instance
     return Resumer(
         instance=instance,
         topic=KafkaParkedTopic(base, RESUMER_ID, PARKED),
         producer=KafkaProducer(base, f"{RESUMER_ID}.{instance}.a"),
-        codec=Codec(RegistrySchemas(registry_options(settings))),
+        codec=codec_of(settings),
         objects=ObjectStore(settings.objects.url),
         telemetry=OtelTelemetry(STAGE, instance=instance),
         health=Health(clock),

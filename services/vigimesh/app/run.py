@@ -18,12 +18,11 @@ import psutil
 
 from vigimesh.adapters.cascade_desk import CascadeDesk
 from vigimesh.adapters.history import bounds
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.card_files import cards_of
 from vigimesh.app.cascade_records import Doer, gate_records
+from vigimesh.app.clients import codec_of, kafka_of, quiet_kafka_of
 from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
@@ -34,7 +33,7 @@ from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.forkserver import ForkServer
 from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
-from vigimesh.app.mesh import hold_mesh, prepare, read_mesh, registry_options
+from vigimesh.app.mesh import hold_mesh, prepare, read_mesh
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, as_json, show
@@ -120,9 +119,9 @@ def _open_demo_gate(settings: Settings) -> None:
     opened = gate(model, card, SystemClock().now()) if isinstance(model, Model) and card else None
     if opened is None:
         return
-    codec = Codec(RegistrySchemas(registry_options(settings)))
+    codec = codec_of(settings)
     doer = Doer(by=opened.by, at=opened.at)
-    desk = CascadeDesk(common(settings.kafka.bootstrap, dict(settings.kafka.options)), codec)
+    desk = CascadeDesk(kafka_of(settings), codec)
     asyncio.run(desk.give(lambda held: [*gate_records(codec, [opened], held.gates, doer)]))
 
 
@@ -198,7 +197,7 @@ def _mesh(
             _say("mesh: workers are starting")
             fleet.wait_ready(Deadline.after(clock, READY_S))
             _say("mesh: ready; cases are on their way")
-        codec = Codec(RegistrySchemas(registry_options(settings)))
+        codec = codec_of(settings)
         yield Mesh(settings=settings, stack=running, fleet=fleet, codec=codec, clock=clock, origin=origin)
 
 
@@ -225,7 +224,7 @@ def _thrown_away() -> Iterator[str]:
 def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_wanted: bool) -> int:
     rest_collector()
     # What goes wrong is told by the run itself; the client's own lines would fill the screen after Ctrl-C.
-    kafka = {**common(mesh.settings.kafka.bootstrap, dict(mesh.settings.kafka.options)), "log_level": 0}
+    kafka = quiet_kafka_of(mesh.settings)
     tail = Tail(kafka, mesh.codec)
     tail.start()
     starts = {part: end for part, (_, end) in bounds(kafka, RECKONED).items()}

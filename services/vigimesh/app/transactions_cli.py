@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import Refused
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def list_command(
     shown.sort(key=lambda one: (not one.is_open, one.started_at or one.updated_at, one.id))
     overdue = [one.id for one in shown if _overdue(listing, one, now)]
     if as_json:
-        _print_json(
+        print_json(
             {"transactions": [_plain(listing, one, now) for one in shown], "open": sum(o.is_open for o in shown),
              "overdue": overdue, "cleanup_interval_ms": listing.cleanup_ms, "unreadable": list(listing.unreadable)}
         )  # fmt: skip
@@ -84,7 +82,7 @@ def abort(
     if yes:
         end(cluster.base, found)
     if as_json:
-        _print_json({"dry_run": not yes, "transaction": _plain(listing, found, now), "ended": yes})
+        print_json({"dry_run": not yes, "transaction": _plain(listing, found, now), "ended": yes})
     elif yes:
         typer.echo(f"{given}: ended, its producer fenced")
     else:
@@ -108,12 +106,11 @@ class _Cluster:
 
 
 def _cluster(data: Path | None) -> _Cluster:
-    from vigimesh.adapters.kafka import common
-    from vigimesh.app.config_cli import located
+    from vigimesh.app.clients import quiet_kafka_of
+    from vigimesh.app.located import settings_for
 
-    settings = located(os.environ, data).settings
-    settings.require("kafka.bootstrap")
-    return _Cluster(base={**common(settings.kafka.bootstrap, dict(settings.kafka.options)), "log_level": 0})
+    settings = settings_for(data, "kafka.bootstrap")
+    return _Cluster(base=quiet_kafka_of(settings))
 
 
 def _overdue(listing: Listing, one: Transaction, now: datetime) -> bool:
@@ -148,7 +145,3 @@ def _line(listing: Listing, one: Transaction, now: datetime) -> str:
         word = f"ends by itself by {due_at:%H:%M:%S}" if due_at else "no beginning is known"
     age = "-" if age_s is None else f"{age_s:.1f} s"
     return f"{one.id}  {one.state}  open {age}, time-out {one.timeout_ms / 1000:g} s, {word}  {places}{more}"
-
-
-def _print_json(body: dict[str, Any]) -> None:
-    typer.echo(json.dumps(body, ensure_ascii=False))

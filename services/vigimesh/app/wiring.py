@@ -12,13 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from vigimesh import names
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
 from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
-from vigimesh.adapters.registry_reader import RegistryReader
+from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
@@ -71,15 +70,14 @@ def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Par
     Raises `Misconfigured` when a card or setting is wrong, `Transient` when the registry is away.
     """
     clock = SystemClock()
-    registry = settings.registry
-    codec = Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
+    codec = codec_of(settings)
     telemetry = _telemetry(stage, settings)
     parts = Parts(
         settings=settings, cards=_cards(settings) if stage in _READ_CARDS else None, codec=codec,
         objects=ObjectStore(settings.objects.url), lookup=cache(lambda: _lookup(settings, clock, telemetry)),
         telemetry=telemetry, clock=clock,
     )  # fmt: skip
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    base = kafka_of(settings)
     if stage == "retriever":
         return _following(parts, base, codec, lanes)
     reader = OrderReader(base, codec, clock).start()
@@ -167,7 +165,7 @@ def worker_of(stage: str, lane: str | None, parts: Parts) -> Worker:
     """
     health = Health(parts.clock)
     built = _stage(stage, lane, parts, health)
-    base = common(parts.settings.kafka.bootstrap, dict(parts.settings.kafka.options))
+    base = kafka_of(parts.settings)
     group = topics.group_of(stage, lane)
     inputs = topics.inputs_of(stage, lane)
     settings = parts.settings.worker

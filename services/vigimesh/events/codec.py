@@ -72,6 +72,10 @@ class Codec:
         """Return the registry id of the schema that we write to `topic`."""
         return int.from_bytes(self._head(topic)[1:], "big")
 
+    def dataschema(self, topic: str) -> str:
+        """Return `ce_dataschema` of what we write to `topic`: the path of its schema in the registry."""
+        return f"/schemas/ids/{self.schema_id(topic)}"
+
     def encode(self, topic: str, event: object) -> bytes:
         """Return the record value of `event` for `topic`, wire v0.
 

@@ -5,16 +5,21 @@ Extension attributes `ce_messageid`, `ce_workflow`, `ce_lane` and `ce_cause` let
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
 import msgspec
 
+from vigimesh.events import ids
+
 #: Record headers as the Kafka client takes and gives them.
 Headers = list[tuple[str, bytes]]
 
 CONTENT_TYPE = "application/vnd.apache.avro"
+_NO_TRACE = "0" * 32
+_TRACE = re.compile(r"[0-9a-f]{32}")
 _CONTENT = ("content-type", CONTENT_TYPE.encode())
 _VERSION = ("ce_specversion", b"1.0")
 
@@ -37,6 +42,24 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lane: str = ""
     #: What the version is concluded for: empty for its arrival (`Recall.cause`). All that is made of a record has its cause.
     cause: str = ""
+
+
+def source_of(writer: str) -> str:
+    """Return `ce_source` of what a stage, the door, a background process or an operator writes."""
+    return f"/vigimesh/{writer}"
+
+
+def traceparent_of(trace_id: str, span_id: str) -> str:
+    """Return the W3C header that names a span as the parent of what comes of it."""
+    return f"00-{trace_id}-{span_id}-01"
+
+
+def trace_of(envelope: Envelope) -> str:
+    """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
+    parts = envelope.traceparent.split("-")
+    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and parts[1] != _NO_TRACE:
+        return parts[1]
+    return ids.trace_id(envelope.messageid or envelope.id)
 
 
 def to_headers(envelope: Envelope) -> Headers:

@@ -21,7 +21,7 @@ def event_id(input_id: str, stage: str, pass_number: int, index: int) -> str:
 def message_id(
     tenant: str, sender: str, receiver: str, report_id: str, created_on: str, body_digest: str
 ) -> str:
-    """Return the id of a message: the same message sent again has the same id (DESIGN part 2, Identity)."""
+    """Return the id of a message: the same message sent again has the same id (docs/contract.md, Ids)."""
     parts = (tenant, sender, receiver, report_id, created_on, body_digest)
     return _short("\x1f".join(parts))
 
@@ -32,7 +32,7 @@ def case_id(tenant: str, worldwide_id: str, report_id: str) -> str:
 
 
 def call_id(case: str, version: str, step: str, pass_number: int, prompt_digest: str) -> str:
-    """Return the id of a paid call (32 digits): asking the same in the same pass is the same call (DESIGN part 5)."""
+    """Return the id of a paid call (32 digits): asking the same in the same pass is the same call."""
     return _short("\x1f".join(("call", case, version, step, str(pass_number), prompt_digest)))
 
 

@@ -81,5 +81,5 @@ class Recall:
 
     @property
     def cause(self) -> str:
-        """What is concluded once per version (DESIGN part 2): `document@version`, of a withdrawal with that word."""
+        """What is concluded once per version: `document@version`, of a withdrawal with that word."""
         return f"{self.document_id}@{self.version}" + (" withdrawn" if self.withdrawn else "")

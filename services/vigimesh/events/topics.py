@@ -17,7 +17,7 @@ PREFIX = "vigimesh."
 LANES = ("hot", "warm", "cold")
 DOORS = ("urgent", "normal")
 
-#: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each (DESIGN part 2).
+#: Stages that scale per lane have a consumer group per lane; router and supervisor are one group each: they see every version of a case.
 LANE_STAGES = ("planner", "retriever", "tool-executor")
 STAGES = ("router", "planner", "retriever", "tool-executor", "supervisor")
 #: Processes of their own that are no stage, with the topics their group reads.
@@ -53,6 +53,11 @@ class Topic:
     def schema_file(self) -> str:
         """File name in `schemas/`."""
         return f"{self.event.__name__}.avsc"
+
+    @property
+    def ce_type(self) -> str:
+        """`ce_type` of its records."""
+        return f"vigimesh.{self.event.__name__}"
 
 
 def _row(

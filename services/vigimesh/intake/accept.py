@@ -13,7 +13,7 @@ from vigimesh.events.classes import CaseReceived
 from vigimesh.events.ids import digest
 from vigimesh.intake.values import Accepted, Refusal
 
-#: Bytes of a narrative, in UTF-8, that an event carries (DESIGN part 4: larger payloads go by digest).
+#: Bytes of a narrative, in UTF-8, that an event carries; a larger payload goes by digest.
 NARRATIVE_BYTES = 64 * 1024
 #: Bytes of a narrative that is accepted at all: some 4,000 pages. What is longer is another file sent by mistake.
 LONGEST_NARRATIVE_BYTES = 8 * 1024 * 1024

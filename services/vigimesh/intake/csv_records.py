@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vigimesh.intake.plain import skip_line
 from vigimesh.intake.values import MESSAGE_BYTES
 
 #: Times a record with line breaks in it is tried as complete. Each try reads the record from its start again.
@@ -43,7 +44,7 @@ def records(stream: io.BufferedIOBase, encoding: str) -> Iterator[Record]:
         line += 1
         start = at
         if len(raw) > MESSAGE_BYTES:
-            at += len(raw) + _skip_line(stream)
+            at += len(raw) + skip_line(stream)
             yield _bad(line, start, at, b"", f"the line is longer than {MESSAGE_BYTES} bytes")
             continue
         held, taken = [raw], 1
@@ -104,13 +105,3 @@ def _fields(raw: bytes, encoding: str) -> list[str] | str | None:
         return next(csv.reader([text]), [])
     except csv.Error as error:
         return f"not readable as CSV: {error}"
-
-
-def _skip_line(stream: io.BufferedIOBase) -> int:
-    """Pass over the rest of a line and return its bytes."""
-    passed = 0
-    while part := stream.readline(1024 * 1024):
-        passed += len(part)
-        if part.endswith(b"\n"):
-            break
-    return passed

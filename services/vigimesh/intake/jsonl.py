@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
-import io
 import re
 import types
 import typing
@@ -17,7 +16,7 @@ import msgspec
 from vigimesh.events import words
 from vigimesh.events.case import Attachment, Case, Patient, Product, Reaction, Reporter
 from vigimesh.events.ids import case_id, digest, message_id
-from vigimesh.intake.plain import READ_ERRORS, open_plain
+from vigimesh.intake.plain import READ_ERRORS, open_plain, skip_line
 from vigimesh.intake.values import MESSAGE_BYTES, Accepted, Item, Origin, Refusal
 
 #: Fields of a case that the door sets itself, or makes from what it was given.
@@ -83,7 +82,7 @@ def read_jsonl(origin: Origin) -> Iterator[Item]:
                 line += 1
                 start, at = at, at + len(raw)
                 if len(raw) > MESSAGE_BYTES:
-                    at += _skip_line(stream)
+                    at += skip_line(stream)
                     yield origin.refuse(
                         "VM-1407", f"line {line}", f"the line has {at - start} bytes, at most {MESSAGE_BYTES} are read",
                         "send large attachments apart and shorten the texts", origin.part(start, at),
@@ -92,15 +91,6 @@ def read_jsonl(origin: Origin) -> Iterator[Item]:
                     yield _line(origin, line, raw.rstrip(b"\r\n"))
     except READ_ERRORS as error:
         yield _broken(origin, line, error)
-
-
-def _skip_line(stream: io.BufferedIOBase) -> int:
-    passed = 0
-    while part := stream.readline(1024 * 1024):
-        passed += len(part)
-        if part.endswith(b"\n"):
-            break
-    return passed
 
 
 def _broken(origin: Origin, line: int, error: BaseException) -> Refusal:

@@ -135,3 +135,13 @@ def _range(file: io.BufferedIOBase, part: FilePart) -> Iterator[bytes]:
             yield data
     except (EOFError, zlib.error, UnicodeDecodeError, gzip.BadGzipFile):
         return
+
+
+def skip_line(stream: io.BufferedIOBase) -> int:
+    """Pass over the rest of a line and return its bytes."""
+    passed = 0
+    while part := stream.readline(1024 * 1024):
+        passed += len(part)
+        if part.endswith(b"\n"):
+            break
+    return passed

@@ -12,7 +12,7 @@ from vigimesh.errors import Fenced, Transient
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, ConfigActivated
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope, source_of, to_headers, traceparent_of
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.plain import parts
@@ -182,9 +182,9 @@ class Door:
         event_id, message = named
         trace = ids.trace_id(message or event_id)
         envelope = Envelope(
-            id=event_id, source="/vigimesh/intake", type=f"vigimesh.{BY_NAME[name].event.__name__}",
-            time=self.clock.now(), subject=key, dataschema=f"/schemas/ids/{self.codec.schema_id(name)}",
-            traceparent=f"00-{trace}-{ids.span_id(f'intake|{event_id}')}-01", messageid=message,
+            id=event_id, source=source_of("intake"), type=BY_NAME[name].ce_type,
+            time=self.clock.now(), subject=key, dataschema=self.codec.dataschema(name),
+            traceparent=traceparent_of(trace, ids.span_id(f"intake|{event_id}")), messageid=message,
         )  # fmt: skip
         return Write(
             topic=name, key=key.encode(), value=self.codec.encode(name, event), headers=to_headers(envelope)

@@ -1,4 +1,4 @@
-"""commit: one transaction per bundle, two producers in turn, and the rules for one whose end is in doubt (DESIGN part 5)."""
+"""commit: one transaction per bundle, two producers in turn, and the rules for one whose end is in doubt (docs/decisions 0001, 0026)."""
 
 from __future__ import annotations
 

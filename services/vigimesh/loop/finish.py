@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from vigimesh.errors import Broken, Refused, VigimeshError
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope, source_of, to_headers, trace_of, traceparent_of
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Write
 from vigimesh.loop.deadletter import dead_letter, parked
@@ -20,8 +19,6 @@ from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Job, Work, Worker
 _ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Reject: "rejected"}
 #: Bytes of the headers that do not depend on the case, and some more.
 _FIXED_BYTES = 1_000
-_NO_TRACE = "0" * 32
-_TRACE = re.compile(r"[0-9a-f]{32}")
 _pack = msgspec.msgpack.Encoder()
 
 
@@ -38,7 +35,7 @@ def finish(worker: Worker, job: Job, outcome: Outcome, now: datetime) -> Work:
     work = Work(
         record=job.record, envelope=job.envelope, input=job.input, answers=job.answers, outcome=outcome,
         attempt=job.attempt, place=job.place, taken_s=job.taken_s,
-        trace_id=_trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
+        trace_id=trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
     )  # fmt: skip
     try:
         work.writes = _records(worker, work, now)
@@ -117,11 +114,11 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, 
     """Encode one event; `named` are its event id and its traceparent, `cause` is that of its input. Raises `Refused` VM-1005 when it is too large."""
     envelope = Envelope(
         id=named[0],
-        source=f"/vigimesh/{worker.stage.name}",
-        type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}",
+        source=source_of(worker.stage.name),
+        type=BY_NAME[emit.topic].ce_type,
         time=now,
         subject=emit.key,
-        dataschema=f"/schemas/ids/{worker.codec.schema_id(emit.topic)}",
+        dataschema=worker.codec.dataschema(emit.topic),
         traceparent=named[1],
         messageid=emit.messageid,
         workflow=emit.workflow,
@@ -142,15 +139,7 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, 
 
 def traceparent(work: Work) -> str:
     """Return the W3C header that names a work as the parent of what is made of it."""
-    return f"00-{work.trace_id}-{work.span_id}-01"
-
-
-def _trace_of(envelope: Envelope) -> str:
-    """Return the trace id a record belongs to: its producer's, else the one its message or event id makes."""
-    parts = envelope.traceparent.split("-")
-    if len(parts) == 4 and _TRACE.fullmatch(parts[1]) and parts[1] != _NO_TRACE:
-        return parts[1]
-    return ids.trace_id(envelope.messageid or envelope.id)
+    return traceparent_of(work.trace_id, work.span_id)
 
 
 def _label_of(work: Work) -> tuple[str, str]:

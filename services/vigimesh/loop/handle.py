@@ -28,7 +28,7 @@ from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S,
 SLICE = 25
 #: Seconds until finished work whose payload could not be stored is tried again; its answers are kept.
 STORE_AGAIN_S = 0.5
-#: Stages that an order of the controller may make wait (DESIGN part 2): the others see every version of a case in order.
+#: Stages that an order of the controller may make wait: the others see every version of a case in order.
 _MAY_WAIT = frozenset({"planner", "retriever", "tool-executor"})
 
 

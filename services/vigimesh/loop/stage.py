@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from vigimesh.loop.outcome import Answers, Input, Need, Outcome
 
-#: Rounds of needs a verb may ask for one record (DESIGN part 3).
+#: Rounds of needs a verb may ask for one record: some more than any of ours, so that one that asks for ever ends.
 MAX_ROUNDS = 8
 
 

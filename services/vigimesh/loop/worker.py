@@ -18,7 +18,7 @@ from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 
-#: Records of a poll. Measured: larger batches bring no more throughput, smaller ones cost it (STACK part 5).
+#: Records of a poll. Measured: larger batches bring no more throughput, smaller ones cost it.
 MAX_BATCH = 500
 #: Records in hand of one worker, beyond which it fetches no more: what a restart has to do again stays small.
 MAX_OPEN = 2_000
@@ -28,13 +28,13 @@ POLL_S = 0.2
 TURN_S = 0.02
 #: Records of a turn at least, whatever they take: below, transactions would be all the work.
 MIN_BATCH = 25
-#: Bytes of a value that may travel in a record; above, it goes to the object store (DESIGN part 4).
+#: Bytes of a value that may travel in a record; above, it goes to the object store.
 INLINE_BYTES = 64 * 1024
 #: Largest record the topics take, minus room for key and headers (`max.message.bytes` is 4 MiB).
 RECORD_BYTES = 4 * 1024 * 1024 - 64 * 1024
 #: Tries of one record before it is given up as a dead letter.
 MAX_ATTEMPTS = 10
-#: Seconds a transaction may take before its end is doubted: half the transaction time-out of 10 s (DESIGN part 5).
+#: Seconds a transaction may take before its end is doubted: half the transaction time-out of 10 s.
 DOUBT_S = 5.0
 #: Transactions aborted in a row after which partitions are tried one by one: one abort alone passes by itself.
 REFUSED = 2

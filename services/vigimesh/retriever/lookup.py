@@ -21,7 +21,6 @@ from vigimesh.domain.knowledge.answering import (
     ABSENT,
     WHOLE_SET,
     Answer,
-    Level,
     Match,
     State,
     answer_of,
@@ -33,7 +32,7 @@ from vigimesh.domain.knowledge.answering import (
     shortest,
 )
 from vigimesh.domain.knowledge.facets import facets
-from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages, AnswerScope, expires_at, verdict
+from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages, AnswerScope, Level, expires_at, verdict
 from vigimesh.domain.knowledge.fusion import PASSING
 from vigimesh.domain.knowledge.guards import signature
 from vigimesh.domain.knowledge.questions import Scope
@@ -155,7 +154,7 @@ class Lookup:
         entry = found.entry
         owners = self._owners(entry.scope.document_id, documents_of(entry))
         ages = shortest([owner.ages for owner in owners] + ([one.ages] if one.ages else []))
-        why = verdict(entry, scope, state.known, ages.hot if level == "hot" else ages.warm, self.clock.now())
+        why = verdict(entry, scope, state.known, ages.of(level), self.clock.now())
         if why == "fresh" and level == "hot" and match == "exact" and entry.question_key != one.key:
             why = "other_scope"  # a store that hands out another question's answer
         if why == "fresh" and match == "semantic" and not all(owner.semantic for owner in owners):

@@ -118,7 +118,7 @@ def by_year(examples: Iterable[Example], last: int) -> dict[Part, list[Example]]
 
 
 def one_per_group(examples: Iterable[Example]) -> list[Example]:
-    """Return one example of each group, its first positive one, else its first, by day of receipt: repeats count once (METRICS)."""
+    """Return one example of each group, its first positive one, else its first, by day of receipt: repeats count once."""
     groups: dict[str, Example] = {}
     for example in sorted(examples, key=lambda one: one.day):
         first = groups.setdefault(example.group, example)

@@ -28,7 +28,7 @@ from vigimesh.domain.record.rows import Row
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, CaseDecided, CaseRouted, FlowCounted, ReviewRequested
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope
+from vigimesh.events.envelope import Envelope, traceparent_of
 from vigimesh.events.knowledge import Recall
 from vigimesh.events.topics import lane_topic, topic
 from vigimesh.loop.broker import Write
@@ -214,7 +214,7 @@ def _write(
     trace = ids.trace_id(message or event_id)
     head = Envelope(
         id=event_id, source="", type="", time=making.now, subject=key, messageid=message, workflow=workflow, lane=lane,
-        cause=cause, traceparent=f"00-{trace}-{ids.span_id(f'{NAME}|{event_id}')}-01",
+        cause=cause, traceparent=traceparent_of(trace, ids.span_id(f"{NAME}|{event_id}")),
     )  # fmt: skip
     return record(making.codec, (name, event_id), key, making.codec.encode(name, event), making.now, head)
 

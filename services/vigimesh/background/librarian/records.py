@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vigimesh.background.librarian.run import NAME
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope, source_of, to_headers
 from vigimesh.events.topics import BY_NAME
 from vigimesh.loop.broker import Write
 
@@ -18,8 +18,8 @@ def record(
     name, event_id = named
     of = of or Envelope(id=event_id, source="", type="", time=at, subject=key)
     head = Envelope(
-        id=event_id, source=f"/vigimesh/{NAME}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=at,
-        subject=key, dataschema=f"/schemas/ids/{codec.schema_id(name)}", traceparent=of.traceparent,
+        id=event_id, source=source_of(NAME), type=BY_NAME[name].ce_type, time=at,
+        subject=key, dataschema=codec.dataschema(name), traceparent=of.traceparent,
         messageid=of.messageid, workflow=of.workflow, lane=of.lane, cause=of.cause,
     )  # fmt: skip
     return Write(topic=name, key=key.encode(), value=value, headers=to_headers(head))

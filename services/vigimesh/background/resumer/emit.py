@@ -11,7 +11,7 @@ from vigimesh.background.resumer.shelf import Fault
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, EventDeadLettered, EventParked, FlowCounted, Header
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, from_headers, to_headers
+from vigimesh.events.envelope import Envelope, from_headers, source_of, to_headers, traceparent_of
 from vigimesh.events.topics import BY_NAME, STAGES, inputs_of, topic
 from vigimesh.loop.broker import Record, Write
 from vigimesh.loop.worker import RECORD_BYTES
@@ -165,8 +165,8 @@ def _envelope(making: Making, where: tuple[str, bytes], event_id: str, own: Enve
     name, key = where
     span = ids.span_id(f"{STAGE}|{event_id}")
     return Envelope(
-        id=event_id, source=f"/vigimesh/{STAGE}", type=f"vigimesh.{BY_NAME[name].event.__name__}", time=making.now,
-        subject=key.decode("utf-8", "replace"), dataschema=f"/schemas/ids/{making.codec.schema_id(name)}",
-        traceparent=f"00-{ids.trace_id(own.messageid or event_id)}-{span}-01", messageid=own.messageid,
+        id=event_id, source=source_of(STAGE), type=BY_NAME[name].ce_type, time=making.now,
+        subject=key.decode("utf-8", "replace"), dataschema=making.codec.dataschema(name),
+        traceparent=traceparent_of(ids.trace_id(own.messageid or event_id), span), messageid=own.messageid,
         workflow=own.workflow, lane=own.lane, cause=own.cause,
     )  # fmt: skip

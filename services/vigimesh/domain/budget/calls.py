@@ -14,7 +14,7 @@ from vigimesh.domain.budget.values import MAX_LEASE_S, State, cannot_be, check_c
 from vigimesh.domain.cascade.question import Tokens
 from vigimesh.events.ids import call_id
 
-#: Bytes of an answer that the journal takes itself: what an event may carry too (DESIGN part 4).
+#: Bytes of an answer that the journal takes itself: what an event may carry too (`loop.worker.INLINE_BYTES`).
 MAX_ANSWER_BYTES = 65_536
 #: Seconds a begun call is left to its owner: the longest call (10 minutes is what model endpoints allow) is given its own.
 LEASE_S = 120.0

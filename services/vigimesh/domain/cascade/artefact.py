@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ from vigimesh.events.ids import digest
 LAYOUT = 1
 #: Bytes of one file at most. All shipped ones together stay below 10 MB.
 MAX_BYTES = 10_000_000
+#: What bytes that are no such files may raise.
+_UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, EOFError, zipfile.BadZipFile,
+)  # fmt: skip
 _KINDS = {"weights": "<f2", "idf": "<f2", "blocks": "<f8", "bias": "<f8"}
 _SIZES = {"weights": features.BUCKETS, "idf": features.BUCKETS, "blocks": len(features.BITS), "bias": 1}
 
@@ -70,16 +75,9 @@ def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
 
     Raises `Misconfigured` VM-2201 when they are not what was written: altered, cut off, of another model or of another layout.
     """
-    if wanted and digest(header) != wanted:
-        raise refused("its JSON is not the one that was recorded")
-    if max(len(header), len(tables)) > MAX_BYTES:
-        raise refused(f"a file is larger than {MAX_BYTES} bytes")
-    try:
-        value = json.loads(header)
+    with whole(header, tables, wanted) as value:
         if value["layout"] != LAYOUT or value["features"] != list(features.BITS):
             raise refused(f"its layout is {value['layout']}, this version reads {LAYOUT}")
-        if value["npz_sha256"] != digest(tables):
-            raise refused("its npz is not the one that its JSON names")
         curve = Curve(*(tuple(map(float, value["curve"][key])) for key in ("margins", "probabilities")))
         certificates = tuple(map(certify.read, value["certificates"]))
         return Model(
@@ -87,7 +85,24 @@ def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
             curve=curve, certificates=certificates,
             reference=drift.read(value["reference"]) if "reference" in value else None,
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+
+
+@contextmanager
+def whole(header: bytes, tables: bytes, wanted: str) -> Iterator[Any]:
+    """Give the value of a model's JSON for the reading of both files; `wanted` is the digest that it must have, any when empty.
+
+    Raises `Misconfigured` VM-2201 when one is not what was recorded, or when reading them fails inside.
+    """
+    if wanted and digest(header) != wanted:
+        raise refused("its JSON is not the one that was recorded")
+    if max(len(header), len(tables)) > MAX_BYTES:
+        raise refused(f"a file is larger than {MAX_BYTES} bytes")
+    try:
+        value = json.loads(header)
+        if value["npz_sha256"] != digest(tables):
+            raise refused("its npz is not the one that its JSON names")
+        yield value
+    except _UNREADABLE as error:
         raise refused(f"it cannot be read: {type(error).__name__}") from error
 
 

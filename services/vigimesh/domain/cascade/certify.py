@@ -4,7 +4,7 @@ n independent serious cases were scored, none of them used for training or tunin
 below the (k+1)-th lowest of theirs. If the model missed more than a share of 1 - r of the serious cases there, then at most k of n would have
 fallen among that share: a chance of at most BinomCDF(k; n, 1 - r). With k the largest number for which that is <= delta, recall is
 at least r with confidence 1 - delta, whatever the distribution of scores (an order statistic as tolerance limit: Wilks, *Determination
-of Sample Sizes for Setting Tolerance Limits*, 1941; DESIGN part 7). All of it in whole numbers: nothing is rounded.
+of Sample Sizes for Setting Tolerance Limits*, 1941). All of it in whole numbers: nothing is rounded.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _check(n: int, recall: Fraction, delta: Fraction) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """What a certificate speaks of (METRICS, "Certificate of the cascade"); days as ISO 8601 dates, both included."""
+    """What a certificate speaks of; days as ISO 8601 dates, both included."""
 
     product_class: str
     source: str

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from vigimesh.domain.cascade.artefact import MAX_BYTES, refused
+from vigimesh.domain.cascade.artefact import refused, whole
 from vigimesh.domain.cascade.extraction import Tagger
 from vigimesh.domain.cascade.extraction_chain import LABELS, Chain
 from vigimesh.domain.cascade.extraction_features import BUCKETS, TEMPLATES
@@ -52,18 +51,11 @@ def read_tagger(header: bytes, tables: bytes, wanted: str = "") -> Tagger:
 
     Raises `Misconfigured` VM-2201 when they are not what was written: altered, cut off, of another model or of another layout.
     """
-    if wanted and digest(header) != wanted:
-        raise refused("its JSON is not the one that was recorded")
-    if max(len(header), len(tables)) > MAX_BYTES:
-        raise refused(f"a file is larger than {MAX_BYTES} bytes")
-    try:
-        value = json.loads(header)
+    with whole(header, tables, wanted) as value:
         if {key: value[key] for key in _layout()} != _layout():
             raise refused(
                 f"its layout is {value['layout']} or its labels are others, this version reads {LAYOUT}"
             )
-        if value["npz_sha256"] != digest(tables):
-            raise refused("its npz is not the one that its JSON names")
         with np.load(io.BytesIO(tables), allow_pickle=False) as held:
             found = {key: held[key] for key in _KINDS}
         if (
@@ -73,17 +65,6 @@ def read_tagger(header: bytes, tables: bytes, wanted: str = "") -> Tagger:
             raise ValueError("numbers of another kind")
         chain = Chain(found["weights"], found["steps"].astype(np.int16), float(found["unit"][0]))
         return Tagger(digest=digest(header), chain=chain, seen=frozenset(found["seen"].tolist()))
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise refused(f"it cannot be read: {type(error).__name__}") from error
 
 
 def _layout() -> dict[str, Any]:

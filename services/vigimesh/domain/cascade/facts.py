@@ -2,8 +2,8 @@
 
 Allowed: age, sex, substances of the suspect products, coded terms of the reactions, days from the first dose to the onset, how much was
 written, what the tools read of seriousness *in the text*; and each term once more together with the age and with the onset (a linear model cannot
-combine them by itself). Never: the seriousness criteria, the date of death, the sender's own verdicts, an outcome. They are what the model is to find (METRICS,
-"structured flags hidden"), and where a case has them the tools read them first. VAERS' ER_VISIT, RECOVD and HOSPDAYS stand in the same box of
+combine them by itself). Never: the seriousness criteria, the date of death, the sender's own verdicts, an outcome. They are what the model is to find,
+and where a case has them the tools read them first. VAERS' ER_VISIT, RECOVD and HOSPDAYS stand in the same box of
 the form as those ticks; intake does not read them, and neither does this.
 """
 

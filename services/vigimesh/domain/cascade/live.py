@@ -2,7 +2,7 @@
 
 Where no certificate holds, a gate opens at a *look* alone, when so many labelled serious cases of the sample are known (`looks`). Who looked after each
 label would open one too soon in the end, however bad the model: the confidence is split over the looks of a series, and between two of them, an epoch, a
-gate can only close (DESIGN part 7, "planned looks with delta split, tightening at once, loosening only between epochs").
+gate can only close.
 
 The sample is read in the order of its draw up to the first case below the threshold that nobody has labelled (`Tally.waits_for`): who labels the plain cases
 first, which are not below it, must not open a gate by that. A miss counts at once wherever it lies.

@@ -11,7 +11,7 @@ SMALL_STEP, LARGE_STEP = "small_model", "large_model"
 
 
 def resolved_by(plan: Plan, findings: Iterable[Finding]) -> str:
-    """Return the tier of a pass whose answer the triage result rests on (METRICS, "Resolved by tier T").
+    """Return the tier of a pass whose answer the triage result rests on.
 
     A model that was not asked, was not there, or handed the case on, resolves nothing: then the tools did.
     """

@@ -2,7 +2,7 @@
 
 The draw is among *all* cases of the small tier's pass, at one rate and before any score is known: a sample of what the tier resolved alone would say how
 many of its answers are wrong and nothing of recall, which counts the serious cases that it did not resolve, too. A person is paid for only where a
-machine would have ended the case (METRICS, "Serious recall"; DESIGN part 7).
+machine would have ended the case.
 """
 
 from __future__ import annotations

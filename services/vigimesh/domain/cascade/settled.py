@@ -24,7 +24,7 @@ def silent(case: Case, triage: Triage) -> bool:
 def settled(case: Case, triage: Triage, why: str, at: datetime) -> Triage:
     """Return the triage result of a silent case as not serious, for a reason; any other as it was.
 
-    A flag, a stated criterion and a text that may tell of one stand above every model (DESIGN part 7). The clock is worked out anew; `at` is
+    A flag, a stated criterion and a text that may tell of one stand above every model. The clock is worked out anew; `at` is
     when the case arrived (UTC).
     """
     if not silent(case, triage):

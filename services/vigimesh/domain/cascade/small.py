@@ -1,6 +1,6 @@
 """What the small tier says of a case: not serious, serious, or handed on, and why. It can never unsay what a field or a text says.
 
-It is asked about a case of which neither says for certain whether it is serious (`settled.open_to_models`). What it hands on goes to the large tier or a person (DESIGN part 7). What
+It is asked about a case of which neither says for certain whether it is serious (`settled.open_to_models`). What it hands on goes to the large tier or a person. What
 it was told stands in `Told` whole, so that a decision replays without the model.
 """
 

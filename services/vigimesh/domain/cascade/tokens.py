@@ -9,7 +9,7 @@ the option `byte_fallback`). Neither holds for a tokenizer whose normalisation m
 Endpoints wrap each message in marks of their own: three tokens a message and three to open the reply (OpenAI Cookbook,
 *How to count tokens with tiktoken*); templates of open models take more and some put a sentence of their own in front. Those
 are what `MESSAGE_TOKENS` and `REQUEST_TOKENS` leave room for. An endpoint that still counts more than this bound is an overrun:
-the budget counts it (DESIGN P2).
+the budget counts it.
 """
 
 from __future__ import annotations

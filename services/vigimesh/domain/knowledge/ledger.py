@@ -29,8 +29,6 @@ IN_FLIGHT = timedelta(seconds=60)
 _PER_DOUBLING = 8
 #: The largest bucket: two years, twice what any age may be.
 MAX_BUCKET = 8 * 26
-#: Why an answer of a cache should not have been served.
-FALSE_HITS = ("withdrawn", "superseded", "too_old")
 
 _PLACE = re.compile(r"(.{1,128})@([0-9.]{1,64})#(\d{1,9})-(\d{1,9})", re.DOTALL)
 #: Documents with their versions.
@@ -139,7 +137,7 @@ def product_of(one: RetrievalMeasured, products: Products) -> str:
 
 
 def false_hit(one: Seen, age: timedelta, ended: Ended) -> str:
-    """Return why an answer of a cache should not have been served, one of `FALSE_HITS`, or empty; `age` is its level's.
+    """Return why an answer of a cache should not have been served, or empty; `age` is its level's.
 
     Judged by when its record was written less `IN_FLIGHT`: the moment of serving itself is not recorded. So a breach that lasted less is not seen.
     """

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from vigimesh.domain.policy.cards import Cards
-from vigimesh.domain.policy.reading import STEPS, card_of, extended, gather, parse_toml
+from vigimesh.domain.policy.reading import STEPS, card_of, gather, parse_toml, read_card
 
 #: Folders of this package, by what stands in them.
 PLAIN, DEMO = "cards", "cards_demo"
@@ -48,10 +48,7 @@ def with_overlay(files: Mapping[str, bytes], origin: str, steps: Sequence[str] =
     Raises `Misconfigured` VM-1103 or VM-1104, naming the file.
     """
     bases = shipped_raw()
-    own = [
-        (card_of(extended(parse_toml(data, file), file, bases), file, steps), file)
-        for file, data in files.items()
-    ]
+    own = [(read_card(data, file, bases, steps), file) for file, data in files.items()]
     replaced = {card.name for card, _ in own}
     kept = [
         (card_of(raw, f"{name}.toml"), f"{name}.toml") for name, raw in bases.items() if name not in replaced

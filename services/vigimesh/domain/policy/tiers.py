@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-#: Cheapest first (DESIGN part 7). `person` is nobody's default: it is what is left.
+#: Cheapest first. `person` is nobody's default: it is what is left.
 TIERS = ("tools", "small", "large", "person")
 
 
@@ -38,7 +38,7 @@ def under(available: Iterable[str], ceiling: str) -> tuple[str, ...]:
 
 
 def too_slow(available: Iterable[str], taken_ms: Mapping[str, int], tolerance_s: int) -> tuple[str, ...]:
-    """Return the machine tiers whose answers take longer than the card's `latency_tolerance_s` (DESIGN part 7), cheapest first.
+    """Return the machine tiers whose answers take longer than the card's `latency_tolerance_s`, cheapest first.
 
     `taken_ms` is what a tier's last calls took, milliseconds; a tier that nobody measured is taken to be in time.
     """

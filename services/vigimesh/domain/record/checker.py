@@ -1,4 +1,4 @@
-"""The checker: what became of every accepted message, from the topics alone (METRICS.md: lost, duplicated, torn).
+"""The checker: what became of every accepted message, from the topics alone (docs/glossary.md has lost and torn).
 
 A *unit* is what counts as one: a message id on `case.received.*`. A received record counts by its place
 (`TOPIC-PARTITION-OFFSET`) when it names no message, or when it is itself dead-lettered: nobody could read whose it was.

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vigimesh.domain.budget.money import MICRO
 from vigimesh.domain.policy.cards import Card
 from vigimesh.domain.policy.floor import Breach
 from vigimesh.events.classes import Clock, Finding, Triage
@@ -30,7 +31,6 @@ _CITED = re.compile(r"[^\s@#]{1,128}@[^\s@#]{1,32}#\d{1,9}-\d{1,9}")
 #: The steps that cite passages, and what is said of each.
 _RESTS = {"listedness": "Listedness", "disproportionality": "Disproportionality", "draft": "The draft reply"}
 _WORD = re.compile(r"[a-z][a-z0-9_]*")
-_MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ def clock_words(clock: Clock) -> str:
 
 
 def _money(micro: int) -> str:
-    return f"{micro // _MICRO}.{micro % _MICRO:06d}"
+    return f"{micro // MICRO}.{micro % MICRO:06d}"
 
 
 def _plain(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vigimesh.events.classes import UsageRecorded
@@ -26,11 +25,3 @@ class Spent:
                 return
             self.calls[used.call_id] = used.cost_micro
         self.by_workflow[used.workflow] = self.by_workflow.get(used.workflow, 0) + used.cost_micro
-
-
-def spend_by_workflow(usage: Iterable[UsageRecorded]) -> dict[str, int]:
-    """Return the cost in micro-units of the cards' currency by workflow, in the order of the names."""
-    spent = Spent()
-    for one in usage:
-        spent.add(one)
-    return dict(sorted(spent.by_workflow.items()))

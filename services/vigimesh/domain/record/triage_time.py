@@ -1,4 +1,4 @@
-"""Time to first triage (METRICS.md): from the append of the accepted record to the first statement that stands."""
+"""Time to first triage: from the append of the accepted record to the first statement that stands."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Statement:
 def first_standing(statements: Sequence[Statement]) -> Statement | None:
     """Return the first statement whose lane no later one raises.
 
-    METRICS.md counts the first record that "is not raised later for that version". Headers show a raise of the lane;
+    A statement that is raised later for the same version was not yet the triage of it. Headers show a raise of the lane;
     a grade raised within its lane is not seen here.
     """
     ordered = sorted(statements, key=lambda one: one.at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -121,14 +121,6 @@ class Findings:
         fatal = self.graded.grade == 5 or "life_threatening" in " ".join(self.graded.reasons)
         criteria, graded = self.criteria, self.graded
         return clock(self.case, graded.serious, criteria.valid, self.listed.result, self.at, fatal=fatal)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRun:
-    """What the tools of one pass said: a finding per step, and the triage result they make together."""
-
-    findings: tuple[Finding, ...]
-    triage: Triage
 
 
 def run_steps(

@@ -103,20 +103,6 @@ def convert(value: Decimal | int | Fraction, source: str, target: str) -> Fracti
     return (Fraction(value) + one.shift) * one.factor / other.factor - other.shift
 
 
-def as_decimal(value: Fraction) -> Decimal | None:
-    """Return a fraction as the decimal it equals, or None when its digits never end."""
-    rest, twos, fives = value.denominator, 0, 0
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest != 1:
-        return None
-    places = max(twos, fives)
-    digits = abs(value.numerator) * 10**places // value.denominator
-    return Decimal((int(value < 0), tuple(map(int, str(digits))), -places)) if digits < 10**400 else None
-
-
 class _Reader:
     """Reads one code from left to right; each character once."""
 

@@ -1,0 +1,43 @@
+"""Which settings a command works with: those of the environment, and the addresses of a running stack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vigimesh.app.settings import Located, Settings, names_cluster, read_settings
+from vigimesh.errors import Misconfigured
+
+
+def settings_for(data: Path | None, *paths: str) -> Settings:
+    """Return the settings of a command, in which `paths` (`kafka.bootstrap`) have a value.
+
+    Raises what `located` raises, and `Misconfigured` VM-1102 when one of `paths` has none.
+    """
+    settings = located(os.environ, data).settings
+    settings.require(*paths)
+    return settings
+
+
+def located(environ: Mapping[str, str], data: Path | None) -> Located:
+    """Read the settings; take the addresses of a running stack where they name none, or where `data` names its folder.
+
+    Raises what `read_settings` raises, and `Misconfigured` (VM-1705) when no stack answers on the folder named.
+    """
+    settings = read_settings(environ)
+    if data is None and names_cluster(settings):
+        return Located(settings=settings, from_stack=False)
+    from vigimesh.app.devstack import default_data_dir, status
+
+    stack = status(data or default_data_dir())
+    if stack is not None:
+        return Located(settings=Settings.for_stack(stack.urls, settings), from_stack=True)
+    if data is not None:
+        raise Misconfigured(
+            "VM-1705",
+            what="no stack answers on this folder",
+            where=str(data),
+            todo="start it: vigimesh stack up --data with this folder, or leave --data out",
+        )
+    return Located(settings=settings, from_stack=False)
