@@ -23,6 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, u
 from typer.testing import CliRunner
 
 from vigimesh.adapters.dead_letters import DEADLETTER, OPERATOR, Letter, Operator, Settled, open_letters
+from vigimesh.adapters.history import settle as settle_all
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
@@ -37,6 +38,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt
 from vigimesh.loop.broker import Producer as LoopProducer
+from waiting import until
 from worlds import FaultyProducer, once
 
 pytestmark = pytest.mark.real
@@ -79,9 +81,11 @@ class Corner:
         for letter in letters:
             producer.produce(DEADLETTER, self.codec.encode(DEADLETTER, letter), letter.event_id)
         producer.commit_transaction(30)
+        settled(self)
 
     def records(self, name: str) -> list[Message]:
         """Return the committed records of a topic whose key or value names this corner."""
+        settled(self)
         consumer = Consumer({**self.base, "group.id": "vigimesh.test.reader", "enable.auto.commit": False,
                              "isolation.level": "read_committed", "enable.partition.eof": True})  # fmt: skip
         left = set(consumer.list_topics(name, timeout=10).topics[name].partitions)
@@ -112,6 +116,7 @@ class Corner:
         return CliRunner().invoke(app, [*arguments, *where], catch_exceptions=False)
 
     def open_ids(self) -> list[str]:
+        settled(self)
         return sorted(one["id"] for one in self.run("list", "--id", self.tag)["dead_letters"])
 
     def audits(self, action: str) -> list[Any]:
@@ -128,12 +133,19 @@ def corner(applied_stack: Stack) -> Corner:
 def topic_limit(corner: Corner, name: str, size: int) -> Iterator[None]:
     """Let a topic take records of at most `size` bytes while the block runs."""
 
+    asked = ConfigResource(ResourceType.TOPIC, name)
+
     def alter(operation: AlterConfigOpType, value: str) -> None:
         entry = ConfigEntry("max.message.bytes", value, incremental_operation=operation)
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
         # Held by a name: a client that is collected takes its answers with it.
         admin = AdminClient(corner.base)
         admin.incremental_alter_configs([resource])[resource].result(10)
+        # The controller has it; the broker follows.
+        until(
+            lambda: admin.describe_configs([asked])[asked].result(10)["max.message.bytes"].value == value,
+            within_s=30, what="the topic's limit",
+        )  # fmt: skip
 
     alter(AlterConfigOpType.SET, str(size))
     try:
@@ -310,7 +322,13 @@ def test_an_event_given_up_again_meanwhile_is_left_for_another_look(corner: Corn
     assert corner.records(BACK) == []
 
 
+def settled(corner: Corner) -> None:
+    """Wait for the ends of transactions: a commit is answered before its markers lie in all partitions."""
+    assert settle_all(corner.base, [DEADLETTER, BACK, topic("audit"), topic("flow")], within_s=30)
+
+
 def mine(corner: Corner) -> list[Letter]:
+    settled(corner)
     letters, _ = open_letters(corner.base, corner.codec)
     return [letter for letter in letters if letter.event.event_id.startswith(corner.tag)]
 

@@ -75,21 +75,33 @@ def test_a_prepared_stack_is_all_ok(own_stack: Stack, before: dict[str, Any]) ->
     }  # fmt: skip
 
 
+def alter(admin: AdminClient, settings: dict[str, str]) -> None:
+    """Change a topic by hand; return when its broker has it, which follows the controller."""
+    name = "vigimesh.deadletter"
+    entries = [
+        ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+        for key, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
+    admin.incremental_alter_configs([resource])[resource].result(10)
+    asked = ConfigResource(ResourceType.TOPIC, name)
+
+    def told() -> bool:
+        found = admin.describe_configs([asked])[asked].result(10)
+        return {key: found[key].value for key in settings} == settings
+
+    until(told, within_s=30, what="the topic as it was changed")
+
+
 def test_what_is_changed_by_hand_is_named(own_stack: Stack, before: dict[str, Any]) -> None:
     admin = AdminClient(common(own_stack.urls.kafka, {}))
-    for name, value in (("min.insync.replicas", "2"), ("max.message.bytes", "1000000")):
-        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        resource = ConfigResource(ResourceType.TOPIC, "vigimesh.deadletter", incremental_configs=[entry])
-        admin.incremental_alter_configs([resource])[resource].result(10)
+    alter(admin, {"min.insync.replicas": "2", "max.message.bytes": "1000000"})
     try:
         found = wrong(run(own_stack, status=1))
         assert set(found) == {"min.insync.replicas", "message.max.bytes", "topics and groups"}
         assert all("vigimesh.deadletter" in text for text in found.values())
     finally:
-        for name, value in (("min.insync.replicas", "1"), ("max.message.bytes", str(4 << 20))):
-            entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            resource = ConfigResource(ResourceType.TOPIC, "vigimesh.deadletter", incremental_configs=[entry])
-            admin.incremental_alter_configs([resource])[resource].result(10)
+        alter(admin, {"min.insync.replicas": "1", "max.message.bytes": str(4 << 20)})
 
 
 def test_two_members_under_one_name_are_found(own_stack: Stack, before: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import confluent_kafka as ck
@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from mesh_fixture import DemoRun
 from meshes import Mesh, vigimesh
+from parking import Wall
 from stack_fixture import new_stack
 from vigimesh.adapters import topics
 from vigimesh.adapters.history import scan
@@ -183,18 +184,8 @@ def test_what_waits_of_a_workflow_comes_from_the_flow(bench: Bench) -> None:
     bench.commit("vigimesh.planner.warm", plan, 0, 2)
 
 
-@dataclass
-class Ahead(SystemClock):
-    """The machine's clock, and some seconds that a test adds."""
-
-    ahead_s: float = 0.0
-
-    def now(self) -> datetime:
-        return super().now() + timedelta(seconds=self.ahead_s)
-
-
 def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_go(bench: Bench) -> None:
-    base, clock = common(bench.stack.urls.kafka, {}), Ahead()
+    base, clock = common(bench.stack.urls.kafka, {}), Wall(datetime.now(UTC))
     controller = Controller(
         consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),
         producer=KafkaProducer(base, CONTROLLER_ID), lag=LagReader(base, bench.codec, ("triage",), clock),
@@ -209,7 +200,7 @@ def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_g
 
     def lifted() -> bool:
         """Let time pass, and tell whether the order was taken back by one that follows it."""
-        clock.ahead_s += 1.0
+        clock.move(5.0)
         rows = scan(bench.stack.urls.kafka, (THROTTLE,))
         written = [bench.codec.decode(THROTTLE, row.value or b"") for row in rows]
         return [(one.lane, one.share_percent) for one in written][-1] == ("cold", 100)
@@ -219,7 +210,8 @@ def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_g
         try:
             await until_async(lambda: controller.health.ready, within_s=LOOK_S, what="the leader")
             assert shares() == {}, "a hot record that has just come is not late"
-            clock.ahead_s = 11.0
+            # More than the objective by as much as the clock was read before the record was written.
+            clock.move(10.0 + LOOK_S)
             await until_async(lambda: shares() == {"cold": 8}, within_s=LOOK_S, what="the order")
             shown = json.loads((await asyncio.to_thread(bench.command)).stdout)["orders"]
             assert [(one["lane"], one["share_percent"]) for one in shown] == [("cold", 8)]

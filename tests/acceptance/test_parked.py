@@ -147,8 +147,7 @@ def test_what_a_paused_lane_has_parked_goes_on_soon_after_it_is_unpaused(mesh: M
             within_s=PASSED_S,
             what="what is parked",
         )
-        waited = of("parked")
-        assert waited
+        assert of("parked")
     finally:
         lane("unpause")
     until(
@@ -159,5 +158,6 @@ def test_what_a_paused_lane_has_parked_goes_on_soon_after_it_is_unpaused(mesh: M
     assert of("case.decided", "case.review") == expected
     audits = [one for one in mesh.events("audit") if isinstance(one, AuditRecorded) and tag in one.message_id]
     back = [one for one in audits if one.stage == "resumer"]
-    assert Counter(one.message_id for one in back) == waited
+    # As often as it was parked: a worker that hears late that the pause was lifted parks what has come back once more.
+    assert Counter(one.message_id for one in back) == of("parked")
     assert all(one.why.startswith("called back, since its pause was lifted, before ") for one in back)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -240,9 +240,10 @@ def test_booked_is_what_the_windows_still_open_must_hold(bench: Bench) -> None:
             )
             bench.date_back(11)
             assert list(await one.booked()) == []
+            at = datetime.now(UTC).replace(microsecond=0)
             new = [
                 await begun(one, call_of("case", epoch, step="2")),
-                await begun(one, call_of("d", epoch, at=NOW, lease_s=900, workflow="signal", worst_micro=7)),
+                await begun(one, call_of("d", epoch, at=at, lease_s=900, workflow="signal", worst_micro=7)),
                 await begun(one, call_of("e", epoch)),
                 await begun(one, call_of("f", epoch)),
             ]
@@ -255,7 +256,7 @@ def test_booked_is_what_the_windows_still_open_must_hold(bench: Bench) -> None:
                 ("case", "settled", 10), ("case", "settled", 1_200), ("d", "open", 7), ("f", "in_doubt", 1_000),
             ]  # fmt: skip
             assert booked[2] == Booked(
-                call_id=new[1].call_id, workflow="signal", case_id="d", at=NOW, amount_micro=7, state="open"
+                call_id=new[1].call_id, workflow="signal", case_id="d", at=at, amount_micro=7, state="open"
             )
             assert await one.booked_of([new[2].call_id, "unknown"]) == {}
 
