@@ -94,6 +94,17 @@ def workers(pid: int) -> dict[str, int]:
     return found
 
 
+def child_of(pid: int, words: str) -> psutil.Process | None:
+    """Return a child of a process whose command line holds these words, nothing while there is none."""
+    for child in psutil.Process(pid).children():
+        try:
+            if words in " ".join(child.cmdline()):
+                return child
+        except psutil.Error:  # one that has just ended
+            continue
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
     """A mesh that `vigimesh dev` keeps on a folder; `spans` has what its workers tell of their work."""

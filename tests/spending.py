@@ -45,10 +45,9 @@ class Stepping(SystemClock):
     """A clock that the test moves; each look is a microsecond later, as no two looks of a real one are the same."""
 
     def __init__(self) -> None:
-        # An hour ago, so that the month does not end while a test moves the clock; not at its very beginning.
-        now = datetime.now(UTC).replace(microsecond=0)
-        earlier = now - timedelta(hours=1)
-        self.at = earlier if earlier.month == now.month else now
+        # In the midst of the month: a test lets days pass, and what it compares is the budget of one month. Of this month and
+        # not of another, since a journal asks the server which of its calls still count.
+        self.at = datetime.now(UTC).replace(day=15, hour=12, minute=0, second=0, microsecond=0)
         self._looks = itertools.count(1)
 
     def now(self) -> datetime:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import psutil
 import pytest
 
 from mesh_fixture import kept_mesh
-from meshes import Mesh, vigimesh
+from meshes import Mesh, child_of, vigimesh
 from standins import served
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
+from waiting import until
 
 #: Cases of each kind: serious ones, those of which nobody knows, and those that are not serious.
 EACH = 60
@@ -112,11 +112,8 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
 @contextmanager
 def suspended(mesh: Mesh, command: str) -> Iterator[None]:
     """Let a process of the mesh stand still for a while."""
-    (process,) = [
-        child
-        for child in psutil.Process(mesh.pid).children()
-        if f"vigimesh {command}" in " ".join(child.cmdline())
-    ]
+    process = until(lambda: child_of(mesh.pid, f"vigimesh {command}"), within_s=60, what=f"the {command}")
+    assert process is not None
     process.suspend()
     try:
         yield

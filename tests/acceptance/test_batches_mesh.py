@@ -12,16 +12,15 @@ import signal
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 import pytest
 
 from mesh_fixture import kept_mesh
-from meshes import Mesh, vigimesh
+from meshes import Mesh, child_of, vigimesh
 from standins import served
-from tight_fixture import CARD
+from tight_fixture import CARD, suspended
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
@@ -41,12 +40,12 @@ pytestmark = pytest.mark.real
 CASES, QUESTIONS = 6, 5
 #: Seconds for a round of the batcher (one a minute) and for the cases to end, on a machine that does other things too.
 DONE_S = 240.0
-#: Open all day: whenever the test runs.
-WINDOW = """
-[batch_window]
-opens_utc = "00:00"
-closes_utc = "00:00"
-"""
+
+
+def window(now: datetime) -> str:
+    """Return a window that is open and stays so: one of the whole day would close at midnight, and its calls with it."""
+    opens, closes = now - timedelta(hours=1), now + timedelta(hours=12)
+    return f'[batch_window]\nopens_utc = "{opens:%H:%M}"\ncloses_utc = "{closes:%H:%M}"\n'
 
 
 def lines() -> Iterator[str]:
@@ -124,19 +123,14 @@ class Depot:
 
     def batcher(self) -> int:
         """Return the process number of the batcher, 0 while there is none."""
-        for child in psutil.Process(self.mesh.pid).children():
-            try:
-                if "vigimesh batcher" in " ".join(child.cmdline()):
-                    return child.pid
-            except psutil.Error:  # it has just ended
-                continue
-        return 0
+        found = child_of(self.mesh.pid, "vigimesh batcher")
+        return found.pid if found else 0
 
 
 @pytest.fixture(scope="module")
 def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
     cards = tmp_path_factory.mktemp("cards")
-    (cards / "triage.toml").write_text(CARD + WINDOW, encoding="utf-8")
+    (cards / "triage.toml").write_text(CARD + window(datetime.now(UTC)), encoding="utf-8")
     standin = StandIn(Profile(latency_ms=0, spread=0, seed=7))
     with served(standin) as url:
         settings = {
@@ -151,15 +145,18 @@ def test_cold_cases_are_bought_in_one_batch_once_and_decided_by_its_answers(
 ) -> None:
     source = tmp_path_factory.mktemp("cold") / "cases.jsonl"
     source.write_text("\n".join(lines()) + "\n", encoding="utf-8")
-    ran = depot.mesh.run(source)
+    # A round that came while they are gathered would send what is there, and the rest in a second batch.
+    with suspended(depot.mesh, "batcher"):
+        ran = depot.mesh.run(source)
     assert (ran.json["accepted"], ran.json["parked"]) == (CASES, CASES), ran.err + ran.out
     assert {"waits for its answer" in one.reason for one in depot.parked().values()} == {True}
     assert depot.metric("tool-executor.cold", "vigimesh_batch_gathered_total") == CASES
 
     until(lambda: depot.asked("/standin/calls")["batches"], within_s=DONE_S, what="a batch at the endpoint")
-    depot.asked("/standin/clock", {"forward_s": 7_200})
-    killed = depot.batcher()
+    killed = until(depot.batcher, within_s=DONE_S, what="the batcher")
     os.kill(killed, signal.SIGKILL)
+    # Only now: of what it had taken in before its end its metrics would have told, and nobody else's.
+    depot.asked("/standin/clock", {"forward_s": 7_200})
     until(lambda: depot.batcher() not in (0, killed), within_s=DONE_S, what="another batcher")
 
     def ended() -> dict[str, Any] | None:

@@ -68,6 +68,8 @@ def written(applied_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> W
     topics = [topic.name for topic in TOPICS]
     before = {part: end for part, (_, end) in bounds(applied_stack.urls.kafka, topics).items()}
     _write(applied_stack.urls.kafka, passage)
+    # A commit is answered before its markers lie in all partitions.
+    assert settle(applied_stack.urls.kafka, topics, within_s=30)
     return Written(applied_stack, passage, before)
 
 

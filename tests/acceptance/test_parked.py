@@ -9,10 +9,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-import psutil
 import pytest
 
-from meshes import Mesh, vigimesh
+from meshes import Mesh, child_of, vigimesh
 from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
@@ -37,13 +36,8 @@ DOOR = topic("case.received.normal")
 
 def resumer_pid(mesh: Mesh) -> int:
     """Find the resumer among the children of `vigimesh dev`; 0 while there is none."""
-    for child in psutil.Process(mesh.pid).children():
-        try:
-            if child.cmdline()[-2:] == ["vigimesh", "resumer"]:
-                return child.pid
-        except psutil.Error:  # one that has just ended
-            continue
-    return 0
+    found = child_of(mesh.pid, "vigimesh resumer")
+    return found.pid if found else 0
 
 
 def parked(codec: Codec, tag: str, number: int, not_before: datetime) -> Write:
@@ -88,7 +82,8 @@ def test_parked_cases_come_back_once_though_the_resumer_is_killed(mesh: Mesh) ->
         return [row.headers.id for row in mesh.rows("case.received.normal") if tag in row.headers.id]
 
     until(lambda: len(back()) >= 5, within_s=PASSED_S, what="the first cases at the door")
-    killed = resumer_pid(mesh)
+    # 0, while there is none, would be the whole group of this process.
+    killed = until(lambda: resumer_pid(mesh), within_s=PASSED_S, what="the resumer")
     os.kill(killed, signal.SIGKILL)
     until(lambda: resumer_pid(mesh) not in (0, killed), within_s=PASSED_S, what="another resumer")
 

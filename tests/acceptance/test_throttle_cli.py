@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from meshes import Mesh, vigimesh
-from vigimesh.adapters.history import bounds, scan
+from vigimesh.adapters.history import bounds, scan, settle
 from vigimesh.adapters.kafka import common
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.order_desk import ORDERING, OrderDesk
@@ -74,6 +74,7 @@ class Desk:
 
         Other tests share the broker, and write by schemas of their own.
         """
+        self.settled()
         rows = (
             self.codec.decode(name, row.value)
             for row in scan(self.base, [name])
@@ -83,7 +84,12 @@ class Desk:
 
     def ends(self) -> Any:
         """Return where the two topics end: whatever is written moves it."""
+        self.settled()
         return bounds(self.base, [THROTTLE, AUDIT])
+
+    def settled(self) -> None:
+        """Wait for the ends of transactions: a commit is answered before its markers lie in all partitions."""
+        assert settle(self.base, [THROTTLE, AUDIT], within_s=30)
 
     async def give(self, change: Change, order: Given, producer: Any = None) -> None:
         desk = OrderDesk(self.base, self.codec, SystemClock(), producer)

@@ -99,7 +99,9 @@ def test_who_waits_for_a_connection_of_a_busy_process_is_not_told_that_the_store
     monkeypatch.setattr(redis_scripts, "ANSWER_S", 0.2)
 
     async def scenario(rig: Rig) -> None:
-        budget = await rig.built()
+        await rig.built()
+        # One that has no connection yet.
+        budget = rig.adopted()
         pool = redis_of(budget)._scripts._client.connection_pool
         lent = [
             await pool.get_connection()  # type: ignore[no-untyped-call]  # redis has no types for it

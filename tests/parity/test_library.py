@@ -15,6 +15,7 @@ from vigimesh.adapters.memory_library import MemoryLibrary
 from vigimesh.adapters.memory_search import MemorySearch
 from vigimesh.adapters.postgres import PgSearch
 from vigimesh.adapters.postgres_schema import migrate, shipped_migrations
+from vigimesh.domain.knowledge.editions import Source
 from vigimesh.domain.knowledge.sections import Place, Sectioned, opened
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import Identity, read_text
@@ -118,6 +119,16 @@ def test_two_texts_under_one_number_are_refused_and_the_rest_enters(base: Base, 
         ("product/b", "1.0"),
         ("product/zelora", "1.0"),
     ]
+
+
+def test_sources_are_the_current_versions_with_when_each_was_read(base: Base) -> None:
+    base.library.ingest([note("1.0", "Hiccups")], by="Ada")
+    assert [one.version for one in base.library.sources()] == ["1.0"]
+    base.library.ingest([note("2.0", "Rash"), note("1.0", "Hiccups")], by="Ada")
+    (held,) = [one for one in base.library.documents() if one.current]
+    assert base.library.sources() == [Source(id=held.id, version="2.0", at=held.at, seen=held.seen)]
+    base.library.withdraw(held.id, by="Ada", reason="it was of another product")
+    assert base.library.sources() == []
 
 
 def test_what_becomes_current_is_to_be_announced_once(base: Base) -> None:

@@ -158,8 +158,9 @@ def test_a_static_member_that_comes_back_gets_its_partitions_and_moves_nobody(
         before, moves = crew.at_work["a"][0].owned, other.moves
         await crew.send(20)
         await crew.stop("a")
-        await crew.send(20)
+        # First of all: its partitions are kept for it no longer than a session, which is six seconds.
         crew.start("a")
+        await crew.send(20)
         await crew.shared("a", "b")
         assert (crew.at_work["a"][0].owned, other.moves) == (before, moves)
         await crew.send(20)

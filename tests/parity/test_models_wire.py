@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from vigimesh.app.standin.chat import StandIn
 from vigimesh.app.standin.server import Server
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade
+from vigimesh.errors import Misconfigured
 from waiting import until_async
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
@@ -34,7 +36,7 @@ class Raw:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
         self.requests.append(head + await reader.readexactly(length))
         writer.write(self.says)
         await writer.drain()
@@ -92,10 +94,21 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         OK + b"content-length: 6\r\n\r\n<html>",
         OK + b"content-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope",
         b"HTTP/1.1 500 X\r\ncontent-length: 50\r\n\r\ncut",
+        OK + b"x: " + b"y" * 100_000 + b"\r\ncontent-length: 2\r\n\r\n{}",
+        b"HTTP/1.1 101 X\r\nupgrade: other\r\nconnection: upgrade\r\n\r\n",
     ],
 )
 def test_what_is_no_whole_reply_is_in_doubt(says: bytes) -> None:
     assert isinstance(asked(says)[0], InDoubt)
+
+
+def test_a_packed_reply_that_nobody_asked_for_is_not_unpacked() -> None:
+    """It could unpack to any size; that the endpoint is busy is known all the same."""
+    packed = gzip.compress(b" " * 50_000_000)
+    head = b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+    assert isinstance(asked(OK + head + packed)[0], InDoubt)
+    found, _ = asked(b"HTTP/1.1 429 X\r\nretry-after: 5\r\n" + head + packed)
+    assert found == NotMade(why="the endpoint answered 429", retry_after_s=5.0)
 
 
 @pytest.mark.parametrize("closes", [True, False])
@@ -129,6 +142,74 @@ def test_only_our_settings_reach_the_endpoint(monkeypatch: pytest.MonkeyPatch) -
     assert b"accept-encoding: identity" in head.lower()
     assert b'"json_schema"' in body
     assert b'"max_tokens":200' in body.replace(b" ", b"")
+
+
+def test_what_an_endpoint_wants_kept_is_not_sent_back() -> None:
+    """No cookies: nothing but our settings goes with a question."""
+
+    async def run() -> None:
+        async with raw(OK + b"set-cookie: a=b\r\ncontent-length: 2\r\n\r\n{}") as endpoint:
+            client = models(endpoint.base_url)
+            for _ in range(2):
+                assert isinstance(await client.ask(question()), InDoubt)
+            await client.close()
+            assert len(endpoint.requests) == 2
+            assert not any(b"a=b" in one for one in endpoint.requests)
+
+    asyncio.run(run())
+
+
+def by_proxy(monkeypatch: pytest.MonkeyPatch, scheme: str, says: bytes) -> tuple[Outcome, bytes]:
+    """Ask an endpoint that can be reached by the environment's proxy alone; return what came and what the proxy read."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def run() -> tuple[Outcome, bytes]:
+        async with raw(says) as proxy:
+            at = proxy.base_url.removeprefix("http://").removesuffix("/v1")
+            monkeypatch.setenv(f"{scheme}_proxy", f"http://we:p%40ss@{at}")
+            client = models(f"{scheme}://models.invalid/v1")
+            found = await client.ask(question())
+            await client.close()
+            (request,) = proxy.requests
+            return found, request
+
+    return asyncio.run(run())
+
+
+#: `we:p@ss`, as HTTP wants it.
+LOGIN = b"proxy-authorization: basic d2u6cebzcw=="
+
+
+def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, request = by_proxy(monkeypatch, "http", b"HTTP/1.1 429 X\r\ncontent-length: 0\r\n\r\n")
+    assert found == NotMade(why="the endpoint answered 429")
+    assert request.startswith(b"POST http://models.invalid/v1/chat/completions HTTP/1.1\r\n")
+    assert LOGIN in request.lower()
+
+
+def test_a_tunnel_that_a_proxy_refuses_made_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy reads its own login and the endpoint's host, and neither key nor question."""
+    found, request = by_proxy(monkeypatch, "https", b"HTTP/1.1 403 X\r\ncontent-length: 0\r\n\r\n")
+    assert found == NotMade(why="the connection failed: ConnectError")
+    assert request.startswith(b"CONNECT models.invalid:443 HTTP/1.1\r\n")
+    assert LOGIN in request.lower()
+    assert KEY.encode() not in request
+    assert b"hospital" not in request
+
+
+def test_an_endpoint_that_needs_no_proxy_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert isinstance(asked(OK + b"content-length: 2\r\n\r\n{}")[0], InDoubt)
+
+
+def test_a_proxy_of_another_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "socks5://we:secret@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(Misconfigured, match="VM-1102") as told:
+        models("http://127.0.0.1:2/v1")
+    assert "secret" not in str(told.value)
 
 
 def test_an_idle_connection_that_was_closed_is_not_used_again() -> None:

@@ -103,6 +103,14 @@ def test_what_is_no_list_of_embeddings_is_refused(data: bytes) -> None:
         client.embed(["Torvexil rash"])
 
 
+def test_vectors_of_another_length_are_refused_with_the_setting_that_takes_them() -> None:
+    data = json.dumps({"data": [{"index": 0, "embedding": [1.0, 0.0]}]}).encode()
+    with serving(lambda _: (200, data)) as (client, _), pytest.raises(Misconfigured) as caught:
+        client.embed(["Torvexil rash"])
+    assert caught.value.what == "its vectors have 2 numbers, not 3"
+    assert "VIGIMESH_EMBEDDINGS__DIMENSIONS=2" in caught.value.todo
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(429, Transient), (500, Transient), (503, Transient), (401, Misconfigured), (302, Misconfigured)],

@@ -103,15 +103,18 @@ class PaidWorld(World):
     def passage(self) -> Passage:
         return Paying(self.codec, self.till)
 
+    def paid(self) -> list[UsageRecorded]:
+        """Return what `usage` has of calls."""
+        rows = [row for row in self.mesh.rows if row.topic == topic("usage")]
+        used: list[UsageRecorded] = [self.codec.decode(row.topic, row.value or b"") for row in rows]
+        return [one for one in used if one.kind == "model_call"]
+
     def spent(self) -> tuple[int, int]:
         """Return what `usage` says was paid for models, and in how many of its records."""
-        spent, count = Spent(), 0
-        for row in self.mesh.rows:
-            if row.topic == topic("usage"):
-                event: UsageRecorded = self.codec.decode(row.topic, row.value or b"")
-                spent.add(event)
-                count += event.kind == "model_call"
-        return sum(spent.calls.values()), count
+        spent = Spent()
+        for one in self.paid():
+            spent.add(one)
+        return sum(spent.calls.values()), len(self.paid())
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,10 @@ def not_paid_twice(found: PaidWorld) -> None:
     recalled(found)
     assert (till.booked(), till.calls()) == (before, 1)
     assert found.spent() == (sum(before), 2)
+    first, again = found.paid()
+    assert (first.call_id, first.cost_micro) == (again.call_id, again.cost_micro)
+    # What docs/contract.md says: a sum that does not look at the call counts it twice.
+    assert sum({one.call_id: one.cost_micro for one in found.paid()}.values()) == sum(before)
 
 
 def test_a_recall_that_shows_the_same_passages_is_given_the_opinion_that_was_paid(till: Till) -> None:

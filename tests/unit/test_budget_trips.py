@@ -25,6 +25,8 @@ class Held(Scripts):
         self.sent: list[list[str]] = []
         self.go = asyncio.Semaphore(0)
         self.fails: set[int] = set()
+        #: Trips that end in a defect of the code.
+        self.breaks: set[int] = set()
 
     async def _send(self, orders: Sequence[Order]) -> list[Any]:
         self.sent.append([arguments[0] for _, arguments in orders])
@@ -32,6 +34,8 @@ class Held(Scripts):
         await self.go.acquire()
         if number in self.fails:
             raise Unreachable("gone")
+        if number in self.breaks:
+            raise ValueError("a defect")
         return [
             OutOfMemoryError("full") if arguments[0] == "full" else ["did", arguments[0]]
             for _, arguments in orders
@@ -166,6 +170,29 @@ def test_whoever_is_cancelled_takes_nobody_along(cancelled: int) -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("breaking", [1, 2])
+def test_a_defect_is_told_to_those_of_its_trip_and_cancels_nobody(breaking: int) -> None:
+    """Whoever waits behind the first is asked for all the same; whoever is carried, or waits for the carrier, hears of it."""
+
+    async def scenario(held: Held) -> None:
+        held.breaks = {breaking}
+        tasks = await waiting(held, "a", "b")
+        held.go.release()
+        await turns()
+        tasks.append(held.ask("behind"))
+        await turns()
+        for _ in range(3):
+            held.go.release()
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+        carried = [list, list, list] if breaking == 1 else [ValueError] * 3
+        assert [type(one) for one in told] == [ValueError if breaking == 1 else list, *carried]
+        again = held.ask("again")
+        held.go.release()
+        assert await again == [["did", "again"]]
+
+    play(scenario)
+
+
 def test_a_carrier_that_is_cut_off_leaves_nobody_waiting() -> None:
     async def scenario(held: Held) -> None:
         tasks = await waiting(held, "a", "b")
@@ -174,7 +201,7 @@ def test_a_carrier_that_is_cut_off_leaves_nobody_waiting() -> None:
         assert held._carrier is not None
         held._carrier.cancel()
         told = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [type(one) for one in told] == [list, asyncio.CancelledError, asyncio.CancelledError]
+        assert [type(one) for one in told] == [list, Transient, Transient]
         again = held.ask("again")
         held.go.release()
         assert await again == [["did", "again"]]

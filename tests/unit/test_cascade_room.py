@@ -108,7 +108,7 @@ def test_labels_of_another_period_open_the_gate_and_a_miss_closes_it(
     assert not opens(CERTIFICATE, replace(FACTS, seen=book.seen_of(TODAY))).open
     (one,) = room.standings()
     assert plain(one)["missed_cases"] == [f"t/{FIRST}"]
-    assert plain(one)["price_micro"] == 3_000_000
+    assert (plain(one)["spent_micro"], plain(one)["price_micro"]) == (3_000_000, 3_000_000)
     assert not plain(one)["open"]
 
 
@@ -209,8 +209,28 @@ def test_a_look_records_the_day(room: Room, desk: MemoryCascade) -> None:
     _, first, second = audits(desk)
     assert first.action == second.action == "looked"
     assert second.why == one.words
-    for said in ("recall >= 0.0000 at 95%", "0 of 3 audits labelled", "3.00", "waits for the label of t/1"):
+    for said in (
+        "recall >= 0.0000 at 95%",
+        "0 of 3 audits labelled",
+        "spent 3.00",
+        "waits for the label of t/1",
+    ):
         assert said in one.words
+
+
+def test_behind_a_closed_gate_nothing_is_spent_and_what_an_open_one_would_cost_is_said(
+    room: Room, desk: MemoryCascade
+) -> None:
+    month = f"{AT:%Y-%m}"
+    closed = [replace(sampled(at, below=True), resolved=False, drawn_at=AT) for at in range(3)]
+    before = replace(sampled(9, below=True), drawn_at=AT - timedelta(days=40))
+    draw(desk, [*closed, before])
+    (one,) = room.standings()
+    assert (plain(one)["spent_micro"], plain(one)["price_micro"]) == (3_000_000, 12_000_000)
+    assert "spent 3.00 on what the tier settled of them, 12.00 behind an open gate; " in one.words
+    assert room.line(desk.held()) == {"month": month, "spent_micro": 0, "line_micro": 0}
+    draw(desk, [replace(sampled(4, below=True), drawn_at=AT)])
+    assert room.line(desk.held())["spent_micro"] == 3_000_000
 
 
 def test_a_place_is_closed_and_begun_anew_by_a_person(room: Room, desk: MemoryCascade) -> None:

@@ -37,6 +37,14 @@ def test_a_message_is_one_line_with_every_word_whole(width: int) -> None:
     assert bool(rest) == (width < 140)
 
 
+def test_in_a_narrow_terminal_the_case_s_id_stays_whole_and_the_message_s_gives_way() -> None:
+    usual = replace(ONE, workflow="triage", decision="", case_id="default/DE-2026-0044")
+    head, row, *_ = listed(80, usual)
+    assert ("message" in head, "a21eb38e684f" in row) == (False, False)
+    for word in ("default/DE-2026-0044", "triage", "in_review", "2026-03-17"):
+        assert word in row
+
+
 def test_a_long_id_is_folded_and_not_cut() -> None:
     long = replace(ONE, case_id="default/" + "x" * 60)
     assert "".join(listed(100, long)).count("x") == 60

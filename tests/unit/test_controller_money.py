@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from statistics import mode
 
 import pytest
@@ -12,8 +13,18 @@ from pricing_making import AWAY, NOW, account, cold, warm
 from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.app.controller import money_of
 from vigimesh.app.model_settings import LargeModelSettings
-from vigimesh.app.settings import PostgresSettings, RedisSettings, Settings
-from vigimesh.background.controller.money import ASSUMED_CLOCK_S, PAYER, NoAccounts, Watch, backlog_of
+from vigimesh.app.settings import PostgresSettings, RedisSettings, Settings, read_settings
+from vigimesh.app.small_model import call_micro
+from vigimesh.background.controller.money import (
+    ASSUMED_CLOCK_S,
+    PAYER,
+    Money,
+    NoAccounts,
+    Seen,
+    Watch,
+    backlog_of,
+    rule,
+)
 from vigimesh.background.controller.reign import HOLD_S, METADATA_MAX, Reign, limits_of, succeeded
 from vigimesh.clock import SystemClock
 from vigimesh.domain.control.calls import Share
@@ -51,21 +62,21 @@ def test_the_backlog_is_what_waits_before_or_in_the_stage_that_pays() -> None:
         ("planner", "cold"): Known(value=5), ("retriever", "cold"): Known(value=3), (PAYER, "cold"): Known(value=2),
         ("supervisor", "cold"): Known(value=100), ("planner", "hot"): AWAY,
     }  # fmt: skip
-    backlog = backlog_of(CARD, rows(waits, seconds=Known(value=60)), Learned())
+    backlog = backlog_of(CARD, rows(waits, seconds=Known(value=60)), 17)
     found = {one.lane: one.records for one in backlog.lanes}
     assert found == {"hot": AWAY, "warm": NONE, "cold": Known(value=10)}
     slacks = {one.lane: one.slack_s for one in backlog.lanes}
     assert slacks["warm"] is None, "nothing waits there"
     assert isinstance(slacks["hot"], Unknown)
     assert slacks["cold"] == Known(value=ASSUMED_CLOCK_S["cold"] - 60)
-    assert {one.case_micro for one in backlog.lanes} == {prior_micro(CARD.budget.case_micro)}
+    assert {one.case_micro for one in backlog.lanes} == {17}
 
 
 @pytest.mark.parametrize("stage", [*LANE_STAGES, "all"])
 def test_a_lane_that_was_not_measured_is_unknown(stage: str) -> None:
     assert CARD is not None
     left = [row for row in rows({}) if row.stage != stage and stage != "all"]
-    backlog = backlog_of(CARD, left, Learned())
+    backlog = backlog_of(CARD, left, 17)
     assert backlog.unknown is not None
     assert isinstance(backlog.slack_s, Unknown)
 
@@ -190,3 +201,56 @@ def test_money_is_joined_only_where_somebody_pays() -> None:
     assert joined is not None
     assert isinstance(joined.accounts, BudgetAccounts)
     assert joined.calls_per_minute is None
+
+
+def small(**changes: str) -> Settings:
+    values = {"BASE_URL": "http://models.example/v1", "NAME": "small-1"} | changes
+    return read_settings({f"VIGIMESH_SMALL_MODEL__{name}": value for name, value in values.items()})
+
+
+def test_a_small_model_that_is_paid_for_is_priced_with_and_without_a_large_one() -> None:
+    """Its prior is a call a case at the most that one may cost; a large model's, which is dearer, includes it."""
+    assert CARD is not None
+    cards, clock = (
+        replace(CARD, name="both"), replace(CARD, name="cheap", tiers=("tools", "small")),
+        replace(CARD, name="free", tiers=("tools",)),
+    ), SystemClock()  # fmt: skip
+    alone = money_of(small(), cards, clock)
+    assert alone is not None
+    assert ([one.name for one in alone.cards], alone.paid) == (["both", "cheap"], ("small",))
+    assert alone.small_micro == call_micro(small(), clock.now()) > 0
+    assert [alone.prior(card) for card in cards] == [alone.small_micro, alone.small_micro, 0]
+    paid = LargeModelSettings(base_url="http://models.example/v1", name="large-1", calls_per_minute=600)
+    with_large = money_of(replace(small(), large_model=paid), cards, clock)
+    assert with_large is not None
+    assert (with_large.paid, with_large.calls_per_minute) == (("small", "large"), 600)
+    dear = max(prior_micro(CARD.budget.case_micro), alone.small_micro)
+    assert [with_large.prior(card) for card in cards] == [dear, alone.small_micro, 0]
+
+
+def test_a_small_model_that_is_free_or_is_never_called_is_not_priced(tmp_path: Path) -> None:
+    """With a price at 0 its calls would be held for money that nobody spends."""
+    cards, clock = shipped_cards(False).cards, SystemClock()
+    assert money_of(small(NAME="local"), cards, clock) is None
+    book = tmp_path / "prices.toml"
+    book.write_text(
+        '[[prices]]\nmodel = "small-1"\ncurrency = "EUR"\nfrom = 2020-01-01T00:00:00Z\nuntil = 2021-01-01T00:00:00Z\n'
+        "[[prices.tiers]]\nabove_prompt_tokens = 0\ninput_micro = 1\ncached_input_micro = 1\noutput_micro = 1\n"
+    )
+    old = replace(small(), large_model=LargeModelSettings(prices=str(book)))
+    assert money_of(old, cards, clock) is None
+
+
+def test_the_backlog_of_a_small_model_lowers_cold_and_what_it_cost_is_learned() -> None:
+    assert CARD is not None
+    money = Money(accounts=NoAccounts(()), cards=(CARD,), small_micro=100, large=False)
+    waits: dict[tuple[str, str], Measure] = {("planner", "cold"): Known(value=50)}
+    watch, seen = Watch(), Seen(rows=rows(waits), totals=totals(cold=0), accounts={"triage": account(4_999)})
+    ruling = rule(money, watch, seen, InForce(), NOW)
+    assert [(one.lane, one.tier) for one in ruling.in_force.ceilings] == [("cold", "small")]
+    assert ruling.priced[0].price == Known(value=5_000)
+    # 500 cases cost 10 each, its calls are among what the month recorded: with 20 of the prior 13.46 a case, rounded up.
+    cheap = replace(seen, totals=totals(cold=500), accounts={"triage": account(4_999, recorded=5_000)})
+    ruling = rule(money, watch, cheap, InForce(), NOW)
+    assert ruling.priced[0].price == Known(value=50 * 14)
+    assert ruling.in_force.ceilings == ()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from unit.safety_making import case
+from vigimesh.domain.cascade.live import spent
 from vigimesh.domain.cascade.sample import FLAG, price_micro
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.domain.cascade.small import Asked, tell
@@ -53,6 +54,7 @@ def test_a_drawn_case_is_noted_and_kept_from_a_machine(told: dict[str, Any]) -> 
     assert "flagged" in {one.name for one in floor(CASE, found.triage, ALL, hold=False, tier="small")}
     assert found.usage is not None
     assert found.usage.cost_micro == found.note.price_micro == price_micro(AUDIT)
+    assert spent([found.note, found.note]) == 2 * found.usage.cost_micro
 
 
 def test_in_shadow_nobody_is_paid(told: dict[str, Any]) -> None:
@@ -60,6 +62,7 @@ def test_in_shadow_nobody_is_paid(told: dict[str, Any]) -> None:
     assert found.note is not None
     assert not found.note.resolved
     assert found.usage is None
+    assert (spent([found.note]), found.note.price_micro) == (0, price_micro(AUDIT))
 
 
 def test_what_the_large_model_settles_is_kept_and_paid_too() -> None:

@@ -58,11 +58,21 @@ def test_versions_compare_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("", "x.md, line 1); do: begin"),
-        ("# X\n", "x.md, line 1"),
+        ("", "VM-1503 it is empty (x.md)"),
+        ("# X\n", "x.md, line 1); do: begin"),
+        ("# X\n", "a file x.md.toml beside it"),
+        (" \n", "it is empty"),
         (FRONT[: FRONT.rindex("\n---")], "does not end"),
         (FRONT.replace("version", "versoin"), "did you mean version?"),
         (FRONT.replace("version", "zzz"), "known are id, version"),
+        (
+            FRONT.replace("version", "zzz"),
+            "if another program wrote it, write id, version and title into a file x.md.toml",
+        ),
+        (
+            FRONT.replace("kind: reference\n", "") + "text",
+            "no kind in the front matter (x.md); do: add a line such as `kind: guidance`",
+        ),
         (FRONT.replace("title: X", "title X").replace(": what it is", ""), "line 4"),
         (FRONT.replace("id: product/x\n", "id: product/x\nid: y\n"), "field id twice"),
         (FRONT.replace("id: product/x\n", "") + "text", "no id"),

@@ -131,6 +131,23 @@ def test_a_citation_as_it_stands_in_a_decision_opens(library: MemoryLibrary) -> 
             run("show", wrong)
 
 
+def test_a_place_is_of_one_document(library: MemoryLibrary) -> None:
+    library.ingest([note()], by="Ada")
+    status, out, errors = run("show", "--at", "1-5")
+    assert (status, out) == (2, "")
+    assert "none is named" in errors
+
+
+def test_of_several_files_the_end_counts_what_became_of_them(library: MemoryLibrary, tmp_path: Path) -> None:
+    (tmp_path / "good.md").write_text(NOTE.format("Hiccups"))
+    assert "refused" not in run("ingest", tmp_path)[2]
+    (tmp_path / "bare.txt").write_text("Text.")
+    assert "0 new, 1 there already, 1 refused" in run("ingest", tmp_path)[2]
+    (tmp_path / "good.md").write_text(NOTE.format("Rash").replace("1.0", "2.0"))
+    assert "1 would enter, 0 there already, 1 refused" in run("ingest", tmp_path, "--dry-run")[2]
+    assert [one.version for one in library.documents()] == ["1.0"]
+
+
 def test_a_document_is_taken_back_with_a_reason(library: MemoryLibrary) -> None:
     library.ingest([note()], by="Ada")
     with pytest.raises(Refused, match="VM-1732"):
@@ -141,6 +158,21 @@ def test_a_document_is_taken_back_with_a_reason(library: MemoryLibrary) -> None:
     assert (shown["state"], shown["reason"]) == ("withdrawn by Eve", "of another product")
     with pytest.raises(Refused, match="VM-2501"):
         run("withdraw", "product/zelora", "--reason", "again")
+
+
+def test_the_same_bytes_of_a_withdrawn_document_do_not_pass_for_a_return(
+    library: MemoryLibrary, tmp_path: Path
+) -> None:
+    file = tmp_path / "good.md"
+    file.write_text(NOTE.format("Hiccups"))
+    run("ingest", file)
+    assert "withdrawn" not in run("ingest", file)[1]
+    library.withdraw("product/zelora", by="Eve", reason="of another product")
+    assert "it is withdrawn, and nothing of it is served" in run("ingest", file)[1]
+    assert [one["withdrawn"] for one in body("ingest", file)[1]["there"]] == [True]
+    file.write_text(NOTE.format("Rash").replace("1.0", "2.0"))
+    assert "withdrawn" not in run("ingest", file)[1]
+    assert [one["withdrawn"] for one in body("ingest", file)[1]["there"]] == [False]
 
 
 @pytest.mark.parametrize(

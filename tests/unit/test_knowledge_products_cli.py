@@ -55,7 +55,7 @@ def test_a_product_is_shown_with_its_newest_document_and_whether_it_is_late() ->
     clock.at_s += timedelta(hours=10).total_seconds()
     library.ingest([note("1.0"), note("1.1", "Rash")], by="a")
     clock.at_s += timedelta(hours=5).total_seconds()
-    found = {one.product.id: one for one in standings(PRODUCTS, library.documents(), clock.now())}
+    found = {one.product.id: one for one in standings(PRODUCTS, library.sources(), clock.now())}
     assert set(found) == {"guidance", "product_notes", "vaccine_notes"}  # nothing falls to the default one
     one = plain_standing(found["product_notes"], clock.now())
     assert (one["documents"], one["newest"], one["newest_age_hours"]) == (2, "product/zelora@1.1", 5)
@@ -67,14 +67,14 @@ def test_a_product_is_shown_with_its_newest_document_and_whether_it_is_late() ->
     assert standing_text(found["guidance"], clock.now()).endswith("no document is there")
     assert plain_standing(found["guidance"], clock.now())["past_due"] is False
     clock.at_s += timedelta(days=366).total_seconds()
-    (late,) = [one for one in standings(PRODUCTS, library.documents(), clock.now()) if one.past]
+    (late,) = [one for one in standings(PRODUCTS, library.sources(), clock.now()) if one.past]
     assert "PAST DUE since 2027-01-02 00:00 (product/quill)" in standing_text(late, clock.now())
 
 
 def test_what_no_product_names_is_shown_under_the_default_one() -> None:
     library = MemoryLibrary(clock=Hand())
     library.ingest([note(name="label/x")], by="a")
-    assert [one.product.id for one in standings(PRODUCTS, library.documents(), Hand().now())][-1] == "default"
+    assert [one.product.id for one in standings(PRODUCTS, library.sources(), Hand().now())][-1] == "default"
 
 
 def test_figures_are_told_in_lines() -> None:

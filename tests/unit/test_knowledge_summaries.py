@@ -11,6 +11,7 @@ from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.summaries import (
     MAX_STATEMENTS,
     MAX_UNITS,
+    QUOTE_CHARACTERS,
     Cite,
     body_of,
     names_of,
@@ -213,3 +214,20 @@ def test_only_closed_questions_ask_of_changes(question: str, name: str) -> None:
 def test_a_document_is_asked_of_by_its_own_names() -> None:
     assert names_of(document("1.0", OLD)) == ("product/zelora", "zelora note", "zelora", "zeloric acid")
     assert names_of(note()) == ("product/zelora", "zelora")
+
+
+def test_what_differs_is_in_the_quotes_of_two_long_paragraphs() -> None:
+    words = " ".join(f"Sentence {number} says what both versions say." for number in range(40))
+    old = f"# Zelora note\n\n{words} It may raise prolactin, and cause galactorrhea. {words}\n"
+    new = old.replace("prolactin, and cause galactorrhea", "prolactin")
+    ((one),) = summarise(document("1.0", old), document("1.1", new)).statements
+    before, after = one.said.removeprefix("changed: ").split(" -> ")
+    assert ("galactorrhea" in before, "galactorrhea" in after, "prolactin" in after) == (True, False, True)
+    assert max(len(before), len(after)) <= QUOTE_CHARACTERS + len("'...  ...'")
+    assert before.startswith("'... ")
+    # What was added at the end is told as well, and the shorter side ends where it ends.
+    ((one),) = summarise(
+        document("1.0", f"# Z\n\n{words}\n"), document("1.1", f"# Z\n\n{words} New end.\n")
+    ).statements
+    before, after = one.said.removeprefix("changed: ").split(" -> ")
+    assert (before.endswith("say.'"), after.endswith("New end.'")) == (True, True)

@@ -189,7 +189,7 @@ def test_a_label_in_utf_16_or_latin_1_that_says_so_is_read() -> None:
 def test_what_is_not_read_is_remarked() -> None:
     source = read_label(label(section("x<renderMultiMedia/><content revised='delete'>y</content>")), "x.xml")
     assert len(source.remarks) == 2
-    assert source.remarks[0].startswith("1 pictures")
+    assert source.remarks[0].startswith("1 picture is not read")
 
 
 @pytest.mark.parametrize(

@@ -157,15 +157,22 @@ def test_one_unsure_line_refuses_its_page(sure: float, refused: bool) -> None:
     if not refused:
         assert read_document(data, "x.pdf", WHO, Recognised(bad)).document.text.rstrip() == TEXT
         return
-    with pytest.raises(Refused, match="VM-1560 pages 1 were not read surely"):
+    with pytest.raises(Refused, match="VM-1560 pages 1 were not read surely") as caught:
         read_document(data, "x.pdf", WHO, Recognised(bad))
+    assert f"(page 1, {bad.lines[-1].words[:40]!r}: {sure:.3f} of 1, wanted 0.95)" in caught.value.what
 
 
 def test_a_page_of_half_sure_lines_is_refused() -> None:
     data = pdf(Leaf(picture=DOT))
     read_document(data, "x.pdf", WHO, Recognised(page(1, TEXT, LEAST_MEAN)))
-    with pytest.raises(Refused, match="VM-1560 pages 1 were not read surely"):
+    with pytest.raises(Refused, match=r"VM-1560 pages 1 .*page 1 on average: 0\.9800 of 1, wanted 0\.985"):
         read_document(data, "x.pdf", WHO, Recognised(page(1, TEXT, LEAST_MEAN - 0.005)))
+
+
+def test_a_page_that_gave_no_words_says_so() -> None:
+    data = pdf(Leaf(picture=DOT))
+    with pytest.raises(Refused, match=r"VM-1560 pages 1 .*page 1 shows something and gave no words"):
+        read_document(data, "x.pdf", WHO, Recognised(page(1, "...", 1.0)))
 
 
 def test_a_speck_refuses_nothing() -> None:

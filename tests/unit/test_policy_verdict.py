@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unit.policy_making import ADULT, AT, CALM, SIGNED, executed, route_of
+from unit.policy_making import ADULT, AT, CALM, DOCUMENT, QUIET_DOCUMENT, SIGNED, executed, route_of
 from vigimesh.domain.policy import facts
 from vigimesh.domain.policy.cards import Card, Verdict
 from vigimesh.domain.policy.cel import Rule, compile_rule
@@ -88,6 +88,57 @@ def test_escalation_needs_something_new(
         found = judge(known(number=number, tiers=tiers, **plan), which, hold=False)
         assert found.then == then
         assert found.question if then == "review" else "the next pass brings" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("policy", "question"),
+    [
+        ({"grade > 1": "review", "true": "review"}, "rule_1?"),
+        ({"grade == 1": "accept", "true": "review"}, "confirm the triage result"),
+        ({"grade > 1": "review"}, "confirm the triage result"),
+        ({"1 / (2 - pass_number) > 5": "review", "true": "review"}, "confirm the triage result"),
+    ],
+)
+def test_where_no_pass_brings_anything_new_a_person_is_asked_what_the_policy_asks(
+    policy: dict[str, Verdict], question: str
+) -> None:
+    """A rule that would accept asks nothing, and does not accept what was to be looked at again."""
+    made = card(policy, when="true", passes=1)
+    rules = tuple(
+        dataclasses.replace(one, question=f"{one.name}?" if one.question else "") for one in made.policy
+    )
+    found = judge(known(number=2), dataclasses.replace(made, policy=rules), hold=False)
+    assert (found.then, found.rule) == ("review", "escalation")
+    assert question in found.question
+
+
+EVENT = dataclasses.replace(QUIET_DOCUMENT, serious="unknown", grade=3, flags=("event_in_document",))
+
+
+@pytest.mark.parametrize(
+    ("kind", "question"),
+    [
+        ("literature", "Does this article describe an identifiable patient"),
+        ("protocol_amendment", "Does this amendment change reporting duties"),
+        ("regulatory_question", "Answer the regulator"),
+        ("label", "Which reference safety information changes"),
+        ("vendor_mail", "Does this mail tell of an adverse event?"),
+        ("quality_complaint", "Hand this to quality assurance"),
+    ],
+)
+def test_a_document_that_was_looked_at_twice_ends_with_the_question_of_its_kind(
+    kind: str, question: str
+) -> None:
+    """By the shipped cards, after the last pass that they permit."""
+    document = dataclasses.replace(DOCUMENT, document_kind=kind)
+    one = Known(case=document, clock=EVENT.clock, at=AT, route=route_of(), triage=EVENT, tiers=("tools",))
+    shipped = next(one_card for one_card in SIGNED.cards if one_card.match.holds(facts.Readings(one)))
+    last = shipped.escalation.max_passes
+    plan = Plan(tier="tools", steps=shipped.steps_of(last))
+    after = dataclasses.replace(one, plan=plan, route=route_of(shipped.name, pass_number=last))
+    found = judge(after, shipped, hold=False)
+    assert found.then == "review"
+    assert question in found.question
 
 
 @pytest.mark.parametrize("missing", [("patient",), ("reporter", "product")])

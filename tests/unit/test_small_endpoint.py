@@ -16,12 +16,14 @@ from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.small_model import book_of, check_models, endpoint_of, has_endpoint, models_of
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.certify import Facts, Seen
-from vigimesh.domain.cascade.endpoint import ASKED, Endpoint, basis_of, margin_of, read_percent
+from vigimesh.domain.cascade.endpoint import ASKED, Endpoint, basis_of, longest, margin_of, read_percent
 from vigimesh.domain.cascade.model import Absent
+from vigimesh.domain.cascade.narrative import MAX_SENT
 from vigimesh.domain.cascade.question import Answer, NotMade, Tokens
 from vigimesh.domain.cascade.resolved import SMALL_STEP, resolved_by
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.domain.cascade.small import Asked, Reading, Standing, unlabelled
+from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.errors import Misconfigured
 from vigimesh.events.classes import ToolsExecuted, UsageRecorded
 from vigimesh.events.sampling import CaseSampled
@@ -106,6 +108,27 @@ def test_the_endpoint_is_asked_first_and_pays_from_the_budget_of_the_card() -> N
     assert wanted.basis.prompt.startswith("seriousness 1 ")
 
 
+def test_it_has_no_longer_than_its_card_tolerates() -> None:
+    """Beyond that it costs its worst case, and after five in a row it is left alone: the shipped model is there."""
+    quick = tuple(replace(one, latency_tolerance_s=3) for one in CARDS.cards)
+    (need,) = Executor(scoring=Scoring(cards=replace(CARDS, cards=quick), endpoint=MODEL)).needs(
+        given(report()), {}
+    )
+    assert need.asked.question.deadline_s == 3
+    (other,) = VERB.needs(given(report()), {})
+    assert need.name == other.name, "the same call, whatever its deadline"
+
+
+def test_no_call_has_more_tokens_than_the_longest_is_taken_to_have() -> None:
+    text = " ".join(["The patient had a sore arm."] * (MAX_SENT // 28))
+    (need,) = VERB.needs(given(report(text)), {})
+    prompt, answer = longest(MODEL)
+    # Its facts come besides, some hundred bytes.
+    facts = len(need.asked.question.messages[1].text.encode()) - len(text)
+    assert prompt - 500 < prompt_bound(need.asked.question) - facts <= prompt
+    assert need.asked.question.max_tokens == answer
+
+
 def test_personal_data_does_not_leave_and_what_may_not_leave_is_read_inside() -> None:
     named = (
         "Pt John Smithson, phone 555-010-7788, had a sore arm after the injection. He was well the next day."
@@ -169,7 +192,7 @@ def test_its_number_is_no_probability_and_makes_no_case_serious() -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["not_made", "breaker_open", "denied", "shut", "away", "in_doubt", "unpriced"]
+    "reason", ["not_made", "breaker_open", "denied", "shut", "away", "in_doubt", "unpriced", "ceiling"]
 )
 def test_where_it_is_not_there_the_shipped_model_reads_the_case(reason: Reason) -> None:
     event, outcome = run(given(report()), lambda need: unpaid(need, reason))

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from spending import WIDE, purchase
-from vigimesh.app.paying import Sign
+from vigimesh.app.paying import Sign, held_by
 from vigimesh.clock import SystemClock
+from vigimesh.domain.cascade.endpoint import ASKED
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import Order
 from vigimesh.loop.outcome import Need
 from vigimesh.names import MODEL_BREAKER, PAYING_SHUT, Metric
 from vigimesh.tool_executor import till as tills
@@ -33,6 +36,7 @@ class Payers:
 
     failing: list[Exception] = field(default_factory=list)
     raising: Exception | None = None
+    before: Unpaid | None = None
     asked: list[Purchase] = field(default_factory=list)
     closed: int = 0
 
@@ -47,6 +51,9 @@ class Payers:
         if self.raising is not None:
             raise self.raising
         return Unpaid(call_id=name_of(wanted), reason="denied")
+
+    async def found(self, wanted: Purchase) -> Unpaid | None:
+        return self.before
 
     async def keep(self) -> None:
         await asyncio.Event().wait()
@@ -151,3 +158,47 @@ def test_an_order_lowers_the_calls_of_a_minute_and_raises_none(ordered: int, mos
     with_till(payers, scenario, calls=lambda workflow: ordered)
     (asked,) = payers.asked
     assert asked.caps.calls_per_minute == most
+
+
+@pytest.mark.parametrize("paid_before", [False, True])
+def test_what_an_order_holds_is_not_paid_and_what_was_paid_before_is_used(paid_before: bool) -> None:
+    """An answer that was paid for and that nobody reads would be in no `usage`."""
+    payers = Payers(before=Unpaid(call_id="earlier", reason="in_doubt") if paid_before else None)
+
+    async def scenario(till: Till) -> None:
+        told = told_of(await till.pay(NEED))
+        assert isinstance(told, Unpaid)
+        if paid_before:
+            assert told.call_id == "earlier"
+        else:
+            assert told.why == "an order leaves its lane what is free (the backlog is too dear)"
+
+    with_till(payers, scenario, held=lambda wanted: "the backlog is too dear")
+    assert payers.asked == []
+
+
+@pytest.mark.parametrize(
+    ("step", "tier", "workflow", "by", "held"),
+    [
+        (ASKED, "small", "triage", "", True), (ASKED, "tools", "triage", "", True), (ASKED, "tools", "", "", True),
+        (ASKED, "large", "triage", "", False), (ASKED, "small", "signal", "", False), (ASKED, "small", "triage", "A. Hand", False),
+        ("second_opinion", "small", "triage", "", False),
+    ],
+)  # fmt: skip
+def test_a_ceiling_ordered_for_money_holds_the_paid_calls_of_the_small_tier(
+    step: str, tier: str, workflow: str, by: str, held: bool
+) -> None:
+    """A person who shuts the large model means that one; a call of the large tier was planned before its ceiling was ordered."""
+    later = SystemClock().now() + timedelta(minutes=1)
+    order = Order(
+        lane="cold",
+        workflow=workflow,
+        share_percent=100,
+        expires_at=later,
+        reason="too dear",
+        tier_ceiling=tier,
+        by=by,
+    )
+    wanted = purchase(step=step, workflow="triage")
+    assert held_by([order], wanted) == ("too dear" if held else "")
+    assert held_by([], wanted) == ""

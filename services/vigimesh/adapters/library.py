@@ -15,6 +15,7 @@ from vigimesh.domain.knowledge.editions import (
     Edition,
     Shelved,
     Sorted,
+    Source,
     changes,
     no_such_version,
     sort_out,
@@ -161,6 +162,12 @@ class PgLibrary:
             )
             for row in rows
         ]  # fmt: skip
+
+    def sources(self) -> Sequence[Source]:
+        """Return each document's current version; see `ports.Library.sources`."""
+        with connection(self._pool) as own:
+            rows = own.execute(self._sql["sources"]).fetchall()
+        return [Source(id=row[0], version=row[1], at=row[2], seen=row[3]) for row in rows]
 
     def last_two(self, known: int | None) -> LastTwo | None:
         """Return what summaries are made of, or `None`; see `ports.Library.last_two`."""

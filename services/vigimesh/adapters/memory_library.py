@@ -11,6 +11,7 @@ from vigimesh.domain.knowledge.editions import (
     Edition,
     Shelved,
     Sorted,
+    Source,
     changes,
     no_such_version,
     sort_out,
@@ -103,6 +104,14 @@ class MemoryLibrary:
             reverse=True,
         )
         return sorted(newest, key=lambda one: one.id)
+
+    def sources(self) -> Sequence[Source]:
+        """Return each document's current version; see `ports.Library.sources`."""
+        return [
+            Source(id=one.id, version=one.version, at=one.at, seen=one.seen)
+            for one in self.documents()
+            if one.current
+        ]
 
     def last_two(self, known: int | None) -> LastTwo | None:
         """Return what summaries are made of, or `None`; see `ports.Library.last_two`."""

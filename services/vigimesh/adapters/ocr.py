@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.ids import digest
-from vigimesh.ports.scans import ScannedLine, ScannedPage
+from vigimesh.ports.scans import PageReader, ScannedLine, ScannedPage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,11 @@ _INK = 200
 def installed() -> bool:
     """Return whether the extra is there."""
     return all(find_spec(one) is not None for one in PACKAGES)
+
+
+def page_reader() -> PageReader | None:
+    """Return who reads scanned pages; `None` without the extra: a scan is refused then, by its pages."""
+    return RapidOcr() if installed() else None
 
 
 def models_folder() -> Path:

@@ -27,6 +27,7 @@ TEXTS = 64
 MAX_REPLY_BYTES = 16_777_216
 #: Seconds to connect.
 CONNECT_S = 2.0
+_CORRECT = f"correct address, name, key or dimensions (up to {MAX_DIMENSIONS}) in VIGIMESH_EMBEDDINGS__*"
 
 
 class _Row(msgspec.Struct):
@@ -111,7 +112,8 @@ class OpenAIEmbeddings:
             raise _wrong(f"the endpoint gave {len(found)} embeddings of {count} texts")
         if any(len(row.embedding) != self.dimensions for row in found):
             sizes = {len(row.embedding) for row in found}
-            raise _wrong(f"its vectors have {min(sizes)} numbers, not {self.dimensions}")
+            raise _wrong(f"its vectors have {min(sizes)} numbers, not {self.dimensions}",
+                         f"set VIGIMESH_EMBEDDINGS__DIMENSIONS={min(sizes)}, or another address or name")  # fmt: skip
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
             rows = np.array([row.embedding for row in sorted(found, key=lambda row: row.index)], np.float32)
         try:
@@ -136,8 +138,5 @@ def _away(what: str) -> Transient:
     )  # fmt: skip
 
 
-def _wrong(what: str) -> Misconfigured:
-    return Misconfigured(
-        "VM-2612", what=what, where="VIGIMESH_EMBEDDINGS__BASE_URL",
-        todo=f"correct address, name, key or dimensions (up to {MAX_DIMENSIONS}) in VIGIMESH_EMBEDDINGS__*",
-    )  # fmt: skip
+def _wrong(what: str, todo: str = _CORRECT) -> Misconfigured:
+    return Misconfigured("VM-2612", what=what, where="VIGIMESH_EMBEDDINGS__BASE_URL", todo=todo)  # fmt: skip

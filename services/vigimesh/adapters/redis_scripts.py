@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as Unreachable
@@ -31,11 +32,11 @@ CONNECT_S = 2.0
 #: Times an operation is sent again whose answer was lost: once, since a restart closes every connection.
 RETRIES = 1
 
-#: Seconds to wait for one of the connections: well within the lease of a call. A process with more to ask than they carry is busy;
-#: its store is not away, and need not be shut for everybody.
+#: Seconds to wait for one of the connections: well within the lease of a call. A process that is busy has a store that is not away, and
+#: that need not be shut for everybody.
 LEND_S = 15.0
-#: Connections of one process: at a millisecond an answer they carry thousands of calls a second; more only cost memory.
-CONNECTIONS = 16
+#: Connections of one process: one carries all trips, others clear up after a rebuild or ask who the server is.
+CONNECTIONS = 4
 
 #: Orders of one round trip at most, unless one asker has more: some milliseconds of the server, in which it serves nobody else.
 TRIP_ORDERS = 64
@@ -82,11 +83,13 @@ class _Waiting:
 class Scripts:
     """Runs scripts against one state key; belongs to one event loop at a time."""
 
-    __slots__ = ("_carrier", "_client", "_under_way", "_waiting", "key")
+    __slots__ = ("_carrier", "_client", "_line", "_under_way", "_waiting", "key")
 
     def __init__(self, client: Redis, key: str) -> None:
         self._client = client
         self.key = key
+        #: The connection of all trips, once there was one.
+        self._line: AbstractConnection | None = None
         self._under_way = False
         self._waiting: deque[_Waiting] = deque()
         #: Held, since the event loop holds its tasks weakly.
@@ -130,12 +133,13 @@ class Scripts:
                     if not one.answered.done():
                         one.answered.set_result(replies[at : at + len(one.orders)])
                     at += len(one.orders)
+        except asyncio.CancelledError as cut_off:
+            self._fail(away(cut_off), trip)
+            raise
+        except Exception as error:  # noqa: BLE001  a defect, told to whoever waits: they were not cancelled, and none may wait for ever
+            self._fail(error, trip)
         finally:
             self._under_way = False
-            # None is left, save where this was cut off: then nobody may wait for ever.
-            for one in (*trip, *self._waiting):
-                one.answered.cancel()
-            self._waiting.clear()
 
     def _next_trip(self) -> list[_Waiting]:
         """Return who goes next, the first come first; whoever was cancelled meanwhile does not go."""
@@ -148,8 +152,8 @@ class Scripts:
                 count += len(one.orders)
         return trip
 
-    def _fail(self, error: Transient, trip: Sequence[_Waiting] = ()) -> None:
-        """Tell those of a trip and all who wait that the store is away: one after another they would wait it out anew."""
+    def _fail(self, error: Exception, trip: Sequence[_Waiting] = ()) -> None:
+        """Tell those of a trip and all who wait why there is no answer: one after another they would wait it out anew."""
         for one in (*trip, *self._waiting):
             if not one.answered.done():
                 one.answered.set_exception(error)
@@ -193,19 +197,43 @@ class Scripts:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._line is not None:
+            line, self._line = self._line, None
+            await self._client.connection_pool.release(line)
         await self._client.aclose()
 
     async def _send(self, orders: Sequence[Order]) -> list[Any]:
-        if len(orders) == 1:
-            name, arguments = orders[0]
-            try:
-                return [await self._client.evalsha(sha(name), 1, self.key, *arguments)]
-            except ResponseError as refused:
-                return [refused]
-        pipe = self._client.pipeline(transaction=False)
-        for name, arguments in orders:
-            pipe.evalsha(sha(name), 1, self.key, *arguments)
-        return await pipe.execute(raise_on_error=False)
+        """Return what each order is answered, refusals among them, sent again once where the connection failed.
+
+        On a connection that is kept: there is one trip at a time, and half of the client's work for a command is lending one.
+        """
+        pool = self._client.connection_pool
+        if self._line is None:
+            self._line = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis has no types for it
+        line = self._line
+        packed = line.pack_commands(
+            [("EVALSHA", sha(name), 1, self.key, *arguments) for name, arguments in orders]
+        )
+
+        async def there_and_back() -> list[Any]:
+            await line.send_packed_command(packed)
+            return [await _answer(line) for _ in orders]
+
+        try:
+            return await line.retry.call_with_retry(there_and_back, lambda error: line.disconnect())
+        except BaseException:
+            # An answer that is still on its way must meet no other question.
+            self._line = None
+            await line.disconnect(nowait=True)
+            await pool.release(line)
+            raise
+
+
+async def _answer(line: AbstractConnection) -> Any:
+    try:
+        return await line.read_response()
+    except ResponseError as refused:
+        return refused
 
 
 def away(error: BaseException) -> Transient:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vigimesh.ports import Budget
 
 T = TypeVar("T")
+#: Said of a budget that is shut: who waits for it where nothing pays would wait for ever.
+_REBUILT = "a tool-executor that has a large model builds it from the call journal"
 
 app = typer.Typer(name="budget", help="Budgets of the workflows: show, raise.", no_args_is_help=True)
 
@@ -48,7 +50,7 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
 
         Console(highlight=False).print(table(accounts))
         for why in dict.fromkeys(one.why for one in accounts if one.why):
-            typer.echo(f"shut, paid calls are refused: {why}", err=True)
+            typer.echo(f"shut, paid calls are refused: {why}; {_REBUILT}", err=True)
         for one in accounts:
             for row in one.broken:
                 typer.echo(

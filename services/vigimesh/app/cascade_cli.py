@@ -37,8 +37,8 @@ def status(
 ) -> None:
     """Show where the small tier may resolve cases, and why.
 
-    The recall that the labels bear out, the misses, what the sample cost so far, and how many audits are left until the
-    next look. Exit status 1 when drift or a person has closed a gate.
+    The recall that the labels bear out, the misses, what was spent on the drawn cases that the small tier settled, what all of
+    them would cost behind an open gate, and how many audits are left until the next look. Exit status 1 when drift or a person has closed a gate.
     """
     from vigimesh.app.label_file import waiting as unlabelled
 
@@ -51,7 +51,7 @@ def status(
     if not as_json:
         over = ": over the line, and it goes on" if line["spent_micro"] > line["line_micro"] else ""
         typer.echo(
-            f"sample in {line['month']}: {line['spent_micro'] / 1e6:.2f} of {line['line_micro'] / 1e6:.2f}{over}"
+            f"sample in {line['month']}: spent {line['spent_micro'] / 1e6:.2f} of {line['line_micro'] / 1e6:.2f} on what the small tier settled{over}"
         )
     if waits and not as_json:
         typer.echo("\n".join(("wait for a label:", *(f"  {one}" for one in waits))))

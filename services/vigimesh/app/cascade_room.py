@@ -24,6 +24,7 @@ from vigimesh.domain.cascade.live import (
     projected,
     shut,
     since,
+    spent,
     tallied,
 )
 from vigimesh.domain.cascade.model import Model
@@ -62,16 +63,18 @@ class Standing:
         if terms is None:
             return "its model is not in use: nothing counts there any more"
         left = projected(tally, terms) if not self.place.certified else None
-        ahead = "" if left is None else f"; about {left} audits until the next look, {self.price_of(left)}"
+        ahead = (
+            "" if left is None else f"; about {left} audits until the next look, up to {self.price_of(left)}"
+        )
         behind = f"; waits for the label of {tally.waits_for}" if tally.waits_for else ""
         return (
             f"{gate_words(self.gate) or 'nobody has looked'}; recall >= {tally.bound(terms.delta):.4f} at {float(1 - terms.delta):.0%} "
             f"({tally.serious} serious, {tally.missed} missed); {tally.labelled} of {tally.drawn} audits labelled, "
-            f"{self.money(tally.price_micro)}{ahead}{behind}"
+            f"spent {self.money(tally.spent_micro)} on what the tier settled of them, {self.money(tally.price_micro)} behind an open gate{ahead}{behind}"
         )
 
     def price_of(self, audits: int) -> str:
-        """Return what so many more audits cost at the price of those so far."""
+        """Return what so many more audits cost behind an open gate, if as many of them are to be paid for as so far; behind a closed one nothing."""
         return self.money(audits * self.tally.price_micro // max(1, self.tally.drawn))
 
     @staticmethod
@@ -95,11 +98,14 @@ class Room:
     wanted: Mapping[Fraction, Fraction] = field(default_factory=dict)
 
     def line(self, held: Held) -> dict[str, Any]:
-        """Return what the sample cost in the calendar month of now (UTC), of the line that the cards give it, micro-units."""
+        """Return what was spent on the sample in the calendar month of now (UTC), of the line that the cards give it, micro-units.
+
+        By the cases that the small tier settled, of each the version drawn last; what was booked for others stands on `usage` alone.
+        """
         now = self.clock.now()
         month = f"{now:%Y-%m}"
-        spent = sum(one.price_micro for one in held.samples if f"{one.drawn_at:%Y-%m}" == month)
-        return {"month": month, "spent_micro": spent, "line_micro": self.line_micro}
+        drawn = [one for one in held.samples if f"{one.drawn_at:%Y-%m}" == month]
+        return {"month": month, "spent_micro": spent(drawn), "line_micro": self.line_micro}
 
     def label(self, file: Path, by: str) -> tuple[int, list[GateMoved]]:
         """Take a file of labels in and look at the gates upon them; return how many labels are new or changed, and the gates that moved.
@@ -227,7 +233,7 @@ def plain(one: Standing) -> dict[str, Any]:
         "recall_low": tally.bound(terms.delta) if terms else None, "confidence": float(1 - terms.delta) if terms else None,
         "serious": tally.serious, "misses": tally.missed, "missed_cases": list(tally.missed_cases), "drawn": tally.drawn,
         "labelled": tally.labelled, "waits_for": tally.waits_for, "series": gate.series if gate else 1,
-        "look": gate.look if gate else 0, "price_micro": tally.price_micro, "audits_to_next_look": left, "words": one.words,
+        "look": gate.look if gate else 0, "spent_micro": tally.spent_micro, "price_micro": tally.price_micro, "audits_to_next_look": left, "words": one.words,
     }  # fmt: skip
 
 

@@ -30,12 +30,19 @@ _ASIDE = frozenset({"AuditRecorded", "CaseSampled", "HeadMoved", "RetrievalMeasu
 
 
 def show_list(console: Console, lines: Sequence[Listed], left_out: int) -> None:
-    """Show one line per message; the reason only where there is room for some of it."""
+    """Show one line per message; the reason only where there is room for some of it.
+
+    Where there is not even room for the rest, the message's id makes room for the case's, which is what other commands take.
+    """
+    names: tuple[str, ...] = _COLUMNS
     rows = [_cells(line) for line in lines]
+    taken = _width(names, rows)
+    if taken > console.width:
+        names, rows = _without(names), [_without(cells) for cells in rows]
+        taken = _width(names, rows)
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    for name in _COLUMNS:
+    for name in names:
         table.add_column(name, no_wrap=name != "case", overflow="fold")
-    taken = sum(max(map(len, column)) + 1 for column in zip(_COLUMNS, *rows, strict=True))
     room = min(console.width - taken, _REASON_CHARS)
     if room >= _REASON_LEAST_CHARS:
         table.add_column("reason", no_wrap=True)
@@ -49,6 +56,16 @@ def show_list(console: Console, lines: Sequence[Listed], left_out: int) -> None:
         console.print("the reasons: vigimesh case show ID, or in a wider terminal here")
     if left_out:
         console.print(f"… and {left_out:,} more; --limit N shows more, --json with --limit 0 all")
+
+
+def _width(names: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) + 1 for column in zip(names, *rows, strict=True))
+
+
+def _without(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a row without the message's id."""
+    at = _COLUMNS.index("message")
+    return cells[:at] + cells[at + 1 :]
 
 
 def _cells(line: Listed) -> tuple[str, ...]:

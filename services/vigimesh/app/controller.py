@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Sequence
 from typing import NoReturn
@@ -25,8 +26,11 @@ from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.control.pricing import PAID
 from vigimesh.domain.policy.cards import Card
+from vigimesh.errors import Misconfigured
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
+
+_log = logging.getLogger(__name__)
 
 #: Group and transactional id: the same for every controller, so that one leads and fences the one before.
 CONTROLLER_ID = f"{PREFIX}{NAME}"
@@ -67,10 +71,12 @@ def controller_of(settings: Settings) -> Controller:
 
 
 def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money | None:
-    """Return what the backlog is priced with; nothing where no large model is configured, since nobody pays then."""
-    if not has_large_model(settings.large_model):
+    """Return what the backlog is priced with; nothing where no model is paid for."""
+    small_micro, large = _small_micro(settings, clock), has_large_model(settings.large_model)
+    if not (small_micro or large):
         return None
-    paying = tuple(card for card in cards if PAID in card.tiers)
+    paid = {*(("small",) if small_micro else ()), *((PAID,) if large else ())}
+    paying = tuple(card for card in cards if not paid.isdisjoint(card.tiers))
     accounts: Accounts = NoAccounts(tuple(card.name for card in paying))
     if settings.redis.url and settings.postgres.dsn:
         budget = RedisBudget.open(settings.redis.url)
@@ -82,6 +88,20 @@ def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money |
             clock,
             (budget.close, journal.close),
         )
+    calls = settings.large_model.calls_per_minute if large else 0
     return Money(
-        accounts=accounts, cards=paying, calls_per_minute=settings.large_model.calls_per_minute or None
+        accounts=accounts, cards=paying, calls_per_minute=calls or None, small_micro=small_micro, large=large
     )
+
+
+def _small_micro(settings: Settings, clock: Clock) -> int:
+    """Return what one call of an endpoint in the small tier's place may cost; 0 where there is none, or it has no price: then nobody calls it."""
+    if not (settings.small_model.base_url or settings.small_model.name):
+        return 0
+    from vigimesh.app.small_model import call_micro  # with numpy, which only a small model needs
+
+    try:
+        return call_micro(settings, clock.now())
+    except Misconfigured as error:  # lanes give way to the hot one all the same
+        _log.error("the small model's calls are not priced: %s", error)
+        return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vigimesh.adapters.ocr import RapidOcr, installed
+from vigimesh.adapters.ocr import page_reader
 from vigimesh.app.settings import Settings
 from vigimesh.background.librarian.folder import Readings, files_below, read_files
 from vigimesh.domain.knowledge.editions import Sorted
@@ -26,12 +26,15 @@ ANNOUNCING = "vigimesh.operator.knowledge"
 class Brought:
     """What became of files: documents that are new and that were there already, and what was refused, with its file.
 
+    `withdrawn` are the ids of those of which nothing is served: the same bytes again do not bring them back.
+
     A conflict is of a document; its file names all the files that hold it.
     """
 
     new: tuple[Sectioned, ...]
     there: tuple[Sectioned, ...]
     refused: tuple[tuple[str, VigimeshError], ...]
+    withdrawn: frozenset[str] = frozenset()
 
 
 def read_paths(paths: Iterable[str], identity: Identity | None) -> Readings:
@@ -43,7 +46,7 @@ def read_paths(paths: Iterable[str], identity: Identity | None) -> Readings:
     if identity is not None and len(files) != 1:
         raise Misconfigured("VM-1102", what=f"--id names one document, and there are {len(files)} files",
                             where="vigimesh knowledge ingest", todo="give one file, or write NAME.toml beside each")  # fmt: skip
-    return read_files(files, identity, RapidOcr() if installed() else None)
+    return read_files(files, identity, page_reader())
 
 
 def _path(written: str) -> Path:
@@ -61,6 +64,7 @@ def bring(library: Library, readings: Readings, by: str) -> Brought:
     refused = [(str(path), error) for path, error in readings.refused]
     return Brought(
         new=done.new, there=done.there, refused=(*refused, *((_files(readings, error), error) for error in done.conflicts)),
+        withdrawn=library.known().withdrawn if done.there else frozenset(),
     )  # fmt: skip
 
 

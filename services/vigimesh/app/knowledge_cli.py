@@ -44,7 +44,7 @@ def ingest(  # noqa: PLR0913  typer wants one parameter for each option
     title: Annotated[str, typer.Option("--title", metavar="TEXT", help="Its title.")] = "",
     kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="guidance or reference.")] = "guidance",
     by: By = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and cut, store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and cut; store nothing, compare nothing with what is there.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
@@ -89,6 +89,8 @@ def show(
     from vigimesh.app.citations import read_citation
     from vigimesh.app.documents import current_version
 
+    if at and not document:
+        raise typer.BadParameter("--at opens a place of one document, and none is named")
     with opened_library(data) as (library, _):
         if not document:
             _tell_list(library.documents(), as_json=as_json)
@@ -190,7 +192,8 @@ def _tell_brought(done: Any, announced: tuple[int, str], *, dry_run: bool, as_js
     told, late = announced
     if as_json:
         typer.echo(json.dumps({
-            "new": [shown(one) for one in done.new], "there": [shown(one) for one in done.there],
+            "new": [shown(one) for one in done.new],
+            "there": [shown(one) | {"withdrawn": one.document.id in done.withdrawn} for one in done.there],
             "refused": plain_errors(done.refused), "announced": told, "late": late, "dry_run": dry_run,
         }))  # fmt: skip
         return
@@ -200,10 +203,15 @@ def _tell_brought(done: Any, announced: tuple[int, str], *, dry_run: bool, as_js
             typer.echo(
                 f"{how}: {row['document']}@{row['version']}, {row['sections']} sections, {row['passages']} passages"
             )
+            if row["document"] in done.withdrawn:
+                typer.echo("  it is withdrawn, and nothing of it is served; a higher version brings it back")
             for remark in row["remarks"]:
                 typer.echo(f"  {remark}")
     for file, error in done.refused:
         typer.echo(f"refused: {file}: {error}", err=True)
+    if len(done.new) + len(done.there) + len(done.refused) > 1:
+        new = f"{len(done.new)} {'would enter' if dry_run else 'new'}"
+        typer.echo(f"{new}, {len(done.there)} there already, {len(done.refused)} refused", err=True)
     if done.new and not dry_run:
         _tell_late(late)
 

@@ -41,7 +41,7 @@ def products(data: Data = None, as_json: AsJson = False) -> None:
     settings, now = _settings(data), SystemClock().now()
     held = products_of(settings)
     with closing(PgLibrary(settings.postgres.dsn, application_name="vigimesh knowledge")) as library:
-        found = standings(held, library.documents(), now)
+        found = standings(held, library.sources(), now)
     if as_json:
         typer.echo(
             json.dumps({"origin": held.origin, "products": [plain_standing(one, now) for one in found]})

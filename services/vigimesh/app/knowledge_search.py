@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -36,66 +41,81 @@ def search(
 ) -> None:
     """Search the knowledge base.
 
-    Each passage with its document, version, section and characters, the rank that words and vectors gave it, and the command that opens
-    it. Exit status 1 when nothing is found.
+    Each passage with the title of its document, its section, the rank that words and vectors gave it, and the command that opens it
+    at its document, version and characters. Exit status 1 when nothing is found.
     """
     from vigimesh.app.exits import NOT_HELD
 
-    found = _found(question, limit, data)
+    if not question.strip():
+        raise typer.BadParameter("the question is empty")
+    found, titles = _found(question, limit, data)
     if as_json:
-        body = {
-            "question": question, "by": found.alone or "both", "hits": [_plain(hit) for hit in found.hits],
-        }  # fmt: skip
+        hits = [_plain(hit, titles, data) for hit in found.hits]
+        body = {"question": question, "by": found.alone or "both", "hits": hits}
         print_json(body)
     else:
+        width = shutil.get_terminal_size().columns
         for hit in found.hits:
-            typer.echo(_text(hit))
+            typer.echo(in_words(hit, titles, data, width))
         why = f"; by words alone: {_WHY[found.alone]}" if found.alone else ""
         typer.echo(f"{len(found.hits)} passages{why}", err=True)
     raise typer.Exit(0 if found.hits else NOT_HELD)
 
 
-def _found(question: str, limit: int, data: Any) -> Found:
+def _found(question: str, limit: int, data: Path | None) -> tuple[Found, Mapping[tuple[str, str], str]]:
+    """Return what answers the question, and the titles of documents by id and version: an id of a label tells a person nothing."""
+    from vigimesh.adapters.library import PgLibrary
     from vigimesh.adapters.postgres import PgSearch
     from vigimesh.app.embedding import embedder_of
     from vigimesh.app.located import settings_for
 
     settings = settings_for(data, "postgres.dsn")
-    index = PgSearch(
-        settings.postgres.dsn,
-        application_name="vigimesh knowledge",
-        embedder=embedder_of(settings.embeddings),
-    )
+    dsn, name = settings.postgres.dsn, "vigimesh knowledge"
+    index = PgSearch(dsn, application_name=name, embedder=embedder_of(settings.embeddings))
     try:
-        return index.find([question], limit)[0]
+        found = index.find([question], limit)[0]
     finally:
         index.close()
+    if not found.hits:
+        return found, {}
+    library = PgLibrary(dsn, application_name=name)
+    try:
+        return found, {(one.id, one.version): one.title for one in library.documents()}
+    finally:
+        library.close()
 
 
-def _opens(hit: Hit) -> str:
+def opens(hit: Hit, data: Path | None) -> str:
+    """Return the command that opens a passage where it was found: on the same stack."""
     one = hit.passage
-    return f"vigimesh knowledge show {one.document_id}@{one.version} --at {one.start}-{one.end}"
+    there = f" --data {shlex.quote(str(data))}" if data else ""
+    return f"vigimesh knowledge show {one.document_id}@{one.version} --at {one.start}-{one.end}{there}"
 
 
-def _plain(hit: Hit) -> dict[str, Any]:
+def _plain(hit: Hit, titles: Mapping[tuple[str, str], str], data: Path | None) -> dict[str, Any]:
     one = hit.passage
     return {
-        "document": one.document_id, "version": one.version, "section": one.section, "start": one.start, "end": one.end,
-        "text": one.text, "score": one.score, "text_rank": hit.text_rank, "vector_rank": hit.vector_rank,
-        "cosine": round(hit.cosine, 4), "open": _opens(hit),
+        "document": one.document_id, "version": one.version, "title": titles.get((one.document_id, one.version), ""),
+        "section": one.section, "start": one.start, "end": one.end, "text": one.text, "score": one.score,
+        "text_rank": hit.text_rank, "vector_rank": hit.vector_rank, "cosine": round(hit.cosine, 4), "open": opens(hit, data),
     }  # fmt: skip
 
 
-def _text(hit: Hit) -> str:
+def in_words(hit: Hit, titles: Mapping[tuple[str, str], str], data: Path | None, width: int) -> str:
+    """Return a hit as a person reads it, no line but the command wider than `width` signs."""
     one = hit.passage
     ranks = [
         f"{side} {rank}"
         for side, rank in (("words", hit.text_rank), ("vectors", hit.vector_rank))
         if rank is not None
     ]
-    shown = " ".join(one.text.split())
-    cut = f"{shown[:_SHOWN]}..." if len(shown) > _SHOWN else shown
-    return (
-        f"{one.document_id} {one.version}  {one.section}  characters {one.start} to {one.end}"
-        f"  ({', '.join(ranks) or 'in scope only'})\n  {cut}\n  open: {_opens(hit)}"
-    )
+    title = titles.get((one.document_id, one.version), one.document_id)
+    # A document without headings has the empty one.
+    place = ": ".join(part for part in (title, one.section) if part)
+    head = f"{place}  ({', '.join(ranks) or 'in scope only'})"
+    shown = textwrap.shorten(one.text, _SHOWN, placeholder=" ...")
+    return "\n".join([
+        textwrap.fill(head, width, subsequent_indent="  "),
+        textwrap.fill(shown, width, initial_indent="  ", subsequent_indent="  "),
+        f"  open: {opens(hit, data)}",
+    ])  # fmt: skip

@@ -15,7 +15,7 @@ from vigimesh.adapters.ledger import PgLedger
 from vigimesh.adapters.library import PgLibrary
 from vigimesh.adapters.measurements import KafkaMeasurements
 from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.ocr import RapidOcr, installed
+from vigimesh.adapters.ocr import page_reader
 from vigimesh.adapters.order_desk import RecordDesk
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.postgres_vectors import PgVectors
@@ -96,7 +96,7 @@ def duties_of(settings: Settings, parts: Parts) -> Sequence[Duty]:
     if settings.knowledge.watch:
         duties.append(Watch(
             folder=Path(settings.knowledge.watch), library=parts.library, telemetry=parts.telemetry,
-            clock=parts.clock, by=f"{NAME}.{instance}", scans=RapidOcr() if installed() else None,
+            clock=parts.clock, by=f"{NAME}.{instance}", scans=page_reader(),
         ))  # fmt: skip
     return [*duties, *_vectors(settings, parts), *_products(settings, parts), *_recalls(settings, parts)]
 

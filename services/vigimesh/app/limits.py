@@ -9,7 +9,7 @@ from typing import Any
 from vigimesh.clock import Clock
 from vigimesh.domain.policy.limits import Limits, place_of
 from vigimesh.domain.policy.tiers import lowest
-from vigimesh.loop.orders import Orders, acceptance_held
+from vigimesh.loop.orders import Order, Orders, acceptance_held
 from vigimesh.loop.outcome import Need
 
 
@@ -35,7 +35,13 @@ class LimitsNow:
 
     def _limits(self, lane: str, workflow: str) -> Limits:
         there = [one for one in self.orders.in_force(lane, self.clock.now()) if one.concerns(workflow)]
-        ceiling = lowest(order.tier_ceiling for order in there)
-        why = next((order.reason for order in there if order.tier_ceiling == ceiling), "")
+        ceiling, why = ceiling_in(there, workflow)
         held = acceptance_held(there, workflow) or ("by a setting of this process" if self.hold else "")
         return replace(Limits.below(self.tiers, ceiling, why, held), taken_ms=self.taken())
+
+
+def ceiling_in(orders: Sequence[Order], workflow: str) -> tuple[str, str]:
+    """Return the lowest tier that orders let a workflow ask at most, and why; `ANY_TIER` without one."""
+    there = [order for order in orders if order.concerns(workflow)]
+    ceiling = lowest(order.tier_ceiling for order in there)
+    return ceiling, next((order.reason for order in there if order.tier_ceiling == ceiling), "")

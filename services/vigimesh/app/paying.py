@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,23 +17,27 @@ from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.app.large_model import fallbacks_of
+from vigimesh.app.limits import ceiling_in
 from vigimesh.app.settings import Settings
 from vigimesh.app.small_model import book_of, models_of
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.breaker import STATES, State
+from vigimesh.domain.cascade.endpoint import ASKED
 from vigimesh.domain.cascade.opinion import Model
+from vigimesh.domain.control.pricing import PAID
 from vigimesh.domain.policy.cards import Cards
+from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.errors import Misconfigured
 from vigimesh.loop.health import Health
-from vigimesh.loop.orders import calls_per_minute
+from vigimesh.loop.orders import Order, calls_per_minute
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.tool_executor.drafting import Drafts
 from vigimesh.tool_executor.execute import STAGE
 from vigimesh.tool_executor.gathering import GatheringPayer
 from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
-from vigimesh.tool_executor.purchase import REASONS
+from vigimesh.tool_executor.purchase import REASONS, Purchase
 from vigimesh.tool_executor.till import Keeper, Till
 
 if TYPE_CHECKING:
@@ -135,4 +139,18 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
     def calls(workflow: str) -> int:
         return calls_per_minute(parts.orders.in_force(lane, clock.now()), workflow)
 
-    return Till(opened, calls, tell=sign.shut)
+    def held(wanted: Purchase) -> str:
+        return held_by(parts.orders.in_force(lane, clock.now()), wanted)
+
+    return Till(opened, calls, held, tell=sign.shut)
+
+
+def held_by(orders: Sequence[Order], wanted: Purchase) -> str:
+    """Return why orders leave a purchase no money: a ceiling of the controller's lets the small tier ask what is free alone.
+
+    It orders for money; a person who shuts the large model means that one. What was planned for the large tier before is paid for, as it always was.
+    """
+    if wanted.step != ASKED:
+        return ""
+    ceiling, why = ceiling_in([order for order in orders if not order.by], wanted.workflow)
+    return (why or f"up to {ceiling}") if TIERS.index(ceiling) < TIERS.index(PAID) else ""

@@ -47,7 +47,10 @@ def recall(  # noqa: PLR0913  typer wants one parameter for each option
     """
     from vigimesh.app.located import settings_for
     from vigimesh.app.order_giving import login
+    from vigimesh.domain.knowledge.chunks import is_version
 
+    if version and not is_version(version):
+        raise typer.BadParameter(f"--version takes numbers and dots, such as 1.0; not {version[:40]!r}")
     settings = settings_for(data, "postgres.dsn", "kafka.bootstrap", "registry.url")
     change, lines, made = asyncio.run(
         _done(settings, (document, version), by or login(), order=order and not dry_run)
@@ -72,10 +75,8 @@ async def _done(
     try:
         change, looked = await recaller.listed(*wanted)
         if change is None:
-            raise Refused(
-                "VM-2903", what="no version of it was superseded or withdrawn, so that nothing rests on one",
-                where=f"document {wanted[0]}", todo="see the documents with `vigimesh knowledge show`",
-            )  # fmt: skip
+            versions = await asyncio.to_thread(recaller.recalls.versions)
+            raise unchanged(wanted[0], there=any(one.document_id == wanted[0] for one in versions))
         made = await _ordered(recaller, change, looked) if order else ()
         if made:
             _, looked = await recaller.listed(*wanted)
@@ -83,6 +84,17 @@ async def _done(
     finally:
         await recaller.desk.close()
         close()
+
+
+def unchanged(document: str, *, there: bool) -> Refused:
+    """Return the error for a document without a change: a misspelt id must not read as "nothing rests on it"."""
+    what = (
+        "no version of it was superseded or withdrawn, so that nothing rests on one"
+        if there
+        else "no document has this id"
+    )
+    return Refused("VM-2903", what=what, where=f"document {document[:200]}",
+                   todo="see the documents with `vigimesh knowledge show`")  # fmt: skip
 
 
 async def _ordered(recaller: Recaller, change: Change, looked: Sequence[Looked]) -> Sequence[Mark]:
@@ -161,7 +173,7 @@ def _tell(
         before = (
             f"{line['earlier']}, grade {line['grade']}, listed {line['listed']}" if "earlier" in line else ""
         )
-        cited = f"given {change.document_id}@{', '.join(line['versions'])}"
+        cited = f"given version {', '.join(line['versions'])}"
         why = f" ({line['why']})" if line["why"] else ""
         typer.echo(
             f"{_WORDS[line['state']]}{why}: {line['case_id']} {line['message_id'][:8]}, {before}, {cited}"

@@ -9,8 +9,8 @@ from vigimesh.app.large_model import assumed_of, fallbacks_of, has_large_model, 
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock
-from vigimesh.domain.budget.prices import PriceBook
-from vigimesh.domain.cascade.endpoint import Endpoint
+from vigimesh.domain.budget.prices import PriceBook, worst
+from vigimesh.domain.cascade.endpoint import Endpoint, longest
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
 from vigimesh.errors import Misconfigured
 from vigimesh.ports import Models
@@ -58,6 +58,12 @@ def book_of(settings: Settings, at: datetime) -> PriceBook:
 def assumed_in(settings: Settings, at: datetime) -> str:
     """Return in words which models of both are taken to cost the assumed ceiling; empty when none is. Raises as `book_of`."""
     return assumed_of(settings.large_model, at, settings.small_model.name if has_endpoint(settings) else "")
+
+
+def call_micro(settings: Settings, at: datetime) -> int:
+    """Return what one call of an endpoint in the small tier's place may cost, micro-units; 0 where there is none, or it is free. Raises as `book_of`."""
+    there = endpoint_of(settings)
+    return worst(book_of(settings, at).price(there.name, at), *longest(there)) if there is not None else 0
 
 
 def check_models(settings: Settings, clock: Clock) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from vigimesh.domain.knowledge.answering import Answer, State
-from vigimesh.domain.knowledge.editions import Shelved, Sorted
+from vigimesh.domain.knowledge.editions import Shelved, Sorted, Source
 from vigimesh.domain.knowledge.freshness import Ages, AnswerScope, Entry, Known
 from vigimesh.domain.knowledge.fusion import Found
 from vigimesh.domain.knowledge.sections import Sectioned
@@ -166,7 +166,11 @@ class Library(Protocol):
         ...
 
     def documents(self) -> Sequence[Shelved]:
-        """Return every version, by id, the newest first."""
+        """Return every version, by id, the newest first; counts the passages of each."""
+        ...
+
+    def sources(self) -> Sequence[Source]:
+        """Return each document's current version, by id, with when its source was last read; nothing is counted, so that it may be asked often."""
         ...
 
     def last_two(self, known: int | None) -> LastTwo | None:

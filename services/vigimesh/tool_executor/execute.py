@@ -26,6 +26,7 @@ from vigimesh.tool_executor.opinions import (
     told_in,
     usage_of,
 )
+from vigimesh.tool_executor.running import Ran, Runs
 from vigimesh.tool_executor.scoring import Scoring
 
 STAGE = "tool-executor"
@@ -47,6 +48,7 @@ class Executor:
     scoring: Scoring | None = None
     tools: AddedTools = field(default_factory=AddedTools)
     drafts: Drafts = field(default_factory=Drafts)
+    _runs: Runs = field(default_factory=Runs, init=False, repr=False, compare=False)
 
     def needs(self, case: Input, answers: Answers) -> tuple[Need, ...]:
         """Return the narrative when the case refers to it by digest; then what added tools say, small models read and score, the large one answers.
@@ -103,7 +105,7 @@ class Executor:
         """
         event: EvidenceRetrieved = case.event
         try:
-            findings, tools_said = self._run(event, answers)
+            findings, tools_said = self._run(event, answers, last=True)
             runs, triage = len(findings), tools_said
             heard = self.scoring.heard(event, triage, answers) if self.scoring is not None else None
             if heard is not None:
@@ -163,18 +165,15 @@ class Executor:
             )
         )
 
-    def _run(self, event: EvidenceRetrieved, answers: Answers) -> tuple[tuple[Finding, ...], Triage]:
-        """Run the planned tools and tell what was read. Raises `Refused` VM-1103 for a step that does not exist."""
-        text = _narrative(event, answers)
-        findings, triage = run_steps(
-            tools_of(event.plan.steps),
-            event.case,
-            text,
-            event.passages,
-            event.route.received_at,
-            said(answers),
-        )
-        return reading.read_into(findings, triage, answers)
+    def _run(self, event: EvidenceRetrieved, answers: Answers, *, last: bool = False) -> Ran:
+        """Run the planned tools and tell what was read, once for an event. Raises `Refused` VM-1103 for a step that does not exist."""
+
+        def run() -> Ran:
+            text, steps = _narrative(event, answers), tools_of(event.plan.steps)
+            found = run_steps(steps, event.case, text, event.passages, event.route.received_at, said(answers))
+            return reading.read_into(*found, answers)
+
+        return self._runs.of(event, answers, run, last=last)
 
     def _usage(self, event: EvidenceRetrieved, route: Route, runs: int, cost_micro: int) -> UsageRecorded:
         return UsageRecorded(

@@ -47,6 +47,7 @@ from vigimesh.domain.cascade.question import (
     Answer,
     InDoubt,
     NotMade,
+    prompt_digest,
     read_answer,
     write_answer,
 )
@@ -150,7 +151,9 @@ class Payer:
         self, wanted: Purchase, at: datetime, price: Price, most: int, epoch: str
     ) -> Paid | Unpaid | None:
         """Reserve and go on; `None` when the budget or the journal does not know the epoch any more."""
-        ask = ask_of(wanted, at, most)
+        # Once for both books: it reads the whole prompt.
+        asked = prompt_digest(wanted.question)
+        ask = ask_of(wanted, asked, at, most)
         (told,) = await self.budget.reserve([ask])
         if isinstance(told, Shut):
             return None
@@ -165,7 +168,7 @@ class Payer:
             again_at = until + timedelta(seconds=2 * GRACE_S)
             return await self._looked_up(wanted, at, "not_made", detail, retry_at=again_at, held=held)
         # The journal has the moment of the reservation, so that both count the call in the same windows.
-        call = call_of(wanted, reserved_at(until, lease_s(wanted.question)), most, epoch)
+        call = call_of(wanted, asked, reserved_at(until, lease_s(wanted.question)), most, epoch)
         return await self._begin(wanted, call, price, held)
 
     async def _begin(
@@ -292,7 +295,7 @@ class Payer:
         held: _Held | None = None,
     ) -> Paid | Unpaid:
         """Return what an earlier try paid for, else that nothing is paid. Without an epoch nothing can begin."""
-        call = call_of(wanted, at, 0, "")
+        call = call_of(wanted, prompt_digest(wanted.question), at, 0, "")
         try:
             # Not in turn: it could not begin when its turn came.
             found = await self.journal.begin(call)

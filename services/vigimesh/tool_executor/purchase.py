@@ -25,7 +25,7 @@ MARGIN_S = 15.0
 
 #: Why nothing was paid, and what a person reads about it.
 Reason = Literal[
-    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "asked_to_wait", "not_made", "in_doubt", "under_way", "lost",
+    "unpriced", "denied", "gathered", "shut", "away", "breaker_open", "asked_to_wait", "not_made", "in_doubt", "under_way", "lost", "ceiling",
 ]  # fmt: skip
 REASONS: dict[Reason, str] = {
     "unpriced": "the model has no price that could be reserved",
@@ -39,6 +39,7 @@ REASONS: dict[Reason, str] = {
     "in_doubt": "nobody knows whether the call was made: it counts as its worst case and is not made again in this pass",
     "under_way": "another process makes this very call",
     "lost": "what is kept of the call cannot be used",
+    "ceiling": "an order leaves its lane what is free",
 }
 
 
@@ -124,15 +125,14 @@ def lease_s(question: Question) -> float:
     return min(2 * question.deadline_s + STORE_S + MARGIN_S, MAX_LEASE_S)
 
 
-def ask_of(wanted: Purchase, at: datetime, most: int) -> Ask:
-    """Return what the budget is asked, at `at`; `most` is the worst case."""
-    name, lease = name_of(wanted), lease_s(wanted.question)
+def ask_of(wanted: Purchase, asked: str, at: datetime, most: int) -> Ask:
+    """Return what the budget is asked, at `at`; `asked` is the prompt's digest, `most` the worst case."""
+    name, lease = _name(wanted, asked), lease_s(wanted.question)
     return Ask(name, wanted.workflow, wanted.case_id, most, at, wanted.caps, lease)
 
 
-def call_of(wanted: Purchase, at: datetime, most: int, epoch: str) -> PaidCall:
-    """Return the call as the journal remembers it, reserved at `at`."""
-    asked = prompt_digest(wanted.question)
+def call_of(wanted: Purchase, asked: str, at: datetime, most: int, epoch: str) -> PaidCall:
+    """Return the call as the journal remembers it, reserved at `at`; `asked` is the prompt's digest."""
     return PaidCall(
         call_id=_name(wanted, asked), case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version,
         step=wanted.step, pass_number=wanted.pass_number, prompt_digest=asked,

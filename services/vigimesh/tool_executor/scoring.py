@@ -6,7 +6,7 @@ Where an endpoint takes the tier's place it is asked first, by paying. What it d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -107,6 +107,8 @@ class Scoring:
         narrative = narrative_of(event.case, text, event.passages)
         if narrative.held or not narrative.text:
             return None
+        # A tier that is slower than its card tolerates is passed over; here it is the endpoint alone, since the shipped model is there.
+        model = replace(model, deadline_s=min(model.deadline_s, float(card.latency_tolerance_s)))
         try:
             asked = endpoint.question(model, event.case, triage, findings, event.passages, narrative)
             basis = Basis(prompt=shipped_prompt(endpoint.PROMPT).label, rules=rules_digest(), held="")

@@ -14,7 +14,7 @@ from vigimesh.loop.orders import ANY_CALLS
 from vigimesh.loop.outcome import Need
 from vigimesh.tool_executor.choosing import pay_to_one
 from vigimesh.tool_executor.paying import Payer
-from vigimesh.tool_executor.purchase import Purchase, Unpaid, name_of, plain
+from vigimesh.tool_executor.purchase import Paid, Purchase, Unpaid, name_of, plain
 
 
 class Keeper(Protocol):
@@ -41,10 +41,12 @@ class Till:
     """Pays for what one loop needs. `keep` goes on beside the loop; `pay` waits until it has opened.
 
     `tell` is told why it cannot be opened. `calls` says how many paid calls a minute the orders in force let a workflow make: its card's own cap holds besides.
+    `held` says why an order in force leaves a purchase no money; empty where none does.
     """
 
     open: Opening
     calls: Callable[[str], int] = lambda workflow: ANY_CALLS
+    held: Callable[[Purchase], str] = lambda wanted: ""
     tell: Callable[[str], None] = lambda why: None
     _payer: Payer | None = None
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,7 +88,14 @@ class Till:
         least = min(wanted.caps.calls_per_minute, self.calls(wanted.workflow))
         wanted = replace(wanted, caps=replace(wanted.caps, calls_per_minute=least))
         try:
-            return plain(await pay_to_one(self._payer, wanted), wanted)
+            return plain(await self._came_of(self._payer, wanted), wanted)
         except Exception as error:  # noqa: BLE001  money never stops a case, whatever a store or a defect raises
             _log.warning("an opinion was not paid for: %s", said(error))
             return plain(Unpaid(call_id=name_of(wanted), reason="lost", detail=said(error)), wanted)
+
+    async def _came_of(self, payer: Payer, wanted: Purchase) -> Paid | Unpaid:
+        """Return what came of a purchase; one that an order holds is not paid, and what an earlier try paid for is used all the same."""
+        if not (why := self.held(wanted)):
+            return await pay_to_one(payer, wanted)
+        found = await payer.found(wanted)
+        return Unpaid(call_id=name_of(wanted), reason="ceiling", detail=why) if found is None else found

@@ -115,12 +115,25 @@ class Watch:
 class Money:
     """What the controller needs to price the backlog: the cards that pay, and the endpoint's calls a minute, `None` without.
 
-    Only where a large model is configured: without one nobody pays, and there is nothing to order.
+    Only where a model is paid for: without one there is nothing to order. `small_micro` is what one call of an endpoint in the small tier's
+    place may cost; 0 where there is none, or it is free. `large` says whether there is a large model.
     """
 
     accounts: Accounts
     cards: tuple[Card, ...]
     calls_per_minute: int | None = None
+    small_micro: int = 0
+    large: bool = True
+
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """The tiers whose calls cost money."""
+        return (*(("small",) if self.small_micro else ()), *((PAID,) if self.large else ()))
+
+    def prior(self, card: Card) -> int:
+        """Return what a case of a card is taken to cost before anything is known: the dearer of what its tiers may cost."""
+        large = prior_micro(card.budget.case_micro) if self.large and PAID in card.tiers else 0
+        return max(large, self.small_micro if "small" in card.tiers else 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +151,12 @@ def rule(money: Money, watch: Watch, seen: Seen, in_force: InForce, now: datetim
     for one in in_force.ceilings:
         lowered.setdefault(one.workflow, set()).add(one.lane)
     watch.add(seen.accounts, seen.totals, lowered)
-    backlogs = [backlog_of(card, seen.rows, watch.learned.get(card.name, Learned())) for card in money.cards]
-    means = Means(accounts=seen.accounts, calls_per_minute=money.calls_per_minute)
+    costs = {
+        card.name: expected_micro(watch.learned.get(card.name, Learned()), money.prior(card))
+        for card in money.cards
+    }
+    backlogs = [backlog_of(card, seen.rows, costs[card.name]) for card in money.cards]
+    means = Means(accounts=seen.accounts, calls_per_minute=money.calls_per_minute, paid=money.paid)
     return price(backlogs, means, in_force, now)
 
 
@@ -167,13 +184,12 @@ def alarms(money: Money, watch: Watch, accounts: Mapping[str, Account]) -> Mappi
     return watch.alarms
 
 
-def backlog_of(card: Card, rows: Sequence[LagRow], learned: Learned) -> Backlog:
-    """Return what waits of a workflow before or in the stage that pays, a record a case.
+def backlog_of(card: Card, rows: Sequence[LagRow], case_micro: int) -> Backlog:
+    """Return what waits of a workflow before or in the stage that pays, a record a case that is expected to cost `case_micro`.
 
     What stands at the door belongs to no workflow yet and is priced once it is routed; the supervisor's work is paid for.
     A lane without a row is unknown.
     """
-    cost = expected_micro(learned, prior_micro(card.budget.case_micro))
     lanes = []
     for lane in LANES:
         here = [
@@ -182,7 +198,7 @@ def backlog_of(card: Card, rows: Sequence[LagRow], learned: Learned) -> Backlog:
         nothing = Unknown(cause="nothing was measured")
         missing = len({row.stage for row in here}) < len(LANE_STAGES)
         lanes.append(LaneBacklog(
-            lane=lane, records=nothing if missing else total(row.records for row in here), case_micro=cost,
+            lane=lane, records=nothing if missing else total(row.records for row in here), case_micro=case_micro,
             slack_s=nothing if missing else _slack(lane, here),
         ))  # fmt: skip
     return Backlog(
@@ -223,8 +239,6 @@ def show(telemetry: Telemetry, ruling: MoneyRuling, yielding: Ruling, levels: Ma
 def hide(telemetry: Telemetry, cards: Iterable[Card]) -> None:
     """Take the figures back: those of a former leader would be read as if they still held."""
     for card in cards:
-        if PAID not in card.tiers:
-            continue
         for metric in (names.BACKLOG_PRICE, names.BUDGET_LEFT, names.BUDGET_ALARM, names.ORDERED_CALLS):
             telemetry.level(metric, nan, {"workflow": card.name})
         for lane in LANES:

@@ -107,7 +107,7 @@ class ServiceLevels:
     async def step(self) -> int:
         """Return how many crossings were told. Raises `Transient` when the ledger or the broker is away."""
         now = self.clock.now()
-        standing = standings(self.products, await asyncio.to_thread(self.library.documents), now)
+        standing = standings(self.products, await asyncio.to_thread(self.library.sources), now)
         for one in standing:
             self.telemetry.level(names.KNOWLEDGE_OVERDUE, float(one.past), {"product": one.product.id})
         held: Mapping[str, str] = {one.product.id: one.product.owner for one in standing}

@@ -7,6 +7,7 @@ a page that is a picture is read by OCR where that is installed, and each of its
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -157,6 +158,8 @@ class _Read:
 def _read(data: bytes, where: str) -> _Read:
     import pypdf  # noqa: PLC0415  a third of a second, and only for a PDF
 
+    # What it says of a file on standard error is not ours to say: what is wrong becomes a refusal with its file and what to do.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = pypdf.PdfReader(BytesIO(data))
         if reader.is_encrypted:

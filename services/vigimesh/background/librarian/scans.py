@@ -15,6 +15,8 @@ LEAST_SURE, LEAST_MEAN = 0.95, 0.985
 MAX_SCANNED = 400
 #: Heights of a line between two pieces side by side, from which on they are two columns' or two cells'.
 _APART = 2.0
+#: Characters of a line that a message quotes.
+_QUOTED = 40
 #: Pages that a message names.
 _NAMED = 12
 
@@ -51,14 +53,23 @@ def in_rows(lines: Iterable[ScannedLine]) -> tuple[Piece, ...]:
 
 def check_sure(pages: Sequence[ScannedPage], where: str, todo: str) -> None:
     """Raise `Refused` VM-1560 with the numbers of pages of which a line is unsure, or which show something and gave no line."""
-    unsure = [one.number for one in pages if not one.blank and not _sure(one)]
+    unsure = {one.number: why for one in pages if not one.blank and (why := _unsure(one))}
     if unsure:
-        raise Refused("VM-1560", what=f"{named_pages(unsure)} were not read surely enough by OCR", where=where, todo=todo)  # fmt: skip
+        raise Refused(
+            "VM-1560", what=f"{named_pages(list(unsure))} were not read surely enough by OCR ({next(iter(unsure.values()))})",
+            where=where, todo=todo,
+        )  # fmt: skip
 
 
-def _sure(page: ScannedPage) -> bool:
-    sure = [one.sure for one in page.lines if any(sign.isalnum() for sign in one.words)]
-    return bool(sure) and min(sure) >= LEAST_SURE and sum(sure) / len(sure) >= LEAST_MEAN
+def _unsure(page: ScannedPage) -> str:
+    """Say why a page is not sure, and of which line, so that a person finds it; "" for one that is."""
+    lines = [one for one in page.lines if any(sign.isalnum() for sign in one.words)]
+    if not lines:
+        return f"page {page.number} shows something and gave no words"
+    least, mean = min(lines, key=lambda one: one.sure), sum(one.sure for one in lines) / len(lines)
+    if least.sure < LEAST_SURE:
+        return f"page {page.number}, {least.words[:_QUOTED]!r}: {least.sure:.3f} of 1, wanted {LEAST_SURE}"
+    return f"page {page.number} on average: {mean:.4f} of 1, wanted {LEAST_MEAN}" if mean < LEAST_MEAN else ""
 
 
 def named_pages(numbers: Sequence[int]) -> str:

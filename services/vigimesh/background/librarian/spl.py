@@ -154,7 +154,8 @@ def _title(root: etree._Element, names: tuple[str, ...], label_id: str) -> str:
 
 def _remarks(narrative: Narrative, names: int) -> Iterator[str]:
     if narrative.pictures:
-        yield f"{narrative.pictures} pictures are not read: what stands only in them cannot be cited"
+        count = "1 picture is" if narrative.pictures == 1 else f"{narrative.pictures} pictures are"
+        yield f"{count} not read: what stands only in them cannot be cited"
     if narrative.struck:
         yield f"{narrative.struck} passages that the label marks as deleted are left out"
     if names > MAX_NAMES:

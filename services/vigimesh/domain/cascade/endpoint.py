@@ -18,12 +18,13 @@ from math import log
 import msgspec
 
 from vigimesh.domain.cascade.certify import Certificate, Domain, recall_bound
-from vigimesh.domain.cascade.narrative import Leaving
+from vigimesh.domain.cascade.narrative import MAX_SENT, Leaving
 from vigimesh.domain.cascade.opinion import facts_of
 from vigimesh.domain.cascade.prompts import shipped_prompt
 from vigimesh.domain.cascade.question import Question
 from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.small import Asked, Reading, Standings, Told, orders_in, place_of, unlabelled
+from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.domain.policy.cards import Cascade
 from vigimesh.domain.privacy.rules import rules_digest
 from vigimesh.domain.safety.reading_version import reading_version
@@ -70,6 +71,16 @@ def question(
     prompt = shipped_prompt(PROMPT)
     told = facts_of(case, triage, findings, passages) | {"narrative": {"text": narrative.text}}
     return prompt.asked(ASKED, told, endpoint.name, endpoint.deadline_s)
+
+
+def longest(endpoint: Endpoint) -> tuple[int, int]:
+    """Return the tokens of prompt and answer that a call about a long narrative has at most, for whoever prices calls before there are any.
+
+    Raises as `question`.
+    """
+    told = {"narrative": {"text": "x" * MAX_SENT}}
+    asked = shipped_prompt(PROMPT).asked(ASKED, told, endpoint.name, endpoint.deadline_s)
+    return prompt_bound(asked), asked.max_tokens
 
 
 def read_percent(text: str) -> int | None:

@@ -100,6 +100,8 @@ class Tally:
 
     `serious` and `missed` are what the bound is worked out from: the cases up to `waits_for`, and every miss behind it. `every` are all labelled ones, in
     whatever order. `passed` says of each look that was reached whether it opens, `opened` how many cases had been drawn at the newest look.
+    `spent_micro` is what `usage` holds for those that the tier resolved: behind a closed gate it resolves none, and nobody is paid besides. `price_micro`
+    is what all of them would cost behind an open gate.
     """
 
     drawn: int = 0
@@ -112,6 +114,7 @@ class Tally:
     waits_for: str = ""
     missed_cases: tuple[str, ...] = ()
     price_micro: int = 0
+    spent_micro: int = 0
 
     def bound(self, delta: Fraction) -> float:
         """Return the lower bound of recall with confidence 1 - `delta`; 0 while nothing is known."""
@@ -156,8 +159,13 @@ def tallied(cases: Sequence[Audited], plan: Sequence[Look]) -> Tally:
         drawn=len(cases), labelled=sum(one.serious is not None for one in cases), serious=serious, missed=missed,
         every=every.figures, passed=tuple(passed), opened=opened, waits_for=waits_for,
         missed_cases=tuple(one.sample.case_id for one in cases if one.serious and one.counts and one.below),
-        price_micro=sum(one.sample.price_micro for one in cases),
+        price_micro=sum(one.sample.price_micro for one in cases), spent_micro=spent(one.sample for one in cases),
     )  # fmt: skip
+
+
+def spent(samples: Iterable[CaseSampled]) -> int:
+    """Return what was spent on drawn cases, micro-units: those that the small tier resolved, each as its pass booked it on `usage`."""
+    return sum(one.price_micro for one in samples if one.resolved)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

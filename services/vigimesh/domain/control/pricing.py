@@ -15,7 +15,8 @@ from vigimesh.domain.policy.tiers import TIERS
 
 #: The lanes whose ceiling may be lowered, the least urgent first. Hot never is (DESIGN parts 6 and 11).
 LOWERED = ("cold", "warm")
-#: The tier that costs money by the call; a ceiling lies below it.
+#: The tier that always costs money by the call. A ceiling lies below it, and leaves what is free alone: the shipped small model too,
+#: and not an endpoint in its place that is paid for.
 PAID = "large"
 #: Percent of what is left below which the backlog counts as paid for. Between this and all of it nothing changes.
 CALM_PERCENT = 80
@@ -81,10 +82,14 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What there is to pay with: an account for each workflow, and the endpoint's calls a minute (`None`: no limit)."""
+    """What there is to pay with: an account for each workflow, and the endpoint's calls a minute (`None`: no limit).
+
+    `paid` are the tiers whose calls cost money here.
+    """
 
     accounts: Mapping[str, Account]
     calls_per_minute: int | None = None
+    paid: tuple[str, ...] = (PAID,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +175,7 @@ def price(backlogs: Sequence[Backlog], means: Means, in_force: InForce, now: dat
 
     Calls are dealt by `calls.deal`. A number of records that may be lower is taken as it is: money is not risked on it.
     """
-    paying = [one for one in backlogs if PAID in one.tiers]  # 1.
+    paying = [one for one in backlogs if not set(means.paid).isdisjoint(one.tiers)]  # 1.
     ceilings: list[Ceiling] = []
     priced, causes = [], set()
     for work in sorted(paying, key=lambda one: one.workflow):

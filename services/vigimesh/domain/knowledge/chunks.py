@@ -26,6 +26,7 @@ LISTED_HEADING = "Listed reactions"
 KINDS = ("reference", "guidance")
 _REQUIRED = ("id", "version", "title", "kind")
 _OPTIONAL = ("names", "aliases")
+_EXAMPLES = {"id": "id: guidance/x", "version": "version: 1.0", "title": "title: X", "kind": "kind: guidance"}
 _ID = re.compile(r"[a-z0-9][a-z0-9./_-]{0,127}")
 _VERSION = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
 _SENTENCE_END = re.compile(r"[.!?][\"')\]]*\s+")
@@ -54,6 +55,11 @@ class Document:
         return not self.names and not self.aliases
 
 
+def is_version(text: str) -> bool:
+    """Tell whether `text` is written as a version is: numbers and dots."""
+    return _VERSION.fullmatch(text) is not None
+
+
 def version_ordinal(version: str) -> tuple[int, ...]:
     """Return a version as numbers, so that `1.10` is newer than `1.9`."""
     return tuple(int(part) for part in version.split("."))
@@ -68,12 +74,16 @@ def parse(source: str, where: str) -> Document:
         raise _wrong(
             where, f"{len(source)} characters, at most {DOCUMENT_CHARACTERS}", "split it into several"
         )
+    if not source.strip():
+        raise _wrong(where, "it is empty", "write the document, or leave the file out")
     source = source.replace("\r\n", "\n")
     fields, body_at = _front_matter(source, where)
     missing = [name for name in _REQUIRED if not fields.get(name)]
     if missing:
         raise _wrong(
-            where, f"no {', '.join(missing)} in the front matter", "add a line such as `version: 1.0`"
+            where,
+            f"no {', '.join(missing)} in the front matter",
+            f"add a line such as `{_EXAMPLES[missing[0]]}`",
         )
     document = checked(Document(
         id=fields["id"], version=fields["version"], title=fields["title"], kind=fields["kind"],
@@ -94,7 +104,7 @@ def checked(document: Document, where: str) -> Document:
         raise _wrong(
             where, "id is not lower-case letters, digits and ./_-", "write it such as `product/name`"
         )
-    if not _VERSION.fullmatch(document.version):
+    if not is_version(document.version):
         raise _wrong(where, "version is not numbers and dots", "write it such as `1.0` or `2024.3`")
     if document.kind not in KINDS:
         raise _wrong(where, "kind is not known", f"write one of {', '.join(KINDS)}")
@@ -144,7 +154,8 @@ def _front_matter(source: str, where: str) -> tuple[dict[str, str], int]:
     """Return the fields and where the text begins."""
     lines = source.split("\n")
     if lines[0].strip() != "---":
-        raise _wrong(f"{where}, line 1", "no front matter", "begin the file with a line of ---")
+        raise _wrong(f"{where}, line 1", "no front matter",
+                     f"begin the file with a line of --- and say there id, version, title and kind, or {_beside(where)}")  # fmt: skip
     fields: dict[str, str] = {}
     place = len(lines[0]) + 1
     for number, line in enumerate(lines[1:], start=2):
@@ -154,15 +165,24 @@ def _front_matter(source: str, where: str) -> tuple[dict[str, str], int]:
         name, colon, value = line.partition(":")
         name = name.strip()
         if not colon:
-            raise _wrong(f"{where}, line {number}", "no colon", "write `name: value`, and --- after the last")
+            raise _wrong(f"{where}, line {number}", "no colon",
+                         f"write `name: value`, and --- after the last; if another program wrote it, {_beside(where)}")  # fmt: skip
         if name not in _REQUIRED + _OPTIONAL:
             near = difflib.get_close_matches(name, _REQUIRED + _OPTIONAL, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_REQUIRED + _OPTIONAL)}"
+            known = (
+                f"known are {', '.join(_REQUIRED + _OPTIONAL)}; if another program wrote it, {_beside(where)}"
+            )
+            hint = f"did you mean {near[0]}?" if near else known
             raise _wrong(f"{where}, line {number}", f"unknown field {name[:40]!r}", hint)
         if name in fields:
             raise _wrong(f"{where}, line {number}", f"field {name} twice", "keep one of them")
         fields[name] = value.strip()
     raise _wrong(where, "the front matter does not end", "close it with a line of ---")
+
+
+def _beside(where: str) -> str:
+    """Say the other way to name a document, which passes over front matter that is not ours."""
+    return f"write id, version and title into a file {where}.toml beside it"
 
 
 def _list(value: str) -> tuple[str, ...]:

@@ -81,22 +81,28 @@ def sort_out(known: Iterable[Edition], arrived: Iterable[Sectioned]) -> Sorted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelved:
-    """A version as the library holds it.
-
-    `at` is when it came, `seen` when its source was last read (UTC), `current` whether it is the one that is searched. `withdrawn_by`
-    is who took its document back, or empty; then nothing of the version is ever current again.
-    """
+class Source:
+    """A version of a document, when it came, and when its source was last read (`seen`; UTC)."""
 
     id: str
     version: str
+    at: datetime
+    seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelved(Source):
+    """A version as the library holds it.
+
+    `current` is whether it is the one that is searched. `withdrawn_by` is who took its document back, or empty; then nothing of the
+    version is ever current again.
+    """
+
     title: str
     kind: str
     digest: str
     effective: str
     by: str
-    at: datetime
-    seen: datetime
     current: bool
     passages: int
     remarks: tuple[str, ...] = ()

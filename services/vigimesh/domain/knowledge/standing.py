@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from vigimesh.domain.knowledge.editions import Shelved
+from vigimesh.domain.knowledge.editions import Source
 from vigimesh.domain.knowledge.products import DEFAULT, Product, Products
 
 
@@ -28,23 +28,22 @@ class Standing:
 
     product: Product
     documents: int
-    newest: Shelved | None
-    oldest: Shelved | None
+    newest: Source | None
+    oldest: Source | None
     due_at: datetime | None
     next_refresh: datetime | None
     past: bool
 
 
-def standings(products: Products, versions: Iterable[Shelved], now: datetime) -> tuple[Standing, ...]:
-    """Return how each product stands at `now` with these `versions` of documents, of which current ones count; the default one only where a document falls to it.
+def standings(products: Products, sources: Iterable[Source], now: datetime) -> tuple[Standing, ...]:
+    """Return how each product stands at `now` with the current versions of documents; the default one only where a document falls to it.
 
     A product is past its level when any of its sources was not read within it: the owner answers for each. One that has no document
     is not: there is nothing that could be served too old.
     """
-    held: dict[str, list[Shelved]] = {}
-    for version in versions:
-        if version.current:
-            held.setdefault(products.of(version.id).id, []).append(version)
+    held: dict[str, list[Source]] = {}
+    for source in sources:
+        held.setdefault(products.of(source.id).id, []).append(source)
     rows = (*products.products, *((DEFAULT,) if DEFAULT.id in held else ()))
     return tuple(_standing(product, held.get(product.id, []), now) for product in rows)
 
@@ -54,7 +53,7 @@ def past(standing: Iterable[Standing]) -> dict[str, datetime]:
     return {one.product.id: one.due_at for one in standing if one.past and one.due_at is not None}
 
 
-def _standing(product: Product, sources: list[Shelved], now: datetime) -> Standing:
+def _standing(product: Product, sources: list[Source], now: datetime) -> Standing:
     newest = max(sources, key=lambda one: (one.at, one.id), default=None)
     oldest = min(sources, key=lambda one: (one.seen, one.id), default=None)
     due_at = oldest.seen + product.service_level if oldest else None

@@ -33,6 +33,8 @@ MAX_UNITS = 2_000
 MAX_STATEMENTS = 200
 #: Characters of one quote; the whole is one click away at its place.
 QUOTE_CHARACTERS = 300
+#: Characters before the first difference of two long texts that a quote begins with at least: half a line, to know what it is about.
+_BEFORE = 40
 #: Passages that an answer holds: what an event carries.
 MAX_PASSAGES = 12
 #: Words of a reaction in a list: the longest terms of MedDRA's level of reporting that are listed here have six.
@@ -217,7 +219,8 @@ def _statement(
 ) -> Statement:
     older, newer = pair
     what: What = "added" if older is None else "removed" if newer is None else "changed"
-    quotes = [_quote(one.text) for one in pair if one is not None]
+    begins = _apart(older.text, newer.text) if older and newer else 0
+    quotes = [_quote(one.text, begins) for one in pair if one is not None]
     return Statement(
         what=what, section=heading, said=f"{what}: {' -> '.join(quotes)}",
         older=sides[0].cite(older.start, older.end) if older else None,
@@ -289,8 +292,18 @@ def _whole(units: Sequence[_Unit]) -> _Unit | None:
     return _Unit(" ".join(one.text for one in units[:3]), units[0].start, units[-1].end) if units else None
 
 
-def _quote(text: str) -> str:
-    return f"'{text}'" if len(text) <= QUOTE_CHARACTERS else f"'{text[:QUOTE_CHARACTERS].rstrip()} ...'"
+def _apart(older: str, newer: str) -> int:
+    """Return where a quote of two long texts begins, so that what differs is in it: a few words before their first difference."""
+    same = next((at for at, (one, other) in enumerate(zip(older, newer, strict=False)) if one != other), None)
+    same = min(len(older), len(newer)) if same is None else same
+    return older.rfind(" ", 0, max(0, same - _BEFORE)) + 1
+
+
+def _quote(text: str, begins: int = 0) -> str:
+    if len(text) <= QUOTE_CHARACTERS:
+        return f"'{text}'"
+    last = begins + QUOTE_CHARACTERS
+    return f"'{'... ' * bool(begins)}{text[begins:last].strip()}{' ...' * (last < len(text))}'"
 
 
 _NONE = Section(path=(), codes=(), opens=0, start=0, end=0)

@@ -32,7 +32,7 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
 
     1. A case without its minimum criteria goes to a person, with what to ask for.
     2. A step that the card requires and that failed is for a person.
-    3. Escalation, if its rule holds and another pass would bring something new; else that is for a person.
+    3. Escalation, if its rule holds and another pass would bring something new; else that is for a person, who is asked what the policy would ask.
     4. The first policy rule that holds; a rule that fails on the case, or none that holds, is for a person.
     5. An "accept" stands only above the floor.
     """
@@ -55,7 +55,7 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
         # 3.
         if card.escalation.when.holds(read):
             reason = f"the escalation rule of the card holds ({card.escalation.when.source})"
-            return _escalate(known, card, "escalation", reason, breaches)
+            return _escalate(known, card, "escalation", reason, breaches, _asked(read, card))
         # 4.
         rule = next((rule for rule in card.policy if rule.when.holds(read)), None)
     except Refused as failure:
@@ -79,6 +79,14 @@ def judge(known: Known, card: Card, *, hold: bool) -> Judgement:
     return Judgement(
         then=rule.then, rule=rule.name, reason=rule.reason, question=rule.question, floor=breaches
     )
+
+
+def _asked(read: Readings, card: Card) -> str:
+    """Return the question of the first policy rule that holds; empty where it asks none, or cannot be worked out."""
+    try:
+        return next((rule.question for rule in card.policy if rule.when.holds(read)), "")
+    except Refused:
+        return ""
 
 
 def _non_valid(breaches: tuple[Breach, ...], missing: tuple[str, ...]) -> Judgement:
