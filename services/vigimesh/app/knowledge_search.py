@@ -51,8 +51,7 @@ def search(
     found, titles = _found(question, limit, data)
     if as_json:
         hits = [_plain(hit, titles, data) for hit in found.hits]
-        body = {"question": question, "by": found.alone or "both", "hits": hits}
-        print_json(body)
+        print_json({"question": question, "by": found.alone or "both", "hits": hits})
     else:
         width = shutil.get_terminal_size().columns
         for hit in found.hits:
