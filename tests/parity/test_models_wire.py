@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from standins import KEY, SHORT_S, STILL, question, warm_up
 from vigimesh.adapters import openai_models
@@ -47,10 +55,10 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(says: bytes, *, closes: bool = True) -> AsyncIterator[Raw]:
+async def raw(says: bytes, *, closes: bool = True, tls: ssl.SSLContext | None = None) -> AsyncIterator[Raw]:
     await warm_up()
     endpoint = Raw(says, closes)
-    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls)
     async with server:
         endpoint.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         yield endpoint
@@ -210,6 +218,49 @@ def test_a_proxy_of_another_kind_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(Misconfigured, match="VM-1102") as told:
         models("http://127.0.0.1:2/v1")
     assert "secret" not in str(told.value)
+
+
+def certified(name: str, folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Return a certificate that its own key has signed for a name, and what a server that has it is."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file, both = folder / "certificate.pem", folder / "both.pem"
+    file.write_bytes(made.public_bytes(Encoding.PEM))
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    both.write_bytes(secret + file.read_bytes())
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(both)
+    return file, server
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("localhost", True), ("localhost", False), ("other", True)])
+def test_over_tls_only_who_is_trusted_by_that_name_is_asked(
+    name: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To anybody else no byte of a question goes, nor the key: the call was not made."""
+    file, server = certified(name, tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+
+    async def run() -> None:
+        async with raw(b"HTTP/1.1 429 X\r\ncontent-length: 0\r\n\r\n", tls=server) as endpoint:
+            client = models(endpoint.base_url.replace("http://127.0.0.1", "https://localhost"))
+            found = await client.ask(question())
+            await client.close()
+            asked_it = trusted and name == "localhost"
+            why = "the endpoint answered 429" if asked_it else "the connection failed: ConnectError"
+            assert found == NotMade(why=why)
+            assert len(endpoint.requests) == asked_it
+
+    asyncio.run(run())
 
 
 def test_an_idle_connection_that_was_closed_is_not_used_again() -> None:
