@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -114,7 +115,7 @@ def test_a_raise_may_end_some_days_from_now() -> None:
 
 def test_the_table_names_every_window_whole_where_nobody_has_a_wide_terminal() -> None:
     rows = [
-        WindowStanding(window, span(window, NOON).name, 10**9, 0, 0, 0, 0, False)
+        WindowStanding(window, span(window, NOON).name, 2 * 10**9, 11_394, 19_719, 31_113, 0, False)
         for window in ("minute", "day", "month")
     ]
     paper = Console(width=80, record=True, file=StringIO())
@@ -122,6 +123,12 @@ def test_the_table_names_every_window_whole_where_nobody_has_a_wide_terminal() -
     told = paper.export_text()
     assert "\u2026" not in told
     assert f"{NOON:%H:%M} UTC" in told
+    month = next(line for line in told.splitlines() if line.split()[1:2] == [f"{NOON:%Y-%m}"])
+    assert month.split()[2:] == ["EUR", "2,000.00", "0.011394", "0.019719", "1,999.968887"]
+    assert "does not hold" not in told
+    broken = replace(rows[1], enforced_micro=0)
+    paper.print(table([Account(workflow="triage", currency="EUR", windows=(broken,))]))
+    assert "does not hold" in paper.export_text()
 
 
 @dataclass
@@ -230,13 +237,13 @@ def test_the_command_shows_and_raises(
     live.run(build)
     shown = vigimesh("show")
     assert shown.exit_code == 0, shown.output
-    assert "0.05 EUR" in shown.output
+    assert re.search(r"^triage +[\d-]{10} +EUR .* 0\.05 ", shown.output, re.MULTILINE), shown.output
     until = (SystemClock().now() + timedelta(days=1)).isoformat()
     words = ("--window", "day", "--to", "123.45", "--reason", "late batch", "--until", until)
     done = json.loads(vigimesh("raise", "triage", *words, "--by", "ann", "--json").output)
     assert (done["to_micro"], done["by"], done["earlier_micro"]) == (123_450_000, "ann", None)
     assert "may spend 123.45 EUR a day" in vigimesh("raise", "triage", *words).output
-    assert "123.45 EUR" in vigimesh("show").output
+    assert re.search(r"^triage +[\d-]{10} +EUR +123\.45 ", vigimesh("show").output, re.MULTILINE)
     assert vigimesh("raise", "triage", *words[:4], *words[6:]).exit_code == 2
     assert vigimesh("raise", "triage", *words[:6]).exit_code == 2
     assert "did you mean 'triage'?" in vigimesh("raise", "triag", *words).output

@@ -57,3 +57,8 @@ def test_show_of_a_folder_and_of_an_unknown_card(tmp_path: Path) -> None:
     assert unknown.exit_code == 2
     assert "did you mean 'signal'?" in unknown.output
     assert RUN.invoke(app, ["show", "triage", "--cards", str(tmp_path / "no")]).exit_code == 2
+
+
+def test_budgets_are_shown_in_money_and_not_in_millionths() -> None:
+    shown = RUN.invoke(app, ["show", "triage"]).output
+    assert "2,000.00 a month, 100.00 a day, 0.05 a case, in EUR; alarms at 50, 80, 100 %" in shown

@@ -168,21 +168,22 @@ def document(accounts: Sequence[Account]) -> dict[str, Any]:
 
 
 def table(accounts: Sequence[Account]) -> Table:
-    """Return the table: a line for each window of each workflow."""
+    """Return the table: a line for each window of each workflow. Where it is narrow a name is folded, never an amount cut."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False)
-    for name in ("workflow", "window", "cap", "recorded", "open", "left", ""):
-        made.add_column(name, justify="left" if name in ("workflow", "window", "") else "right")
-    for one in accounts:
-        for row in one.windows:
-            amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
-            made.add_row(
-                one.workflow,
-                _name(row),
-                *(_text(row, amount, one.currency) for amount in amounts),
-                _state(row),
-            )
+    for name in ("workflow", "window", "in"):
+        made.add_column(name, overflow="fold", no_wrap=name != "workflow")
+    for name in ("cap", "recorded", "open", "left"):
+        made.add_column(name, justify="right", no_wrap=True)
+    rows = [(one, row) for one in accounts for row in one.windows]
+    if any(_state(row) for _, row in rows):
+        made.add_column("")
+    for one, row in rows:
+        unit = "calls" if row.window == "minute" else one.currency
+        amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
+        state = [_state(row)] * (len(made.columns) - 7)
+        made.add_row(one.workflow, _name(row), unit, *(_text(row, amount) for amount in amounts), *state)
     return made
 
 
@@ -199,8 +200,8 @@ def _name(row: WindowStanding) -> str:
     return f"{row.name[11:]} UTC" if row.window == "minute" else row.name
 
 
-def _text(row: WindowStanding, amount: int, currency: str) -> str:
-    return f"{amount} calls" if row.window == "minute" else amount_text(amount, currency)
+def _text(row: WindowStanding, amount: int) -> str:
+    return f"{amount:,}" if row.window == "minute" else amount_text(amount, "")
 
 
 def _state(row: WindowStanding) -> str:

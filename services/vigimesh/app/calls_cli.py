@@ -19,7 +19,7 @@ from vigimesh.domain.budget.money import amount_text, parse_amount
 
 if TYPE_CHECKING:
     from vigimesh.adapters.journal import PgJournal
-    from vigimesh.domain.budget.calls import Line
+    from vigimesh.domain.budget.calls import Line, Resolved
 
 T = TypeVar("T")
 
@@ -116,6 +116,16 @@ def resolve(
             f"{GRACE_S:g} s after the end of the call's lease at the earliest; see `vigimesh budget show`",
             err=True,
         )
+        if told.after_micro > told.before_micro:
+            typer.echo(overrun(told), err=True)
+
+
+def overrun(told: Resolved) -> str:
+    """Say what a call that cost more than its worst case does to its workflow: nothing paid is asked there until a person looks."""
+    return (
+        f"that is more than its worst case, an overrun: once the budget follows it closes this day and month of {told.workflow} to "
+        f"paid calls; look up why (the prices first), then `vigimesh budget raise {told.workflow}` opens them"
+    )
 
 
 async def _write_answers(journal: PgJournal) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vigimesh.app.exits import tell
+from vigimesh.domain.budget.money import amount_text
 from vigimesh.errors import VigimeshError
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ def _as_text(card: Card) -> str:
         f"  steps       {', '.join(card.steps)}",
         f"  tiers       {', '.join(card.tiers)}",
         (
-            f"  budget      {budget.month_micro} a month, {budget.day_micro} a day, {budget.case_micro} a case, "
-            f"in millionths of {budget.currency}; alarms at {_list(card.alarms.budget_percent)} %"
+            f"  budget      {amount_text(budget.month_micro, '')} a month, {amount_text(budget.day_micro, '')} a day, "
+            f"{amount_text(budget.case_micro, '')} a case, in {budget.currency}; alarms at {_list(card.alarms.budget_percent)} %"
         ),
         (
             f"  calls       at most {card.calls_per_minute} a minute; batch window "

@@ -113,11 +113,12 @@ def _tell_restart(restart: Restart) -> None:
 def _show(stack: Stack, mesh: MeshState) -> None:
     """Write where everything answers."""
     print(f"stack and mesh on {stack.data_dir}")
+    width = max(map(len, (*asdict(stack.urls), *mesh.urls, "cards")))
     for name, url in asdict(stack.urls).items():
-        print(f"  {name:14} {url}")
+        print(f"  {name:{width}} {url}")
     for stage, url in mesh.urls.items():
-        print(f"  {stage:14} {url}/readyz  {url}/metrics")
-    print(f"  {'cards':14} {mesh.cards}")
+        print(f"  {stage:{width}} {url}/readyz  {url}/metrics")
+    print(f"  {'cards':{width}} {mesh.cards}")
     sys.stdout.flush()
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from vigimesh import names
 from vigimesh.adapters.batch_journal import PgBatchJournal
 from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.kafka import common
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.adapters.usage_tail import newest_paid
+from vigimesh.app.clients import kafka_of
 from vigimesh.app.large_model import fallbacks_of
 from vigimesh.app.limits import ceiling_in
 from vigimesh.app.settings import Settings
@@ -112,7 +112,7 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
     except Misconfigured as error:
         _log.error("no opinion is paid for: %s", error)
         prices = shipped_prices()
-    base = common(settings.kafka.bootstrap, dict(settings.kafka.options))
+    base = kafka_of(settings)
 
     async def paid_at() -> datetime | None:
         return await asyncio.to_thread(newest_paid, base, codec)

@@ -22,7 +22,7 @@ from vigimesh.errors import Refused, Transient
 from vigimesh.events import ids
 from vigimesh.events.classes import FlowTotalled, ThrottleOrdered
 from vigimesh.events.codec import Codec
-from vigimesh.events.envelope import Envelope, to_headers
+from vigimesh.events.envelope import Envelope, source_of, to_headers
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Batch, Consumer, InDoubt, Part, Position, Producer, Write
 from vigimesh.loop.health import Health
@@ -283,9 +283,9 @@ def _write(
     seat, index = at
     now = controller.clock.now()
     head = Envelope(
-        id=ids.event_id(f"{seat.reign.term}|{now.isoformat()}", NAME, 1, index), source=f"/vigimesh/{NAME}",
-        type=f"vigimesh.{BY_NAME[name].event.__name__}", time=now, subject=key,
-        dataschema=f"/schemas/ids/{controller.codec.schema_id(name)}", workflow=event.workflow, lane=lane,
+        id=ids.event_id(f"{seat.reign.term}|{now.isoformat()}", NAME, 1, index), source=source_of(NAME),
+        type=BY_NAME[name].ce_type, time=now, subject=key,
+        dataschema=controller.codec.dataschema(name), workflow=event.workflow, lane=lane,
     )  # fmt: skip
     return Write(
         topic=name, key=key.encode(), value=controller.codec.encode(name, event), headers=to_headers(head)

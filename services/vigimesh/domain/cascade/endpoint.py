@@ -1,8 +1,8 @@
 """A small model at an endpoint, in the place of the shipped one: what it is asked, how its answer is read, and where it may be relied on. Pure.
 
 Nothing is known of such a model but its name. So its number is no probability: it never makes a case serious, and it settles one only
-where people have labelled enough serious cases of its own live sample, at its own threshold (`live.py`; METRICS, "Certificate of the
-cascade"). The gate begins closed. What the endpoint says that it ran, the prompt, the threshold, the rules of redaction and what reads the text before
+where people have labelled enough serious cases of its own live sample, at its own threshold (`live.py`).
+The gate begins closed. What the endpoint says that it ran, the prompt, the threshold, the rules of redaction and what reads the text before
 it are one name (`basis_of`): when one of them changes, it begins closed again.
 
 It is asked only about a narrative that may leave whole and in which nothing could be an order (`narrative.py`); the shipped model reads the others.

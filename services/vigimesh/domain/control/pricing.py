@@ -13,7 +13,7 @@ from vigimesh.domain.control.calls import Caller, Share, deal
 from vigimesh.domain.control.measure import Known, Measure, Unknown
 from vigimesh.domain.policy.tiers import TIERS
 
-#: The lanes whose ceiling may be lowered, the least urgent first. Hot never is (DESIGN parts 6 and 11).
+#: The lanes whose ceiling may be lowered, the least urgent first. Hot never is.
 LOWERED = ("cold", "warm")
 #: The tier that always costs money by the call. A ceiling lies below it, and leaves what is free alone: the shipped small model too,
 #: and not an endpoint in its place that is paid for.
