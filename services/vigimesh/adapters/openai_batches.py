@@ -19,12 +19,11 @@ import openai
 
 from vigimesh.adapters.model_replies import meaning_of
 from vigimesh.adapters.openai_models import (
-    _ITS_HEADERS,
-    _NO_KEY,
-    _TALKERS,
     CONNECT_S,
+    NO_KEY,
+    TALKERS,
     LimitField,
-    _check,
+    check_endpoint,
     request_body,
 )
 from vigimesh.clock import Clock
@@ -43,6 +42,8 @@ CLOCKS = timedelta(hours=1)
 #: The key of a batch's metadata that holds its name.
 NAME = "vigimesh_batch"
 PATH: Final = "/v1/chat/completions"
+#: What the client may say of a request.
+_ITS_HEADERS = frozenset({"host", "connection", "accept", "content-type", "content-length"})
 #: Words for a batch that goes on.
 _GOES_ON = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
@@ -75,13 +76,13 @@ class OpenAIBatches:
         headers: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Join to the endpoint under `base_url`; nothing is sent yet. Raises `Misconfigured` VM-1102 as `OpenAIModels` does."""
-        _check(base_url, key)
-        for name in _TALKERS:
+        check_endpoint(base_url, key)
+        for name in TALKERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
         self._limit_field = limit_field
         self._headers = {
-            "authorization": f"Bearer {key or _NO_KEY}", "accept-encoding": "identity", "user-agent": "vigimesh",
+            "authorization": f"Bearer {key or NO_KEY}", "accept-encoding": "identity", "user-agent": "vigimesh",
             **(headers or {}),
         }  # fmt: skip
         self._http = httpx2.AsyncClient(
@@ -89,7 +90,7 @@ class OpenAIBatches:
             event_hooks={"request": [self._ours]},
         )  # fmt: skip
         self._client = openai.AsyncOpenAI(
-            base_url=base_url, api_key=key or _NO_KEY, max_retries=0, http_client=self._http
+            base_url=base_url, api_key=key or NO_KEY, max_retries=0, http_client=self._http
         )
 
     def __repr__(self) -> str:

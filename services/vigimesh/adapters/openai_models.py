@@ -29,14 +29,11 @@ CONNECT_S = 5.0
 #: 200 calls a second of 250 ms need 50 at once.
 CONNECTIONS, IDLE_S = 256, 3.0
 
-#: Their debug lines hold prompts and headers.
-_TALKERS = ("openai", "httpx2", "httpcore2", "aiohttp")
+#: Loggers whose debug lines hold prompts and headers.
+TALKERS = ("openai", "httpx2", "httpcore2", "aiohttp")
 
 #: What a call without a key sends: local servers take anything, the client wants something.
-_NO_KEY = "none"
-
-#: What the client may say of a request.
-_ITS_HEADERS = frozenset({"host", "connection", "accept", "content-type", "content-length"})
+NO_KEY = "none"
 
 LimitField = Literal["max_tokens", "max_completion_tokens"]
 
@@ -58,15 +55,15 @@ class OpenAIModels:
         `headers` go with every request. `limit_field` is the name under which the endpoint takes the bound of an answer.
         Raises `Misconfigured` VM-1102 for an address or key that no request could carry.
         """
-        _check(base_url, key)
-        for name in _TALKERS:
+        check_endpoint(base_url, key)
+        for name in TALKERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._clock = clock
         self._limit_field = limit_field
         self._http = Wire(
             base_url,
             {
-                "authorization": f"Bearer {key or _NO_KEY}",
+                "authorization": f"Bearer {key or NO_KEY}",
                 # A packed reply could unpack to any size.
                 "accept-encoding": "identity",
                 "user-agent": "vigimesh",
@@ -81,7 +78,7 @@ class OpenAIModels:
         )
         self._client = openai.AsyncOpenAI(
             base_url=base_url,
-            api_key=key or _NO_KEY,
+            api_key=key or NO_KEY,
             max_retries=0,
             http_client=self._http,
         )
@@ -133,7 +130,7 @@ class OpenAIModels:
         return cut(progress.status, progress.headers, self._clock.now(), why)
 
 
-def _check(base_url: str, key: str) -> None:
+def check_endpoint(base_url: str, key: str) -> None:
     """Raise `Misconfigured` for what would fail in each request, with an error that shows it."""
     try:
         address = httpx2.URL(base_url)
