@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
@@ -13,9 +14,22 @@ from journals import MemoryBench
 from spending import Door, Gate, Process, Shop, Stepping, purchase, question, shop
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.cascade.breaker import FAILURES, PAUSE_S
+from vigimesh.domain.cascade.question import NotMade, Question
 from vigimesh.tool_executor.purchase import Paid, Unpaid, lease_s
 
 FAULT, RETRY_AFTER = "x-standin-fault", "x-standin-retry-after"
+
+
+@dataclass(frozen=True)
+class Says:
+    """An endpoint that replies the same to everybody."""
+
+    reply: NotMade
+
+    async def ask(self, question: Question) -> NotMade:
+        return self.reply
+
+    async def close(self) -> None: ...
 
 
 class Ahead(Stepping):
@@ -35,7 +49,7 @@ def in_a_shop(story: Callable[[Shop, Process, Ahead, list[str]], Awaitable[None]
             made.clock = clock = Ahead()
             states: list[str] = []
             process = made.process()
-            process.payer.tell = states.append
+            process.payer.tell = lambda state, mend: states.append(f"{state}; {mend}" if mend else state)
             await story(made, process, clock, states)
             await made.agreed()
 
@@ -171,5 +185,24 @@ def test_one_that_never_says_how_it_ended_stands_in_nobodys_way() -> None:
         assert await reason(process, "next") == "paid"
         gate.opened.set()
         await trying
+
+    in_a_shop(story)
+
+
+def test_what_a_person_must_change_is_told_at_the_first_refusal_and_until_an_answer() -> None:
+    async def story(made: Shop, process: Process, clock: Ahead, states: list[str]) -> None:
+        refusing = NotMade(why="the endpoint answered 401", mend="correct the key")
+        process.payer.models = Says(refusing)
+        for text in ("one", "two"):
+            told = await process.pay(purchase(text))
+            assert isinstance(told, Unpaid)
+            assert told.reason == "not_made"
+        assert states == ["closed; correct the key"]
+        process.payer.models = Says(NotMade(why="too many", retry_after_s=0.0))
+        await process.pay(purchase("three"))
+        assert states == ["closed; correct the key"], "a busy endpoint says nothing of the key"
+        process.payer.models = made.world.models({})
+        assert isinstance(await process.pay(purchase("four")), Paid)
+        assert states == ["closed; correct the key", "closed"]
 
     in_a_shop(story)

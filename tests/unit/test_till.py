@@ -143,6 +143,8 @@ def test_how_paying_goes_is_a_metric_and_said_beside_readiness() -> None:
     sign.breaker("half_open")
     assert gauges.levels[MODEL_BREAKER.name] == 1
     sign.shut("")
+    sign.breaker("closed", "correct the key")
+    assert health.without == "correct the key"
     sign.breaker("closed")
     assert gauges.levels == {PAYING_SHUT.name: 0, MODEL_BREAKER.name: 0}
     assert health.without == ""

@@ -73,15 +73,16 @@ class Sign:
     lane: str
     _shut: str = ""
     _state: State = "closed"
+    _mend: str = ""
 
     def shut(self, why: str) -> None:
         """Paid calls are refused, and why; nothing when they are not."""
         self._shut = why
         self._tell(names.PAYING_SHUT, float(bool(why)))
 
-    def breaker(self, state: State) -> None:
-        """How the breaker of the large model stands."""
-        self._state = state
+    def breaker(self, state: State, mend: str = "") -> None:
+        """How the breaker of the large model stands, and what a person must change before it takes our questions."""
+        self._state, self._mend = state, mend
         self._tell(names.MODEL_BREAKER, float(STATES.index(state)))
 
     def gathered(self, state: str) -> None:
@@ -94,6 +95,7 @@ class Sign:
         told = (
             f"paid calls are refused: {self._shut}" if self._shut else "",
             "" if self._state == "closed" else REASONS["breaker_open"],
+            self._mend,
         )
         self.health.without = "; ".join(filter(None, told))
 

@@ -18,17 +18,20 @@ _log = logging.getLogger(__name__)
 class Breakers:
     """A breaker for each model, and until when each asked not to be called (`Retry-After`). In memory, and lost with its process.
 
-    `tell` is told how the one that stands worst stands, whenever that changes.
+    `tell` is told how the one that stands worst stands, and what a person must change before a model takes our questions (empty
+    where nothing), whenever one of the two changes.
     """
 
     clock: Clock
-    tell: Callable[[State], None]
+    tell: Callable[[State, str], None]
     _of: dict[str, Breaker] = field(default_factory=dict)
     #: The call that is to try a model, until it is made or turns out not to be.
     _trying: dict[str, str] = field(default_factory=dict)
     #: Monotonic seconds before which a model is not called.
     _not_before_s: dict[str, float] = field(default_factory=dict)
-    _told: State = "closed"
+    #: What a person must change, by model, until it answers.
+    _mend: dict[str, str] = field(default_factory=dict)
+    _told: tuple[State, str] = ("closed", "")
 
     def holds_up(self, wanted: Purchase) -> tuple[Reason, float] | None:
         """Return why the model of a purchase is not asked now, and for how many seconds; `None` when it may be asked, or tried."""
@@ -62,17 +65,29 @@ class Breakers:
         if isinstance(reply, NotMade) and reply.retry_after_s is not None:
             asked_s = now_s + reply.retry_after_s
             self._not_before_s[model] = max(asked_s, self._not_before_s.get(model, asked_s))
+        if isinstance(reply, Answer):
+            self._mend.pop(model, None)
+        elif isinstance(reply, NotMade) and reply.mend:
+            if self._mend.get(model) != reply.mend:
+                _log.warning("model %s was not asked, %s: %s", model, reply.why, reply.mend)
+            self._mend[model] = reply.mend
+        self._say()
 
     def _set(self, model: str, breaker: Breaker) -> None:
         before = self._of.get(model, CLOSED).state
         self._of[model] = breaker
         if breaker.state == before:
             return
-        worst = max((one.state for one in self._of.values()), key=STATES.index)
-        if worst != self._told:
-            self._told = worst
-            self.tell(worst)
+        self._say()
         if before == "closed":
             _log.warning("model %s failed %d times in a row: it is left alone", model, len(breaker.failed_s))
         elif breaker.state == "closed":
             _log.info("model %s answers again", model)
+
+    def _say(self) -> None:
+        """Tell what has changed."""
+        worst = max((one.state for one in (CLOSED, *self._of.values())), key=STATES.index)
+        now = worst, "; ".join(sorted(set(self._mend.values())))
+        if now != self._told:
+            self._told = now
+            self.tell(*now)

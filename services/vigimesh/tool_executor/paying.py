@@ -90,13 +90,13 @@ class Payer:
     agreement: Agreement
     clock: Clock
     #: Told how the breaker that stands worst stands, whenever that changes.
-    tell: Callable[[State], None] = lambda state: None
+    tell: Callable[[State, str], None] = lambda state, mend: None
     _breakers: Breakers = field(init=False, repr=False)
     _aside: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for anew each time: who is told may be set later.
-        self._breakers = Breakers(self.clock, lambda state: self.tell(state))  # noqa: PLW0108
+        self._breakers = Breakers(self.clock, lambda state, mend: self.tell(state, mend))  # noqa: PLW0108
 
     async def pay(self, wanted: Purchase) -> Paid | Unpaid:
         """Return the answer, paid once however often and by however many it is asked; or why there is none.
