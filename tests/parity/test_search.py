@@ -18,7 +18,9 @@ from vigimesh.adapters.postgres_schema import migrate
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import read_markdown
+from vigimesh.domain.safety.listedness import listedness
 from vigimesh.errors import Broken, Refused, Transient
+from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.loop.outcome import Need
 from vigimesh.ports import Search
 from vigimesh.retriever.lookup import Lookup
@@ -38,6 +40,31 @@ aliases: DTP
 ## Listed reactions
 
 Common: Hiccups.
+"""
+PARTED = """---
+id: product/partin
+version: 1.0
+title: Partin
+kind: reference
+aliases: Partin
+---
+# Partin
+
+## Listed reactions
+
+### In trials
+
+Hiccups, seldom.
+
+### After approval
+
+Rash.
+
+## Use
+
+### What to do
+
+With hiccups, wait.
 """
 QUESTIONS = [
     "DTP (NO BRAND NAME) Pyrexia",
@@ -135,6 +162,21 @@ def test_what_is_known_of_one_product_is_never_shown_for_another(base: Base) -> 
         rooms = {p.document_id.split("/")[0] for p in found}
         assert all(p.question == question for p in found)
         assert rooms <= {"guidance"} or len({p.document_id for p in found if p.document_id[:2] != "gu"}) == 1
+
+
+def test_a_list_of_reactions_is_one_in_all_of_its_parts_and_nothing_else_is(base: Base) -> None:
+    """A label's list has parts with names of their own ("6.1 Clinical Trials Experience"): the index knows where it stands."""
+    base.load([read(PARTED, "parted.md")])
+    (found,) = passages(base.fresh(), ["Partin Hiccups"], 10)
+    assert {one.section.rpartition(" > ")[2]: one.lists_reactions for one in found} == {
+        "In trials": True, "After approval": True, "What to do": False,
+    }  # fmt: skip
+    case = Case(
+        message_id="0" * 32, case_id="default/A", source_format="jsonl",
+        products=(Product(name="Partin"),), reactions=(Reaction(text="Hiccups"),),
+    )  # fmt: skip
+    assert listedness(case, found).result == "yes"
+    assert listedness(case, [one for one in found if not one.lists_reactions]).result == "not_checked"
 
 
 def test_answers_come_in_the_order_of_the_questions_and_repeats_are_equal(base: Base) -> None:

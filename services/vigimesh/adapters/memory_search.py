@@ -171,6 +171,7 @@ def _near(entry: _Entry, question: str, score: float, shown: float) -> Near:
     passage = Passage(
         document_id=entry.document.id, version=entry.document.version, section=part.place.section,
         start=part.place.start, end=part.place.end, text=part.text, score=shown, question=question,
+        lists_reactions=entry.one.listed,
     )  # fmt: skip
     return Near(passage=passage, place=entry.place, score=score)
 

@@ -147,13 +147,13 @@ def _read(rows: Any, questions: Sequence[str], most: int) -> list[Sequence[Near]
     """
     found: list[list[Near]] = [[] for _ in questions]
     held = [0] * len(questions)
-    for number, document, version, section, first, last, body, score, place, in_scope in rows:
+    for number, document, version, section, first, last, body, listed, score, place, in_scope in rows:
         held[number] = in_scope
         if document is None:
             continue
         passage = Passage(
             document_id=document, version=version, section=section, start=first, end=last, text=body,
-            score=float(score) / 1e4, question=questions[number],
+            score=float(score) / 1e4, question=questions[number], lists_reactions=listed,
         )  # fmt: skip
         found[number].append(Near(passage=passage, place=place, score=float(score)))
     return [

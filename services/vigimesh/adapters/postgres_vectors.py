@@ -147,6 +147,7 @@ class VectorSide:
             first,
             last,
             body,
+            listed,
             score,
             place,
             in_scope,
@@ -156,7 +157,7 @@ class VectorSide:
             if score is not None:
                 passage = Passage(
                     document_id=document, version=version, section=section, start=first, end=last, text=body,
-                    score=float(score), question=questions[number],
+                    score=float(score), question=questions[number], lists_reactions=listed,
                 )  # fmt: skip
                 found[number].append(Near(passage=passage, place=place, score=float(score)))
         return [

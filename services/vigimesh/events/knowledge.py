@@ -25,6 +25,7 @@ class Passage:
     text: A[str, "the passage"]
     score: A[float, "rank score of the search that found it; larger is nearer"]
     question: A[str, "the question it answers"] = ""
+    lists_reactions: A[bool, "whether it stands where its document lists reactions"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

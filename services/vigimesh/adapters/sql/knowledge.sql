@@ -23,7 +23,7 @@ SELECT asked.number, found.*, (
 FROM asked
 LEFT JOIN LATERAL (
     (
-        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
+        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.listed,
             round(1e4 * (
                 coalesce(ts_rank(p.tokens, asked.words), 0)
                 + CASE WHEN p.tokens @@ asked.phrase THEN 1 ELSE 0 END
@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
     )
     UNION ALL
     (
-        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body,
+        SELECT p.document_id, p.version, p.section, p.first, p.last, p.body, p.listed,
             round(1e4 * (
                 coalesce(ts_rank(p.tokens, asked.words), 0)
                 + CASE WHEN p.tokens @@ asked.phrase THEN 1 ELSE 0 END

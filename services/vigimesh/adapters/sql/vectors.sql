@@ -30,7 +30,7 @@ ranked AS (
         count(*) OVER (PARTITION BY c.number) AS in_scope, count(c.score) OVER (PARTITION BY c.number) AS with_vector
     FROM compared AS c
 )
-SELECT r.number, p.document_id, p.version, p.section, p.first, p.last, p.body, r.score, p.place, r.in_scope, r.with_vector
+SELECT r.number, p.document_id, p.version, p.section, p.first, p.last, p.body, p.listed, r.score, p.place, r.in_scope, r.with_vector
 FROM ranked AS r
 JOIN knowledge.passage AS p ON p.document_id = r.document_id AND p.version = r.version AND p.place = r.place
 WHERE r.rank <= %(most)s

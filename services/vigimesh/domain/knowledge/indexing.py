@@ -10,7 +10,7 @@ from vigimesh.domain.knowledge.questions import index_words
 from vigimesh.domain.knowledge.sections import Place, Sectioned
 
 #: LOINC codes of a label's sections that list reactions: adverse reactions, boxed warning, warnings and precautions, warnings (the
-#: older format). For a US label these count all (21 CFR 314.80(a)); `safety.listedness` reads the same sections by their headings.
+#: older format). For a US label these count all (21 CFR 314.80(a)). A passage tells it to `safety.listedness`.
 LISTING_CODES = frozenset({"34084-4", "34066-1", "43685-7", "34071-1"})
 
 

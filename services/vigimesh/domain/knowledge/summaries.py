@@ -272,6 +272,7 @@ def _evidence(side: _Side, statements: Iterable[Statement]) -> tuple[Passage, ..
         Passage(
             document_id=piece.place.document, version=piece.place.version, section=piece.place.section,
             start=piece.place.start, end=piece.place.end, text=piece.text, score=0.0,
+            lists_reactions=lists_reactions(piece.place),
         )
         for piece in list(pieces.values())[:MAX_PASSAGES]
     )  # fmt: skip

@@ -131,7 +131,9 @@ def _lists_by_product(suspects: Sequence[Product], passages: Sequence[Passage]) 
         if name
     ]
     for passage in passages:
-        if not _LISTING.search(passage.section.rpartition(">")[2]):
+        # What only the innermost heading tells is for passages of before the index said it: a label's list has parts with names of
+        # their own, and of a document on a subject the outer heading says nothing of a product.
+        if not (passage.lists_reactions or _LISTING.search(passage.section.rpartition(">")[2])):
             continue
         question = _normal(passage.question)
         fitting = [name for name, _ in names if question == name or question.startswith(name + " ")]
