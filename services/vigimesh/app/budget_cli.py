@@ -86,7 +86,9 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
         typer.echo(json.dumps(done.plain()))
         return
     cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
-    typer.echo(f"{workflow} may spend {more} a {window} until {order.until.isoformat()}; its card says {cap}")
+    typer.echo(
+        f"{workflow} may spend {more} a {window} until {order.until.isoformat(timespec='seconds')}; its card says {cap}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
