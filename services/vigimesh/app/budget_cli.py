@@ -179,13 +179,14 @@ def table(accounts: Sequence[Account]) -> Table:
     for name in ("cap", "recorded", "open", "left"):
         made.add_column(name, justify="right", no_wrap=True)
     rows = [(one, row) for one in accounts for row in one.windows]
-    if any(_state(row) for _, row in rows):
+    stated = any(_state(row) for _, row in rows)
+    if stated:
         made.add_column("")
     for one, row in rows:
         unit = "calls" if row.window == "minute" else one.currency
         amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
-        state = [_state(row)] * (len(made.columns) - 7)
-        made.add_row(one.workflow, _name(row), unit, *(_text(row, amount) for amount in amounts), *state)
+        cells = (one.workflow, _name(row), unit, *(_text(row, amount) for amount in amounts))
+        made.add_row(*cells, *((_state(row),) if stated else ()))
     return made
 
 
