@@ -20,11 +20,10 @@ from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
-from vigimesh.background.controller.money import Accounts, Money, NoAccounts
+from vigimesh.background.controller.money import Accounts, Money, NoAccounts, paid_tiers
 from vigimesh.background.controller.run import NAME, THROTTLE, Controller, run
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.values import Caps
-from vigimesh.domain.control.pricing import PAID
 from vigimesh.domain.policy.cards import Card
 from vigimesh.errors import Misconfigured
 from vigimesh.events.topics import PREFIX
@@ -73,10 +72,10 @@ def controller_of(settings: Settings) -> Controller:
 def money_of(settings: Settings, cards: Sequence[Card], clock: Clock) -> Money | None:
     """Return what the backlog is priced with; nothing where no model is paid for."""
     small_micro, large = _small_micro(settings, clock), has_large_model(settings.large_model)
-    if not (small_micro or large):
+    paid = paid_tiers(small_micro, large=large)
+    if not paid:
         return None
-    paid = {*(("small",) if small_micro else ()), *((PAID,) if large else ())}
-    paying = tuple(card for card in cards if not paid.isdisjoint(card.tiers))
+    paying = tuple(card for card in cards if not set(paid).isdisjoint(card.tiers))
     accounts: Accounts = NoAccounts(tuple(card.name for card in paying))
     if settings.redis.url and settings.postgres.dsn:
         budget = RedisBudget.open(settings.redis.url)

@@ -111,6 +111,11 @@ class Watch:
             self.learned[name] = learn(known, month.recorded_micro - before[1], cases)
 
 
+def paid_tiers(small_micro: int, *, large: bool) -> tuple[str, ...]:
+    """Return the tiers whose calls cost money: the small one where a call of an endpoint in its place costs any, the large one if there is one."""
+    return (*(("small",) if small_micro else ()), *((PAID,) if large else ()))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
     """What the controller needs to price the backlog: the cards that pay, and the endpoint's calls a minute, `None` without.
@@ -128,7 +133,7 @@ class Money:
     @property
     def paid(self) -> tuple[str, ...]:
         """The tiers whose calls cost money."""
-        return (*(("small",) if self.small_micro else ()), *((PAID,) if self.large else ()))
+        return paid_tiers(self.small_micro, large=self.large)
 
     def prior(self, card: Card) -> int:
         """Return what a case of a card is taken to cost before anything is known: the dearer of what its tiers may cost."""
