@@ -126,7 +126,9 @@ def test_sources_are_the_current_versions_with_when_each_was_read(base: Base) ->
     assert [one.version for one in base.library.sources()] == ["1.0"]
     base.library.ingest([note("2.0", "Rash"), note("1.0", "Hiccups")], by="Ada")
     (held,) = [one for one in base.library.documents() if one.current]
-    assert base.library.sources() == [Source(id=held.id, version="2.0", at=held.at, seen=held.seen)]
+    assert base.library.sources() == [
+        Source(id=held.id, version="2.0", title=held.title, at=held.at, seen=held.seen)
+    ]
     base.library.withdraw(held.id, by="Ada", reason="it was of another product")
     assert base.library.sources() == []
 

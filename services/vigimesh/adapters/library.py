@@ -167,7 +167,7 @@ class PgLibrary:
         """Return each document's current version; see `ports.Library.sources`."""
         with connection(self._pool) as own:
             rows = own.execute(self._sql["sources"]).fetchall()
-        return [Source(id=row[0], version=row[1], at=row[2], seen=row[3]) for row in rows]
+        return [Source(id=row[0], version=row[1], title=row[2], at=row[3], seen=row[4]) for row in rows]
 
     def last_two(self, known: int | None) -> LastTwo | None:
         """Return what summaries are made of, or `None`; see `ports.Library.last_two`."""

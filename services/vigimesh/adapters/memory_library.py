@@ -108,7 +108,7 @@ class MemoryLibrary:
     def sources(self) -> Sequence[Source]:
         """Return each document's current version; see `ports.Library.sources`."""
         return [
-            Source(id=one.id, version=one.version, at=one.at, seen=one.seen)
+            Source(id=one.id, version=one.version, title=one.title, at=one.at, seen=one.seen)
             for one in self.documents()
             if one.current
         ]

@@ -79,7 +79,7 @@ def _found(question: str, limit: int, data: Path | None) -> tuple[Found, Mapping
         return found, {}
     library = PgLibrary(dsn, application_name=name)
     try:
-        return found, {(one.id, one.version): one.title for one in library.documents()}
+        return found, {(one.id, one.version): one.title for one in library.sources()}
     finally:
         library.close()
 

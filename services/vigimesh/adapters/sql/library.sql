@@ -99,7 +99,7 @@ SELECT number FROM knowledge.state;
 SELECT id, version, current, withdrawn_at IS NOT NULL FROM knowledge.document;
 
 -- name: sources
-SELECT id, version, loaded_at, seen_at FROM knowledge.document WHERE current ORDER BY id;
+SELECT id, version, title, loaded_at, seen_at FROM knowledge.document WHERE current ORDER BY id;
 
 -- name: documents
 SELECT d.id, d.version, d.title, d.kind, d.digest, d.effective, d.brought_by, d.loaded_at, d.seen_at, d.current, d.remarks,

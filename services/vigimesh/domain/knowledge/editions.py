@@ -86,6 +86,7 @@ class Source:
 
     id: str
     version: str
+    title: str
     at: datetime
     seen: datetime
 
@@ -98,7 +99,6 @@ class Shelved(Source):
     version is ever current again.
     """
 
-    title: str
     kind: str
     digest: str
     effective: str
