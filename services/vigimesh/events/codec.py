@@ -61,6 +61,7 @@ class Codec:
 
     schemas: Schemas
     _prefix: dict[str, bytes] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
     _ours: dict[type, Any] = field(default_factory=dict)
     _theirs: dict[bytes, Any] = field(default_factory=dict)
     _remembered: Remembered = field(default_factory=Remembered)
@@ -75,7 +76,10 @@ class Codec:
 
     def dataschema(self, topic: str) -> str:
         """Return `ce_dataschema` of what we write to `topic`: the path of its schema in the registry."""
-        return f"/schemas/ids/{self.schema_id(topic)}"
+        place = self._places.get(topic)
+        if place is None:
+            place = self._places[topic] = f"/schemas/ids/{self.schema_id(topic)}"
+        return place
 
     def encode(self, topic: str, event: object) -> bytes:
         """Return the record value of `event` for `topic`, wire v0.

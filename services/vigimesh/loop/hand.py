@@ -96,7 +96,7 @@ class Hand:
 
     def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> None:
         """Begin a task that `jobs` wait for; the loop is woken when it ends."""
-        task = asyncio.ensure_future(coroutine)
+        task = asyncio.get_running_loop().create_task(coroutine)
         self.flights[task] = jobs
         task.add_done_callback(self._land)
 

@@ -82,8 +82,8 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
         if taken != "new":
             continue
         envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
-        job = Job(record=record, place=place, envelope=envelope, taken_s=now_s)
-        key = job.key
+        key = (part.partition, record.key)
+        job = Job(record=record, key=key, place=place, envelope=envelope, taken_s=now_s)
         queue = hand.keys.get(key)
         if queue is None:
             hand.keys[key] = deque((job,))
@@ -220,22 +220,23 @@ def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> None:
     """Begin the tasks that fetch what jobs need: one for those of one turn, one apiece for those that call."""
     together: list[Job] = []
     for job in waiting:
-        if any(need.kind in worker.stage.callers for need in job.needs):
-            hand.fly(_fetch(worker, hand, [job]), [job])
+        for need in job.needs:
+            if need.kind in worker.stage.callers:
+                hand.fly(_fetch(worker, hand, [job], hand.calls), [job])
+                break
         else:
             together.append(job)
     if together:
-        hand.fly(_fetch(worker, hand, together), together)
+        hand.fly(_fetch(worker, hand, together, hand.room), together)
 
 
-async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
+async def _fetch(worker: Worker, hand: Hand, jobs: list[Job], room: asyncio.Semaphore) -> None:
     """Get one round of answers for some jobs."""
     wanted: dict[str, list[tuple[Job, Need]]] = {}
     for job in jobs:
         for need in job.needs:
             wanted.setdefault(need.kind, []).append((job, need))
-    calls = any(need.kind in worker.stage.callers for job in jobs for need in job.needs)
-    async with hand.calls if calls else hand.room:
+    async with room:
         for kind, pairs in wanted.items():
             await _fetch_kind(worker, hand, kind, pairs)
 
