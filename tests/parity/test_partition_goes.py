@@ -111,7 +111,7 @@ def test_what_ends_after_its_partitions_went_and_came_back_counts_in_memory() ->
     consumer = MemoryConsumer(world.broker, world.group, (INPUT,))
 
     async def fence() -> None:
-        consumer.member.fenced = True
+        consumer.member.fence()
 
     drive(_went_and_came_back(world, Watched(consumer), fence))
 

@@ -137,10 +137,6 @@ class World:
             consumer.member.silent_since_s = None
             self.loop.thaw(process)
 
-    def _fence(self, process: Process) -> None:
-        """Have a member let go of all that it owns and take it up again, under the epoch that it had."""
-        self.plant.consumers[process].member.fenced = True
-
     def _silence(self, process: Process) -> None:
         if process in self.plant.consumers:
             self.plant.consumers[process].member.silent_since_s = self.loop.time()
@@ -274,7 +270,8 @@ class World:
                     process, seconds
                 )
             case "fence at an await" if process in self.plant.consumers:
-                process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self._fence(process)
+                member = self.plant.consumers[process].member
+                process.at_turn[process.turns + self.rng.randrange(1, 60)] = member.fence
             case "twin" if process:
                 # The keeper takes a frozen process for dead and starts another with the same instance name.
                 self.freeze(process, self.rng.choice((2.0, 9.0)))

@@ -275,7 +275,7 @@ def test_what_a_fenced_member_owned_is_given_anew_when_nothing_of_it_is_ending(b
     async def body() -> None:
         consumer = MemoryConsumer(broker, GROUP, (IN,))
         epoch = (await poll(consumer)).group[1]
-        consumer.member.fenced = True
+        consumer.member.fence()
 
         async def leave(parts: frozenset[Part]) -> None: ...
 

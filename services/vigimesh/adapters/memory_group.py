@@ -33,6 +33,10 @@ class Member:
     #: When its last poll ended; `None` while one is under way.
     polled_at_s: float | None = None
 
+    def fence(self) -> None:
+        """Refuse its next heartbeat: see `fenced`."""
+        self.fenced = True
+
     def polls(self, now_s: float) -> None:
         """A poll begins."""
         self.polled_at_s = None
