@@ -129,6 +129,7 @@ class Hand:
             self.later,
         ):
             some.clear()
+        self.doubt = ""
         self.settled.set()
 
     def lose(self, parts: frozenset[Part]) -> list[Job]:
