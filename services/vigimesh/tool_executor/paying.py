@@ -360,7 +360,13 @@ def _room(denied: Denied) -> str:
     if denied.cause == "overrun":
         return f"a call cost more than was reserved, which closed this {denied.window}"
     left = denied.cap_micro - denied.recorded_micro - denied.open_micro
-    return f"{denied.asked_micro / MICRO:.6f} asked, {max(0, left) / MICRO:.6f} left of the {denied.window}"
+    return f"{_units(denied.asked_micro)} asked, {_units(max(0, left))} left of the {denied.window}"
+
+
+def _units(micro: int) -> str:
+    """Return an amount in units with all its decimals: whole numbers only, since a fraction of two rounds."""
+    units, rest = divmod(micro, MICRO)
+    return f"{units}.{rest:06d}"
 
 
 def _unpaid(
