@@ -108,7 +108,7 @@ class Hand:
 
     def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> None:
         """Begin a task that `jobs` wait for; the loop is woken when it ends."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = asyncio.ensure_future(coroutine)
         self.flights[task] = jobs
         task.add_done_callback(self._land)
 

@@ -220,23 +220,22 @@ def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> None:
     """Begin the tasks that fetch what jobs need: one for those of one turn, one apiece for those that call."""
     together: list[Job] = []
     for job in waiting:
-        for need in job.needs:
-            if need.kind in worker.stage.callers:
-                hand.fly(_fetch(worker, hand, [job], hand.calls), [job])
-                break
+        if any(need.kind in worker.stage.callers for need in job.needs):
+            hand.fly(_fetch(worker, hand, [job]), [job])
         else:
             together.append(job)
     if together:
-        hand.fly(_fetch(worker, hand, together, hand.room), together)
+        hand.fly(_fetch(worker, hand, together), together)
 
 
-async def _fetch(worker: Worker, hand: Hand, jobs: list[Job], room: asyncio.Semaphore) -> None:
+async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
     """Get one round of answers for some jobs."""
     wanted: dict[str, list[tuple[Job, Need]]] = {}
     for job in jobs:
         for need in job.needs:
             wanted.setdefault(need.kind, []).append((job, need))
-    async with room:
+    calls = any(need.kind in worker.stage.callers for job in jobs for need in job.needs)
+    async with hand.calls if calls else hand.room:
         for kind, pairs in wanted.items():
             await _fetch_kind(worker, hand, kind, pairs)
 
