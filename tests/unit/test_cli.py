@@ -140,6 +140,12 @@ def test_an_error_is_json_too_where_json_is_asked_for() -> None:
     assert "VIGIMESH_HEALTH_PORT" in error["what"]
 
 
+def test_an_object_is_json_whatever_encoding_standard_output_has() -> None:
+    name = {"VIGIMESH_LARGE_MODEL__NAME": "模型-é"}
+    done = vigimesh("config", "show", "--json", PYTHONIOENCODING="latin-1", **name)
+    assert json.loads(done.stdout)["large_model.name"]["value"] == "模型-é"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

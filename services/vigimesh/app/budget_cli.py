@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vigimesh.app.exits import NOT_HELD, OK
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.domain.budget.money import amount_text, parse_amount
 from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
 from vigimesh.errors import Refused
@@ -44,7 +43,7 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     settings = _settings(data)
     accounts = _on(settings, lambda budget: accounts_of(budget, _cards(settings), SystemClock().now()))
     if as_json:
-        typer.echo(json.dumps(document(accounts)))
+        print_json(document(accounts))
     else:
         from rich.console import Console
 
@@ -83,7 +82,7 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
     done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
     if as_json:
-        typer.echo(json.dumps(done.plain()))
+        print_json(done.plain())
         return
     cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
     typer.echo(

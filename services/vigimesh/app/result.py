@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -91,11 +90,6 @@ def fields(result: Result) -> dict[str, Any]:
         "refusals": [str(one) for one in tally.refusals],
         "remarks": [f"{one.source}: {one.what}" for one in tally.remarks],
     }
-
-
-def as_json(result: Result) -> str:
-    """Return the object of `--json` as one line."""
-    return json.dumps(fields(result))
 
 
 def show(result: Result) -> None:
