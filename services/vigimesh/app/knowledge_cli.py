@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vigimesh.app.counts_cli import counts
 from vigimesh.app.exits import NOT_HELD, OK, REFUSED
 from vigimesh.app.knowledge_products import changes, products, stats
 from vigimesh.app.knowledge_search import search
@@ -31,6 +32,7 @@ app.command()(stats)
 app.command()(changes)
 app.command()(recall)
 app.command()(search)
+app.command()(counts)
 
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")]
 
