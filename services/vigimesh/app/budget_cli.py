@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from vigimesh.app.raise_records import CapRaised
     from vigimesh.app.settings import Settings
-    from vigimesh.domain.policy.cards import Card
+    from vigimesh.domain.policy.cards import Card, Cards
     from vigimesh.ports import Budget
 
 T = TypeVar("T")
@@ -36,18 +36,22 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     """Show what each workflow may still spend.
 
     This minute, day and month (UTC): the cap, what is recorded, what is open, what is left. What is enforced is recorded
-    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1.
+    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1. Caps are those of
+    the cards that this command is set to: set VIGIMESH_CARDS as the workers have it.
     """
     from vigimesh.clock import SystemClock
 
     settings = _settings(data)
-    accounts = _on(settings, lambda budget: accounts_of(budget, _cards(settings), SystemClock().now()))
+    cards = _cards(settings)
+    accounts = _on(settings, lambda budget: accounts_of(budget, cards.cards, SystemClock().now()))
     if as_json:
-        print_json(document(accounts))
+        print_json(document(accounts) | {"cards": cards.origin})
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(table(accounts))
+        if any(one.windows for one in accounts):
+            Console(highlight=False).print(table(accounts))
+            typer.echo(f"caps of: {cards.origin}", err=True)
         for why in dict.fromkeys(one.why for one in accounts if one.why):
             typer.echo(f"shut, paid calls are refused: {why}; {_REBUILT}", err=True)
         for one in accounts:
@@ -77,7 +81,7 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     from vigimesh.app.order_giving import given_now
 
     settings = _settings(data, "kafka.bootstrap", "registry.url")
-    card = _card(_cards(settings), workflow)
+    card = _card(_cards(settings).cards, workflow)
     given = given_now(by, reason)
     order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
     done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
@@ -249,10 +253,10 @@ def _settings(data: Path | None, *besides: str) -> Settings:
     return settings_for(data, "redis.url", *besides)
 
 
-def _cards(settings: Settings) -> Sequence[Card]:
+def _cards(settings: Settings) -> Cards:
     from vigimesh.app.card_files import cards_of
 
-    return cards_of(settings).cards
+    return cards_of(settings)
 
 
 def _card(cards: Sequence[Card], workflow: str) -> Card:
