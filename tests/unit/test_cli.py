@@ -65,6 +65,8 @@ def test_the_listing_names_every_command() -> None:
         *lazy.LAZY,
     ):
         assert f"\n  {name} " in done.stdout
+    # A line that is cut off tells nothing.
+    assert "..." not in done.stdout.partition("Commands:")[2]
 
 
 def test_the_listing_imports_nothing_heavy() -> None:

@@ -163,9 +163,9 @@ def controller(data: Data = None) -> None:
 
 @app.command()
 def resumer(data: Data = None) -> None:
-    """Send parked events back to the topic they left when they are due.
+    """Send parked events back when they are due.
 
-    Runs in the foreground until SIGTERM. Several share the work.
+    Each as it was, to the topic it left. Runs in the foreground until SIGTERM. Several share the work.
     """
     from vigimesh.app.located import settings_for
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vigimesh.domain.knowledge.texts import Identity
 
 app = typer.Typer(
-    name="knowledge", help="Labels and guidance: ingest, search, stats, recall, ...", no_args_is_help=True
+    name="knowledge", help="Labels and guidance: in, searched, recalled, counted.", no_args_is_help=True
 )
 
 app.command()(products)
