@@ -18,12 +18,17 @@ from vigimesh.app.demo.line_cases import line
 from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
+from vigimesh.domain.budget.windows import span
 from waiting import until
 
 #: Cases of each kind: serious ones, those of which nobody knows, and those that are not serious.
 EACH = 60
 #: Micro-units that the month has: enough for some fifty opinions of the hundred and twenty that are wanted.
 MONTH_MICRO = 60_000
+
+#: Seconds that the month must have left when the run begins, so that what it spends is of one month: its processes go by the
+#: machine's clock. Run and looks take about a minute; a test has five, the waiting included (pyproject).
+LEFT_S = 150.0
 
 #: A second opinion for whatever is not known to be serious. Only the month's money is short.
 CARD = f"""
@@ -75,18 +80,29 @@ def cases(today: datetime) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tight:
-    """The run: its mesh and settings, the stand-in that was asked, and the object that it ended with."""
+    """The run: its mesh and settings, the stand-in that was asked, the object that it ended with, when, and the budget then."""
 
     mesh: Mesh
     settings: Settings
     standin: StandIn
     result: dict[str, Any]
+    ended_at: datetime
+    budget: dict[str, Any]
 
     def told(self, *arguments: str) -> dict[str, Any]:
         """Return what a command with --json says."""
-        answer = vigimesh(*arguments, "--data", self.mesh.data, "--json")
-        assert answer.out, answer.err
-        return answer.json
+        return said(self.mesh, *arguments)
+
+
+def said(mesh: Mesh, *arguments: str) -> dict[str, Any]:
+    answer = vigimesh(*arguments, "--data", mesh.data, "--json")
+    assert answer.out, answer.err
+    return answer.json
+
+
+def has_room(at: datetime) -> bool:
+    """Tell whether a run that begins now ends in the same month."""
+    return (span("month", at).closes_at - at).total_seconds() >= LEFT_S
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +118,19 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
             "VIGIMESH_CARDS": str(cards), "VIGIMESH_LARGE_MODEL__BASE_URL": url, "VIGIMESH_LARGE_MODEL__NAME": MODEL,
         }  # fmt: skip
         with kept_mesh(settings) as mesh:
+            until(
+                lambda: has_room(datetime.now(UTC)),
+                within_s=LEFT_S + 1,
+                what="the next month, to which its money belongs",
+            )
             # It would lower the ceiling before the money ends: here the budget alone is to hold.
             with suspended(mesh, "controller"):
                 answer = mesh.run(source)
             assert answer.status == 0, answer.err + answer.out
-            yield Tight(mesh=mesh, settings=read_settings(settings), standin=standin, result=answer.json)
+            yield Tight(
+                mesh=mesh, settings=read_settings(settings), standin=standin, result=answer.json, ended_at=datetime.now(UTC),
+                budget=said(mesh, "budget", "show"),
+            )  # fmt: skip
 
 
 @contextmanager

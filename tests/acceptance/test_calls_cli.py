@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from journals import USAGE, PgBench, begun, call_of, database, processes
 from vigimesh.app.calls_cli import app
+from vigimesh.app.order_giving import login
 from vigimesh.app.train.answers import read_answers
 from vigimesh.domain.budget.calls import ByDigest
 from vigimesh.domain.budget.values import Booked
@@ -69,10 +70,13 @@ def test_calls_in_doubt_are_listed_in_money_and_corrected(uri: str) -> None:
     told = run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17")
     assert (told["before_micro"], told["after_micro"]) == (1_000, 300)
     assert run("resolve", lost, "--as", "made", "--cost", "0.0003", "--reason", "invoice 17") == told
-    said = CliRunner().invoke(app, ["resolve", died, "--as", "not-made", "--reason", "not on the invoice"])
+    words = ["--as", "not-made", "--reason", "not on the invoice"]
+    said = CliRunner().invoke(app, ["resolve", died, *words, "--by", "ann"])
     assert "the budget still holds 0.001 for it, until a tool-executor sweeps: every 20 s" in said.stderr
     assert run("list", "--state", "in_doubt")["calls"] == []
     assert run("list", "--state", "made")["counted_micro"] == 300
+    assert run("list", "--state", "made")["calls"][0]["why"] == f"{login()}: invoice 17"
+    assert run("list", "--state", "not_made")["calls"][0]["why"] == "ann: not on the invoice"
     assert [(one.state, one.amount_micro) for one in booked(uri)] == [("settled", 300)]
 
 

@@ -229,6 +229,8 @@ def test_the_command_shows_and_raises(
     monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", urls.kafka)
     monkeypatch.setenv("VIGIMESH_REGISTRY_URL", urls.registry)
     assert vigimesh("show", "--json").exit_code == NOT_HELD
+    shut = vigimesh("show")
+    assert (shut.stdout, "shut, paid calls are refused" in shut.stderr) == ("", True)
 
     async def build(rig: Rig) -> None:
         budget = await rig.built()
@@ -238,6 +240,7 @@ def test_the_command_shows_and_raises(
     shown = vigimesh("show")
     assert shown.exit_code == 0, shown.output
     assert re.search(r"^triage +[\d-]{10} +EUR .* 0\.05 ", shown.output, re.MULTILINE), shown.output
+    assert "caps of: shipped cards" in shown.stderr
     until = (SystemClock().now() + timedelta(days=1)).isoformat()
     words = ("--window", "day", "--to", "123.45", "--reason", "late batch", "--until", until)
     done = json.loads(vigimesh("raise", "triage", *words, "--by", "ann", "--json").output)

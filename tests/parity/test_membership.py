@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from random import Random
 
 import confluent_kafka as ck
 import pytest
@@ -62,6 +63,33 @@ class Member(KafkaConsumer):
         return batch
 
 
+class Restless(Member):
+    """A consumer whose partitions are held and let go at random, as a loop does whose map is full: over and over, rebalance or not."""
+
+    chance = Random(12)
+    holds: int = 0
+
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
+        self.still: set[Part] = getattr(self, "still", set())
+        self.places: dict[Part, int] = getattr(self, "places", {})
+        # Few at a time, so that some lie fetched when a partition is held.
+        batch = await super().poll(min(max_records, 3), timeout_s, leave, ending)
+        self.still -= batch.revoked | batch.assigned.keys()
+        self.places |= {part: position.offset for part, position in batch.assigned.items()}
+        self.places |= {record.part: record.offset + 1 for record in batch.records}
+        for part in sorted(batch.owned & self.places.keys(), key=str):
+            if part in self.still and self.chance.random() < 0.5:
+                self.still.discard(part)
+                self.unhold(part, self.places[part])
+            elif part not in self.still and self.chance.random() < 0.3:
+                self.still.add(part)
+                self.hold(part)
+                self.holds += 1
+        return batch
+
+
 @dataclass
 class Crew:
     """Workers of one group, each by its name; `topics` is what the group reads."""
@@ -70,12 +98,13 @@ class Crew:
     protocol: Protocol
     topics: tuple[str, ...] = LANE
     static: bool = False
+    kind: type[Member] = Member
     at_work: dict[str, tuple[Member, threading.Event, asyncio.Task[None]]] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
 
     def start(self, name: str, instance: str = "") -> Member:
         instance = instance or name
-        member = Member(
+        member = self.kind(
             self.world.base, self.world.group, self.topics, copartitioned=len(self.topics) > 1,
             protocol=self.protocol, member=instance if self.static else "",
         )  # fmt: skip
@@ -145,6 +174,34 @@ def test_members_join_and_leave_while_records_flow(
         return crew
 
     crew = asyncio.run(scenario())
+    assert Counter(crew.done()) == Counter(crew.sent)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_failure_12_partitions_paused_and_resumed_through_rebalances_neither_starve_nor_rewind(
+    world: KafkaWorld, protocol: Protocol
+) -> None:
+    async def scenario() -> tuple[Crew, int]:
+        crew = Crew(world, protocol, kind=Restless)
+        # There before anybody reads, so that more is fetched than handed out when a partition is held.
+        await crew.send(60)
+        first = crew.start("a")
+        await crew.shared("a")
+        for other in ("b", "c"):
+            await crew.send(20)
+            crew.start(other)
+            await crew.send(20)
+            await crew.shared("a", other)
+            await crew.send(20)
+            await crew.stop(other)
+        await crew.send(20)
+        await crew.all_done()
+        await crew.stop_all()
+        assert isinstance(first, Restless)
+        return crew, first.holds
+
+    crew, holds = asyncio.run(scenario())
+    assert holds > PARTITIONS, "some were held while others came and went"
     assert Counter(crew.done()) == Counter(crew.sent)
 
 

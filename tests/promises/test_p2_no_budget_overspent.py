@@ -66,7 +66,7 @@ def test_a_run_of_the_whole_mesh_spends_no_more_than_its_month_and_all_books_agr
     assert calls == answered
     assert {call["call_id"] for call in calls} == set(used := paid_by(tight))
     assert all(used[call["call_id"]] == call["counted_micro"] for call in calls)
-    accounts = tight.told("budget", "show")["workflows"]
+    accounts = tight.budget["workflows"]
     (month,) = [
         row
         for one in accounts

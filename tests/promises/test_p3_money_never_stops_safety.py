@@ -102,7 +102,7 @@ def test_every_deferred_case_is_listed_with_its_reason(tight: Tight, parked: lis
     deferred = tight.result["deferred"]
     assert len(deferred) == len(parked)
     assert all(one["reason"].startswith("waits for money: the budget has no room") for one in deferred)
-    assert all(datetime.fromisoformat(one["until"]) > datetime.now(UTC) for one in deferred)
+    assert all(datetime.fromisoformat(one["until"]) > tight.ended_at for one in deferred)
     listed = tight.told("case", "list", "--outcome", "parked", "--limit", "0")["cases"]
     assert {one["message_id"] for one in listed} == {one["message_id"] for one in deferred}
     assert all("waits for money" in one["reason"] for one in listed)

@@ -1,4 +1,4 @@
-"""Names say what a thing is; one function alone decides about retrying; queues have a bound."""
+"""Names say what a thing is; one function alone decides about retrying, one prints `--json`; queues have a bound."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ EMPTY_CLASS_NAME = re.compile(r"(Manager|Helpe[r]|Util(s|ity|ities)?)$")
 EMPTY_MODULE_NAMES = {"util", "utils", "common", "misc", "manager", "helpe" + "rs", "helpe" + "r"}
 #: The one module that turns an error into an outcome.
 OUTCOMES = "services/vigimesh/loop/outcome.py"
+#: The one module that prints the object of `--json`.
+PRINTS_JSON = "services/vigimesh/app/options.py"
 QUEUES = {"asyncio.Queue", "asyncio.PriorityQueue", "queue.Queue", "queue.PriorityQueue"}
 
 
@@ -53,7 +55,20 @@ def unbounded_queue(_path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
             yield f"{line}: {name} without a bound: give it a maxsize and say where the number comes from"
 
 
-@pytest.mark.parametrize("rule", [empty_name, reads_retryable, unbounded_queue])
+def prints_json(path: PurePosixPath, tree: ast.Module) -> Iterator[str]:
+    """Find a second way of printing an object: in another encoding, or over several lines."""
+    if str(path) == PRINTS_JSON:
+        return
+    prints = {id(node) for _, name, node in uses(tree) if name in {"typer.echo", "print"}}
+    dumps = {id(node) for _, name, node in uses(tree) if name == "json.dumps"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and id(node.func) in prints:
+            given = [one for one in node.args if isinstance(one, ast.Call)]
+            if any(id(one.func) in dumps for one in given):
+                yield f"{node.lineno}: only {PRINTS_JSON} prints an object: call print_json"
+
+
+@pytest.mark.parametrize("rule", [empty_name, reads_retryable, unbounded_queue, prints_json])
 def test_the_code_keeps_the_rule(rule: Rule) -> None:
     assert breaches(rule, sources("services")) == []
 
@@ -88,3 +103,10 @@ def test_an_endless_queue_is_caught(code: str) -> None:
     assert sample(unbounded_queue, "services/vigimesh/loop/run.py", code)
     bounded = code.replace("Queue()", "Queue(maxsize=8)")
     assert sample(unbounded_queue, "services/vigimesh/loop/run.py", bounded) == []
+
+
+@pytest.mark.parametrize("call", ["typer.echo(json.dumps(body))", "print(json.dumps(body), flush=True)"])
+def test_a_second_way_of_printing_an_object_is_caught(call: str) -> None:
+    code = f"import json\nimport typer\n{call}"
+    assert sample(prints_json, "services/vigimesh/app/lag_cli.py", code)
+    assert sample(prints_json, PRINTS_JSON, code) == []

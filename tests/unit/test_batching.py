@@ -165,6 +165,6 @@ def test_a_small_batch_is_seen_to_cost_more_time_for_each_call() -> None:
     text = as_text(lines, now)
     assert "from 10 calls: 2 batches, 135.0 s a call" in text
     assert "b7  2026-03-10 12:00:00  under way  calls 7" in text
-    told = json.loads(as_object(lines, now))
+    told = json.loads(json.dumps(as_object(lines, now)))
     assert told["by_size"][0] == {"from_calls": 1, "batches": 1, "start_up_s": 3_600.0}
     assert told["batches"][0]["cost_micro"] == 2_500_000

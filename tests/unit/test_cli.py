@@ -65,6 +65,8 @@ def test_the_listing_names_every_command() -> None:
         *lazy.LAZY,
     ):
         assert f"\n  {name} " in done.stdout
+    # A line that is cut off tells nothing.
+    assert "..." not in done.stdout.partition("Commands:")[2]
 
 
 def test_the_listing_imports_nothing_heavy() -> None:
@@ -138,6 +140,12 @@ def test_an_error_is_json_too_where_json_is_asked_for() -> None:
     assert error["code"] == "VM-1102"
     assert error["kind"] == "misconfigured"
     assert "VIGIMESH_HEALTH_PORT" in error["what"]
+
+
+def test_an_object_is_json_whatever_encoding_standard_output_has() -> None:
+    name = {"VIGIMESH_LARGE_MODEL__NAME": "模型-é"}
+    done = vigimesh("config", "show", "--json", PYTHONIOENCODING="latin-1", **name)
+    assert json.loads(done.stdout)["large_model.name"]["value"] == "模型-é"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,23 @@ def test_line_breaks_and_front_matter_are_no_change() -> None:
     assert (made.statements, made.reactions, made.evidence) == ((), (), ())
 
 
+def test_a_heading_in_other_letters_is_the_same_heading() -> None:
+    new = OLD.replace("## Storage", "## STORAGE").replace("## Dose", "## dose").replace("18 | 10", "18 | 20")
+    made = summarise(document("1.0", OLD), document("1.1", new))
+    assert [(one.what, one.section.rpartition(" > ")[2], one.said) for one in made.statements] == [
+        ("changed", "dose", "changed: '| 18 | 10 mg |' -> '| 18 | 20 mg |'"),
+    ]
+    assert made.reactions == ()
+
+
+def test_of_headings_that_differ_in_letters_alone_each_keeps_its_own() -> None:
+    old = "# Zelora note\n\n## Dose\n\nOne.\n\n## DOSE\n\nTwo.\n"
+    new = "# Zelora note\n\n## DOSE\n\nTwo.\n\n## Dose\n\nOne.\n"
+    assert summarise(document("1.0", old), document("1.1", new)).statements == ()
+    gone = summarise(document("1.0", old), document("1.1", "# Zelora note\n\n## DOSE\n\nTwo.\n"))
+    assert [one.said for one in gone.statements] == ["removed: 'One.'"]
+
+
 def test_two_versions_of_one_document_are_compared_and_nothing_else() -> None:
     with pytest.raises(ValueError, match="cannot be compared"):
         summarise(document("1.0", OLD), document("1.0", NEW))

@@ -11,6 +11,7 @@ import pytest
 
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.orders import OrderBook
+from vigimesh.app.lag_cli import document, ordered
 from vigimesh.app.order_records import event_of, order_records
 from vigimesh.app.ordering import (
     REASON_MAX,
@@ -245,3 +246,24 @@ def test_a_lifting_is_told_as_one() -> None:
     _, audit = order_records(codec, [made], before, order)
     said: AuditRecorded = codec.decode(audit.topic, audit.value or b"")
     assert (said.new, said.why) == ("lifted", "calm")
+
+
+def test_lag_says_of_an_order_all_that_it_asks_for() -> None:
+    """Also of one that leaves a lane all of its time: a ceiling, a limit of calls, a hold of acceptance."""
+    stands = after(
+        set_to(share_percent=25),
+        set_to(("cold", "triage"), share_percent=0, calls_per_minute=5),
+        disable("large", reason="bill"),
+        hold(reason="recall"),
+    )
+    orders = [stands["hot", ""], stands["cold", ""], stands["cold", "triage"]]
+    lines = [
+        "hot/all until 13:00:00 UTC: no tier above small, nothing accepted by machine (by ops: recall; bill)",
+        "cold/all until 13:00:00 UTC: share 25 %, no tier above small, nothing accepted by machine (by ops: recall; bill; test)",
+        "cold/triage until 13:00:00 UTC: waits, parked, 5 calls a minute (by ops: test)",
+    ]
+    assert ordered(orders) == lines
+    told = document([], orders)["orders"]
+    assert [f"{one['asks']} (by {one['by']}: {one['reason']})" for one in told] == [
+        line.partition("UTC: ")[2] for line in lines
+    ]

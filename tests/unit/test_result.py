@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.app.reckoning import Reckoning, Waiting
+from vigimesh.app.reckoning import Deferred, Reckoning, Waiting
 from vigimesh.app.result import Result, show
 from vigimesh.domain.record.checker import Check
 from vigimesh.domain.record.triage_time import times
@@ -24,6 +24,7 @@ def shown(
     capsys: pytest.CaptureFixture[str],
     decisions: dict[tuple[str, str, str], int],
     samples: list[tuple[str, float | None]],
+    deferred: tuple[Deferred, ...] = (),
 ) -> str:
     """Print the tables of a run with these decisions, and these seconds to first triage."""
     begun = datetime(2026, 3, 2, tzinfo=UTC)
@@ -35,7 +36,11 @@ def shown(
         workflow="regulatory_prep", lane="warm", question="word " * 20, cases=4, first_due_at=begun
     )
     reckoning = Reckoning(
-        check=check, spend_micro={}, decisions=decisions, waiting=(asked,) if decisions else ()
+        check=check,
+        spend_micro={},
+        decisions=decisions,
+        waiting=(asked,) if decisions else (),
+        deferred=deferred,
     )
     show(
         Result(
@@ -49,6 +54,32 @@ def shown(
         )
     )
     return capsys.readouterr().out
+
+
+def test_cases_that_wait_for_one_reason_are_one_row_with_their_first_and_last_moment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A month that opens lets cases come back minute by minute: a row for each would be a page."""
+    monkeypatch.setenv("COLUMNS", "100")
+    month = datetime(2026, 4, 1, tzinfo=UTC)
+    waits = [
+        Deferred(
+            message_id=str(at), workflow="triage", lane="warm", until=month + timedelta(minutes=at),
+            reason=f"waits for money: the budget has no room for it ({at} asked)",
+        )
+        for at in range(30)
+    ]  # fmt: skip
+    waits.append(
+        Deferred(
+            message_id="x", workflow="signal", lane="cold", until=month - timedelta(days=1), reason="ordered"
+        )
+    )
+    text = shown(capsys, DECISIONS, [], tuple(waits))
+    rows = [line for line in text.splitlines() if "2026-04-01" in line or "2026-03-31" in line]
+    assert [[cell.strip() for cell in row.strip("│ ").split("│")] for row in rows] == [
+        ["2026-03-31 00:00", "2026-03-31 00:00", "cold", "signal", "1", "ordered"],
+        ["2026-04-01 00:00", "2026-04-01 00:29", "warm", "triage", "30", "waits for money: the budget has"],
+    ]
 
 
 def test_nothing_is_cut_at_80_columns(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 import typing
 from pathlib import Path
 
@@ -46,6 +47,11 @@ def test_the_schemas_of_a_checkout_are_found() -> None:
 
 def test_print_publication_and_evolution_are_in_order() -> None:
     assert findings(ROOT / "schemas") == ()
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=case_name)
+def test_a_schema_names_no_paper_that_its_readers_do_not_have(cls: type) -> None:
+    assert re.findall(r"\b(DESIGN|METRICS|DOMAIN|STACK)\b", schema_text(cls)) == []
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=case_name)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from vigimesh.adapters.batch_journal import PgBatchJournal
+from vigimesh.app.options import print_json
 from vigimesh.app.settings import Settings
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.batching import Line
@@ -23,7 +24,10 @@ SIZES = (1, 2, 10, 100, 1_000)
 def show_batches(settings: Settings, *, as_json: bool) -> None:
     """Print the newest batches, and the seconds for each call by size of batch."""
     lines = asyncio.run(_lines(settings.postgres.dsn))
-    print(as_text(lines, SystemClock().now()) if not as_json else as_object(lines, SystemClock().now()))
+    if as_json:
+        print_json(as_object(lines, SystemClock().now()))
+    else:
+        print(as_text(lines, SystemClock().now()))
 
 
 async def _lines(dsn: str) -> list[Line]:
@@ -60,8 +64,8 @@ def as_text(lines: Iterable[Line], now: datetime) -> str:
     return "\n".join([*told, *sizes, f"{len(lines)} batches"])
 
 
-def as_object(lines: Iterable[Line], now: datetime) -> str:
-    """Return the same as one JSON object; amounts in micro-units."""
+def as_object(lines: Iterable[Line], now: datetime) -> dict[str, Any]:
+    """Return the same as the object of `--json`; amounts in micro-units."""
     lines = list(lines)
     plain = [
         {
@@ -75,7 +79,7 @@ def as_object(lines: Iterable[Line], now: datetime) -> str:
         {"from_calls": size, "batches": count, "start_up_s": seconds}
         for size, (count, seconds) in by_size(lines, now).items()
     ]
-    return json.dumps({"batches": plain, "by_size": sizes}, ensure_ascii=False)
+    return {"batches": plain, "by_size": sizes}
 
 
 def _state(one: Line) -> str:

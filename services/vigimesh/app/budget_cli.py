@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vigimesh.app.exits import NOT_HELD, OK
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.domain.budget.money import amount_text, parse_amount
 from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
 from vigimesh.errors import Refused
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from vigimesh.app.raise_records import CapRaised
     from vigimesh.app.settings import Settings
-    from vigimesh.domain.policy.cards import Card
+    from vigimesh.domain.policy.cards import Card, Cards
     from vigimesh.ports import Budget
 
 T = TypeVar("T")
@@ -37,18 +36,22 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     """Show what each workflow may still spend.
 
     This minute, day and month (UTC): the cap, what is recorded, what is open, what is left. What is enforced is recorded
-    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1.
+    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1. Caps are those of
+    the cards that this command is set to: set VIGIMESH_CARDS as the workers have it.
     """
     from vigimesh.clock import SystemClock
 
     settings = _settings(data)
-    accounts = _on(settings, lambda budget: accounts_of(budget, _cards(settings), SystemClock().now()))
+    cards = _cards(settings)
+    accounts = _on(settings, lambda budget: accounts_of(budget, cards.cards, SystemClock().now()))
     if as_json:
-        typer.echo(json.dumps(document(accounts)))
+        print_json(document(accounts) | {"cards": cards.origin})
     else:
         from rich.console import Console
 
-        Console(highlight=False).print(table(accounts))
+        if any(one.windows for one in accounts):
+            Console(highlight=False).print(table(accounts))
+            typer.echo(f"caps of: {cards.origin}", err=True)
         for why in dict.fromkeys(one.why for one in accounts if one.why):
             typer.echo(f"shut, paid calls are refused: {why}; {_REBUILT}", err=True)
         for one in accounts:
@@ -78,12 +81,12 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     from vigimesh.app.order_giving import given_now
 
     settings = _settings(data, "kafka.bootstrap", "registry.url")
-    card = _card(_cards(settings), workflow)
+    card = _card(_cards(settings).cards, workflow)
     given = given_now(by, reason)
     order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
     done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
     if as_json:
-        typer.echo(json.dumps(done.plain()))
+        print_json(done.plain())
         return
     cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
     typer.echo(
@@ -250,10 +253,10 @@ def _settings(data: Path | None, *besides: str) -> Settings:
     return settings_for(data, "redis.url", *besides)
 
 
-def _cards(settings: Settings) -> Sequence[Card]:
+def _cards(settings: Settings) -> Cards:
     from vigimesh.app.card_files import cards_of
 
-    return cards_of(settings).cards
+    return cards_of(settings)
 
 
 def _card(cards: Sequence[Card], workflow: str) -> Card:

@@ -76,33 +76,41 @@ def answers_command(data: Data = None) -> None:
 
 
 @app.command()
-def resolve(
+def resolve(  # noqa: PLR0913  typer wants one parameter for each option
     call_id: Annotated[str, typer.Argument(metavar="CALL_ID", help="The whole id, as `list` shows it.")],
     truth: Annotated[
         str, typer.Option("--as", metavar="TRUTH", help="made: the provider bills it; not-made: it does not.")
     ],
     reason: Annotated[
-        str, typer.Option("--reason", help="How you know, for example the line of the invoice.")
+        str,
+        typer.Option("--reason", metavar="TEXT", help="How you know, for example the line of the invoice."),
     ],
     cost: Annotated[
         str | None,
         typer.Option("--cost", metavar="AMOUNT", help="What it cost when it was made, e.g. 0.0123."),
     ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who says it. [default: your login]")] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what became of a call in doubt.
 
     One that was made counts for its cost from then on; it is not made again in its pass. One that was not made counts for
-    nothing and may be made. The same again changes nothing. The budget follows when a worker that pays sweeps next.
+    nothing and may be made. The same again, by the same, changes nothing. The budget follows when a worker that pays sweeps
+    next. `list` shows who said it and why.
     """
+    from vigimesh.app.order_giving import login
+
     one_of(truth, TRUTHS, "--as")
     if (truth == "made") == (cost is None):
         raise typer.BadParameter(
             "--cost goes with --as made: give what the call cost; one that was not made costs nothing"
         )
     cost_micro = None if cost is None else parse_amount(cost)
-    told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, reason))
+    who = by.strip() or login()
+    # In front, so that a long reason cuts no name off; an empty reason stays empty, and is refused.
+    why = f"{who}: {reason}" if reason.strip() else ""
+    told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, why))
     if as_json:
         print_json(asdict(told))
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vigimesh.app.exits import tell
+from vigimesh.app.options import print_json
 from vigimesh.domain.budget.money import amount_text
 from vigimesh.errors import VigimeshError
 
@@ -55,7 +56,10 @@ def show(name: str, cards: _CardsOption = None, demo: _Demo = False, as_json: _J
         near = nearest(name, [one.name for one in known.cards])
         typer.echo(f"vigimesh: there is no card {name!r}; {near}", err=True)
         raise typer.Exit(WRONG)
-    typer.echo(_as_json(card) if as_json else _as_text(card))
+    if as_json:
+        print_json({"digest": card.digest, **json.loads(card.body)})
+    else:
+        typer.echo(_as_text(card))
 
 
 def _load(folder: Path | None, demo: bool, *, as_json: bool = False) -> Cards:
@@ -75,10 +79,6 @@ def _signature(card: Card) -> str:
     if card.auto_accept is None:
         return "not signed: auto-accept is off"
     return f"signed {card.auto_accept.signed_at.date().isoformat()} for {card.auto_accept.use}"
-
-
-def _as_json(card: Card) -> str:
-    return json.dumps({"digest": card.digest, **json.loads(card.body)}, indent=2, ensure_ascii=False)
 
 
 def _as_text(card: Card) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.app.throttle_cli import By, Reason
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _tell(
         moved = [
             {"place": key_of(one.place), "state": gate_words(one), "reason": one.reason} for one in moves
         ]
-        typer.echo(json.dumps({"places": [plain(one) for one in standings], "moved": moved, **more}))
+        print_json({"places": [plain(one) for one in standings], "moved": moved, **more})
         return
     for gate in moves:
         words = gate_words(gate)

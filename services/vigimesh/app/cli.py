@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
 from vigimesh.app.lazy import LazyGroup, load, mount
 from vigimesh.app.model_commands import standin, train, tune
-from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Refused, VigimeshError, explanations
 
 if TYPE_CHECKING:
@@ -164,9 +163,9 @@ def controller(data: Data = None) -> None:
 
 @app.command()
 def resumer(data: Data = None) -> None:
-    """Send parked events back to the topic they left when they are due.
+    """Send parked events back when they are due.
 
-    Runs in the foreground until SIGTERM. Several share the work.
+    Each as it was, to the topic it left. Runs in the foreground until SIGTERM. Several share the work.
     """
     from vigimesh.app.located import settings_for
 
@@ -228,7 +227,7 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     settings = settings_for(data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
     done: Prepared = load("vigimesh.app.mesh:prepare")(settings)
     if as_json:
-        typer.echo(json.dumps({"ready": not done.drift, "cards": done.cards, "drift": done.drift}))
+        print_json({"ready": not done.drift, "cards": done.cards, "drift": done.drift})
     else:
         for line in done.drift:
             typer.echo(f"VM-1007 {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vigimesh.app.located import located
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.app.settings import Settings, rows
 from vigimesh.errors import Misconfigured
 
@@ -56,7 +55,7 @@ def show(
             for row, origin in shown
         }
         body["large_model.prices"] |= {"assumed": _assumed(found.settings)}
-        typer.echo(json.dumps(body))
+        print_json(body)
         return
     wide = max(len(row.setting.variable) for row, _ in shown)
     for row, origin in shown:

@@ -6,7 +6,6 @@ Exit statuses are in `exits`: 0 all is well, 1 something differs and is named, o
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vigimesh.app.exits import exit_status_of, tell
+from vigimesh.app.options import print_json
 from vigimesh.errors import Misconfigured, VigimeshError
 
 if TYPE_CHECKING:
@@ -156,14 +156,12 @@ def schemas_check(
         standings = _registry(registry, data).check_all() if registry or data else ()
     wrong = [*found, *(_one(one) for one in standings if one.state != "registered")]
     if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "ok": not wrong,
-                    "findings": list(found),
-                    "subjects": [dataclasses.asdict(s) for s in standings],
-                }
-            )
+        print_json(
+            {
+                "ok": not wrong,
+                "findings": list(found),
+                "subjects": [dataclasses.asdict(s) for s in standings],
+            }
         )
     else:
         for line in wrong:
@@ -213,7 +211,7 @@ def _told(as_json: bool = False) -> Iterator[None]:
 
 def _say_topics(report: Report, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"ok": not report.drift, **dataclasses.asdict(report)}))
+        print_json({"ok": not report.drift, **dataclasses.asdict(report)})
     else:
         for name in report.created:
             typer.echo(f"created {name}")
@@ -229,7 +227,7 @@ def _say_topics(report: Report, as_json: bool) -> None:
 
 def _say_schemas(standings: tuple[Standing, ...], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"ok": True, "subjects": [dataclasses.asdict(one) for one in standings]}))
+        print_json({"ok": True, "subjects": [dataclasses.asdict(one) for one in standings]})
     else:
         for one in standings:
             typer.echo(_one(one))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 
@@ -67,6 +66,8 @@ def tell(error: VigimeshError, *, as_json: bool) -> None:
     """Say what went wrong in one line; to a program that reads standard output as JSON also there."""
     print("vigimesh: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
     if as_json:
+        from vigimesh.app.options import print_json
+
         body = {
             "code": error.code,
             "kind": error.kind,
@@ -74,7 +75,7 @@ def tell(error: VigimeshError, *, as_json: bool) -> None:
             "where": error.where,
             "todo": error.todo,
         }
-        print(json.dumps({"error": body}), flush=True)
+        print_json({"error": body})
 
 
 def exits_table() -> str:

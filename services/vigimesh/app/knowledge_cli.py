@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vigimesh.app.counts_cli import counts
 from vigimesh.app.exits import NOT_HELD, OK, REFUSED
 from vigimesh.app.knowledge_products import changes, products, stats
 from vigimesh.app.knowledge_search import search
-from vigimesh.app.options import AsJson, Data, one_of
+from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.app.recall_cli import recall
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vigimesh.domain.knowledge.texts import Identity
 
 app = typer.Typer(
-    name="knowledge", help="Labels and guidance: ingest, search, stats, recall, ...", no_args_is_help=True
+    name="knowledge", help="Labels and guidance: in, searched, recalled, counted.", no_args_is_help=True
 )
 
 app.command()(products)
@@ -32,6 +32,7 @@ app.command()(stats)
 app.command()(changes)
 app.command()(recall)
 app.command()(search)
+app.command()(counts)
 
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it. [default: your login]")]
 
@@ -126,10 +127,8 @@ def withdraw(
         change = library.withdraw(document, by=given.by, reason=given.reason)
         told, late = tell_all(settings, library)
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"document": change.document_id, "version": change.version, "announced": told, "late": late}
-            )
+        print_json(
+            {"document": change.document_id, "version": change.version, "announced": told, "late": late}
         )
     else:
         typer.echo(f"{change.document_id} is withdrawn; its newest version was {change.version}")
@@ -154,7 +153,7 @@ def reindex(
         version = wanted.version or current_version(library, wanted.document)
         passages = library.reindex(wanted.document, version)
     if as_json:
-        typer.echo(json.dumps({"document": wanted.document, "version": version, "passages": passages}))
+        print_json({"document": wanted.document, "version": version, "passages": passages})
     else:
         typer.echo(f"{wanted.document} {version}: {passages} passages")
 
@@ -191,11 +190,11 @@ def _tell_brought(done: Any, announced: tuple[int, str], *, dry_run: bool, as_js
 
     told, late = announced
     if as_json:
-        typer.echo(json.dumps({
+        print_json({
             "new": [shown(one) for one in done.new],
             "there": [shown(one) | {"withdrawn": one.document.id in done.withdrawn} for one in done.there],
             "refused": plain_errors(done.refused), "announced": told, "late": late, "dry_run": dry_run,
-        }))  # fmt: skip
+        })  # fmt: skip
         return
     for how, sources in (("would enter" if dry_run else "new", done.new), ("there already", done.there)):
         for source in sources:
@@ -229,7 +228,7 @@ def _state(one: Shelved) -> str:
 
 def _tell_list(rows: Any, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"documents": [_row(one) for one in rows], "count": len(rows)}))
+        print_json({"documents": [_row(one) for one in rows], "count": len(rows)})
         return
     for one in rows:
         typer.echo(f"{one.id}@{one.version}  {_state(one)}  {one.passages} passages  {one.title}")
@@ -249,7 +248,7 @@ def _tell_document(source: Sectioned, held: Shelved, *, as_json: bool) -> None:
             {"path": list(one.path), "codes": list(one.codes), "start": one.start, "end": one.end}
             for one in source.sections
         ]
-        typer.echo(json.dumps(_row(held) | {"sections": sections}))
+        print_json(_row(held) | {"sections": sections})
         return
     typer.echo(f"{held.id}@{held.version}  {_state(held)}  {held.title}")
     if held.withdrawn_why:
@@ -266,11 +265,11 @@ def _tell_opened(source: Sectioned, held: Shelved, at: tuple[int, int], *, as_js
     found = open_citation(source, at)
     section = " > ".join(heading for heading in found.path if heading)
     if as_json:
-        typer.echo(json.dumps({
+        print_json({
             "document": held.id, "version": held.version, "state": _state(held), "section": section,
             "codes": [code for code in found.codes if code], "page": found.page or None, "start": at[0], "end": at[1],
             "text": found.text,
-        }))  # fmt: skip
+        })  # fmt: skip
         return
     page = f"  page {found.page}" if found.page else ""
     typer.echo(f"{held.id}@{held.version}#{at[0]}-{at[1]}  {_state(held)}{page}  {section}\n\n{found.text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.money import amount_text
 from vigimesh.errors import Misconfigured, Refused
@@ -43,9 +42,7 @@ def products(data: Data = None, as_json: AsJson = False) -> None:
     with closing(PgLibrary(settings.postgres.dsn, application_name="vigimesh knowledge")) as library:
         found = standings(held, library.sources(), now)
     if as_json:
-        typer.echo(
-            json.dumps({"origin": held.origin, "products": [plain_standing(one, now) for one in found]})
-        )
+        print_json({"origin": held.origin, "products": [plain_standing(one, now) for one in found]})
     else:
         for one in found:
             typer.echo(standing_text(one, now))
@@ -77,7 +74,7 @@ def stats(
     ):
         found = by_product(ledger.counts(day), index.costs(day))
     if as_json:
-        typer.echo(json.dumps({"since": day.isoformat(), "products": found}))
+        print_json({"since": day.isoformat(), "products": found})
     else:
         for product, row in found.items():
             typer.echo(stats_text(product, row))
@@ -112,8 +109,7 @@ def changes(
         )  # fmt: skip
     made = summary_of(ObjectStore(settings.objects.url).get(rows[0].digest), rows[0].digest)
     if as_json:
-        body = json.dumps({"read_at": rows[0].read_at.isoformat(), "summary": _plain_summary(made)})
-        typer.echo(body)
+        print_json({"read_at": rows[0].read_at.isoformat(), "summary": _plain_summary(made)})
         return
     typer.echo(f"{made.title} ({made.document_id}): {made.older} -> {made.version}")
     for line in summary_lines(made):

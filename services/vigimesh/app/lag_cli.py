@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from vigimesh.app.exits import NOT_HELD, OK
+from vigimesh.app.options import print_json
 from vigimesh.domain.control.measure import Known, Measure, Unknown
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def lag_command(data: Path | None, *, as_json: bool, watch: bool) -> int:
         reader.close()
         orders.close()
     if as_json:
-        typer.echo(json.dumps(document(rows, in_force)))
+        print_json(document(rows, in_force))
     else:
         from rich.console import Console
 
@@ -59,10 +59,13 @@ def document(rows: Sequence[LagRow], orders: Sequence[Order] | None) -> dict[str
 
     `orders` are those in force, null when they are not known: a lane that yields is slow for a reason.
     """
+    from vigimesh.app.ordering import asks
+
     told = None
     if orders is not None:
         told = [
             {"lane": one.lane, "workflow": one.workflow, "share_percent": one.share_percent,
+             "asks": asks(one), "by": one.by or "controller",
              "expires_at": one.expires_at.isoformat(), "reason": one.reason}
             for one in orders
         ]  # fmt: skip
@@ -110,10 +113,19 @@ def _tell(rows: Sequence[LagRow], orders: Sequence[Order] | None) -> None:
         typer.echo(f"unknown: {cause}", err=True)
     if orders is None:
         typer.echo("unknown: which orders are in force", err=True)
-    for one in orders or ():
-        who = f"{one.workflow} in the {one.lane} lane" if one.workflow else f"the {one.lane} lane"
-        what = f"works {one.share_percent} % of its time" if one.share_percent else "waits, parked"
-        typer.echo(f"order until {one.expires_at:%H:%M:%S} UTC: {who} {what} ({one.reason})", err=True)
+    for line in ordered(orders or ()):
+        typer.echo(line, err=True)
+
+
+def ordered(orders: Sequence[Order]) -> list[str]:
+    """Return a line for each order in force: where, until when, what it asks for, who gave it and why."""
+    from vigimesh.app.ordering import asks, place_text
+
+    return [
+        f"{place_text((one.lane, one.workflow))} until {one.expires_at:%H:%M:%S} UTC: {asks(one)}"
+        f" (by {one.by or 'controller'}: {one.reason})"
+        for one in orders
+    ]
 
 
 def _in_force(reader: OrderReader) -> list[Order] | None:

@@ -31,7 +31,7 @@ LAZY: dict[str, tuple[str, str]] = {
     "policy": ("vigimesh.app.brakes_cli:policy_app", "Acceptance by machine: hold, release."),
     "knowledge": (
         "vigimesh.app.knowledge_cli:app",
-        "Labels and guidance: ingest, search, stats, recall, ...",
+        "Labels and guidance: in, searched, recalled, counted.",
     ),
     "cascade": ("vigimesh.app.cascade_cli:app", "The small tier and its live sample: status, label, look."),
     "transactions": (
@@ -40,7 +40,7 @@ LAZY: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "vigimesh.app.doctor:app",
-        "What a cluster needs before a mesh runs on it, and what to change.",
+        "Look a cluster over: what is wrong, what to change.",
     ),
     "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
 }

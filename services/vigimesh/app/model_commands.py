@@ -123,7 +123,7 @@ def tune(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Draw what each threshold of the small model costs and misses.
+    """Draw what thresholds of the small model cost.
 
     On labelled history that the model was not made from: curve.json, curve.svg and curve.png.
     """

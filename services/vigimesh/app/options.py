@@ -21,8 +21,11 @@ Data = Annotated[
 
 
 def print_json(body: Mapping[str, Any]) -> None:
-    """Print the object of `--json`, in one line."""
-    typer.echo(json.dumps(body, ensure_ascii=False))
+    """Print the object of `--json`, in one line.
+
+    In ASCII, so that it is JSON whatever encoding the terminal or the pipe has, and whatever a text of others holds.
+    """
+    typer.echo(json.dumps(body, allow_nan=False))
 
 
 def one_of(given: str, known: tuple[str, ...], what: str) -> None:

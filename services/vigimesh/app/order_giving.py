@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from vigimesh.adapters.orders import OrderReader
 from vigimesh.app.card_files import cards_of
 from vigimesh.app.clients import codec_of, quiet_kafka_of
 from vigimesh.app.located import settings_for
+from vigimesh.app.options import print_json
 from vigimesh.app.order_records import order_records
 from vigimesh.app.ordering import Given, Standing, given, place_text, words
 from vigimesh.clock import SystemClock
@@ -93,7 +93,7 @@ def given_now(by: str, reason: str, until: str = "", default_s: float | None = N
 def tell(made: Sequence[Order], order: Given, *, nothing: str, as_json: bool, **more: object) -> None:
     """Say what was ordered, or `nothing` when there was nothing to order. `more` goes into the object of `--json`."""
     if as_json:
-        typer.echo(json.dumps({"orders": [plain(one) for one in made], "count": len(made), **more}))
+        print_json({"orders": [plain(one) for one in made], "count": len(made), **more})
         return
     for one in made:
         place = place_text((one.lane, one.workflow))

@@ -249,9 +249,14 @@ def merged(there: Order | None, place: Place, change: Change, order: Given) -> O
 
 
 def words(order: Order | None) -> str:
-    """Return what an order says, for people and the audit."""
+    """Return what an order says and until when, for people and the audit."""
     if order is None or lifts(order):
         return "nothing ordered"
+    return f"{asks(order)}, until {order.expires_at.isoformat(timespec='seconds')}"
+
+
+def asks(order: Order) -> str:
+    """Return what an order asks for, in words: each of its parts that limits anything."""
     said = []
     if order.share_percent < 100:
         said.append(f"share {order.share_percent} %" if order.share_percent else "waits, parked")
@@ -261,7 +266,7 @@ def words(order: Order | None) -> str:
         said.append(f"{order.calls_per_minute} calls a minute")
     if order.holds_acceptance:
         said.append("nothing accepted by machine")
-    return ", ".join(said) + f", until {order.expires_at.isoformat(timespec='seconds')}"
+    return ", ".join(said)
 
 
 def place_text(place: Place) -> str:

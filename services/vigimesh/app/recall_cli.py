@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 from vigimesh.errors import Refused, Transient
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def recall(  # noqa: PLR0913  typer wants one parameter for each option
     )
     aside = {"summaries": _summaries(settings, change), "cached": _cached(settings, change)}
     if as_json:
-        typer.echo(json.dumps(_plain(change, lines, made) | aside))
+        print_json(_plain(change, lines, made) | aside)
         return
     _tell(change, lines, made, aside)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +21,7 @@ _UNTRIAGED = (
     "An untriaged case counts as slower than all others: a median or p99 that falls on one has no figure."
 )
 #: Columns of words and dates.
-_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question", "until (UTC)", "reason")
+_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question", "from (UTC)", "to (UTC)", "reason")
 #: Lines of each list that are shown to a person; the JSON object has up to what the tally kept.
 _LINES = 12
 #: Questions shown to a person, the earliest due first; `vigimesh case list --outcome in_review` has every case.
@@ -91,11 +91,6 @@ def fields(result: Result) -> dict[str, Any]:
         "refusals": [str(one) for one in tally.refusals],
         "remarks": [f"{one.source}: {one.what}" for one in tally.remarks],
     }
-
-
-def as_json(result: Result) -> str:
-    """Return the object of `--json` as one line."""
-    return json.dumps(fields(result))
 
 
 def show(result: Result) -> None:
@@ -174,18 +169,20 @@ def _waiting(result: Result) -> Table:
 
 
 def _deferred(result: Result) -> Table:
-    """One row for cases that wait until the same minute for the same reason; the numbers in it are left out."""
-    table = _table("waits, parked", "until (UTC)", "lane", "workflow", "cases", "reason")
-    rows = Counter(
-        (f"{one.until:%Y-%m-%d %H:%M}", one.lane, one.workflow, one.reason.split(" (")[0])
-        for one in result.reckoning.deferred
-    )
-    for (until, lane, workflow, reason), count in sorted(rows.items())[:_QUESTIONS]:
-        table.add_row(until, lane, workflow, str(count), reason)
-    left = sorted(rows.items())[_QUESTIONS:]
+    """One row for cases that wait for the same reason, with the first and the last moment; the numbers in it are left out."""
+    table = _table("waits, parked", "from (UTC)", "to (UTC)", "lane", "workflow", "cases", "reason")
+    rows: dict[tuple[str, str, str], list[datetime]] = {}
+    for one in result.reckoning.deferred:
+        rows.setdefault((one.lane, one.workflow, one.reason.split(" (")[0]), []).append(one.until)
+    order = sorted(rows.items(), key=lambda row: (min(row[1]), row[0]))
+    for (lane, workflow, reason), until in order[:_QUESTIONS]:
+        first, last = (f"{moment:%Y-%m-%d %H:%M}" for moment in (min(until), max(until)))
+        table.add_row(first, last, lane, workflow, str(len(until)), reason)
+    left = order[_QUESTIONS:]
     if left:
-        table.add_row("", "", "", str(sum(count for _, count in left)), f"{len(left)} more reasons")
-    table.caption = "Each with its whole reason: --json, or vigimesh case list --outcome parked"
+        cases = sum(len(until) for _, until in left)
+        table.add_row("", "", "", "", str(cases), f"{len(left)} more reasons")
+    table.caption = "Each with its moment and whole reason: --json, or vigimesh case list --outcome parked"
     table.caption_justify = "left"
     return table
 

@@ -35,8 +35,9 @@ from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh
 from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.options import print_json
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
-from vigimesh.app.result import Result, as_json, show
+from vigimesh.app.result import Result, fields, show
 from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
 from vigimesh.app.small_model import check_models
 from vigimesh.app.standin.beside import serving
@@ -241,7 +242,7 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
         restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock) if mesh.fleet else ANOTHERS,
     )  # fmt: skip
     if json_wanted:
-        print(as_json(result), flush=True)
+        print_json(fields(result))
     else:
         show(result)
     return 0 if result.holds else 1

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vigimesh.app.options import AsJson, Data
+from vigimesh.app.options import AsJson, Data, print_json
 
 if TYPE_CHECKING:
     from vigimesh.app.ordering import Standing
@@ -38,10 +37,11 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     """
     from vigimesh.app.order_giving import join, plain
     from vigimesh.app.ordering import place_text, words
+    from vigimesh.events.topics import LANES
 
-    orders = sorted(join(data).in_force(), key=lambda one: (one.lane, one.workflow, one.by))
+    orders = sorted(join(data).in_force(), key=lambda one: (LANES.index(one.lane), one.workflow, one.by))
     if as_json:
-        typer.echo(json.dumps({"orders": [plain(one) for one in orders], "count": len(orders)}))
+        print_json({"orders": [plain(one) for one in orders], "count": len(orders)})
         return
     for one in orders:
         # Lines rather than a table: a narrow screen would cut names and reasons off.

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from vigimesh.app.options import print_json
 from vigimesh.app.train.examples import one_per_group, read_vaers, texts_of
 from vigimesh.app.tune_picture import drawn, painted
 from vigimesh.domain.cascade.artefact import card_of
@@ -152,7 +153,7 @@ def tune_command(*, data: Path | None, labels: Path | None, out: Path, call_micr
     (out / "curve.svg").write_text(drawn(made), encoding="utf-8")
     (out / "curve.png").write_bytes(painted(made))
     if as_json:
-        typer.echo(json.dumps(made, allow_nan=False))
+        print_json(made)
         return 0
     typer.echo(f"{made['cases']} cases, {made['serious']} of them serious; curve.json, .svg, .png in {out}")
     for recall, one in made["bounds"].items():

@@ -105,7 +105,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One version of one case or document. Identity by DESIGN part 2: message, version and case are three things."""
+    """One version of one case or document. Message, version and case are three things: `message_id`, the dates, `case_id`."""
 
     message_id: A[
         str,

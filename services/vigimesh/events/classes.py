@@ -110,7 +110,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triage:
-    """The statement that makes a case triaged: validity, seriousness, grade and due date (METRICS: first triage)."""
+    """The statement that makes a case triaged: validity, seriousness, grade and due date (first triage)."""
 
     valid: A[bool, "whether all four minimum criteria are met"]
     missing: A[tuple[str, ...], "which minimum criteria are missing: patient, reporter, product, reaction"] = ()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vigimesh.app.options import print_json
 
 if TYPE_CHECKING:
     from vigimesh.app.devstack.state import Stack
@@ -124,7 +125,7 @@ def _show(stack: Stack, as_json: bool) -> None:
             "all_pids": sorted(all_pids(stack)),
             "versions": dict(stack.versions),
         }
-        typer.echo(json.dumps(body))
+        print_json(body)
         return
     ending = (
         "it ends with the process that started it"
@@ -139,4 +140,7 @@ def _show(stack: Stack, as_json: bool) -> None:
 
 def _tell(text: str, body: dict[str, bool], as_json: bool) -> None:
     """Write one fact, for a person or a program."""
-    typer.echo(json.dumps(body) if as_json else text)
+    if as_json:
+        print_json(body)
+    else:
+        typer.echo(text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
 
+from vigimesh.app.options import print_json
 from vigimesh.app.train.answers import limits_of, provenance, read_answers, taught
 from vigimesh.app.train.card import card_text
 from vigimesh.app.train.examples import by_year, read_sentences, read_vaers
@@ -56,7 +56,7 @@ def train_command(
     for name, content in files.items():
         (out / name).write_bytes(content)
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "models": told}))
+        print_json({"out": str(out), "models": told})
     else:
         typer.echo(f"{len(files)} files in {out}, {sum(map(len, files.values()))} bytes")
     return 0

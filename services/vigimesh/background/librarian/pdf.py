@@ -24,6 +24,10 @@ from vigimesh.domain.knowledge.texts import Identity, plain_text, printable
 from vigimesh.errors import Refused
 from vigimesh.ports import PageReader
 
+# What pypdf says of a file on standard error is not ours to say: what is wrong becomes a refusal with its file and what to do. Once,
+# so that who sets another level to look into a file keeps it.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+
 #: Bytes of a PDF: the longest regulatory text seen in PDF has 9 MB, most of it pictures.
 PDF_BYTES = 32 * 1_048_576
 #: Pages of a PDF: as many as the longest document has characters for at 500 a page.
@@ -158,8 +162,6 @@ class _Read:
 def _read(data: bytes, where: str) -> _Read:
     import pypdf  # noqa: PLC0415  a third of a second, and only for a PDF
 
-    # What it says of a file on standard error is not ours to say: what is wrong becomes a refusal with its file and what to do.
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = pypdf.PdfReader(BytesIO(data))
         if reader.is_encrypted:

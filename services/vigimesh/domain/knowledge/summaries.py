@@ -184,15 +184,27 @@ def summary_of(body: bytes, where: str) -> Summary:
 def _paired(
     older: Sequence[Section], newer: Sequence[Section]
 ) -> Iterator[tuple[Section | None, Section | None]]:
-    """Pair sections by their headings; of several with the same ones the first with the first. In the order of the newer version."""
-    left: dict[tuple[str, ...], list[Section]] = {}
-    for section in older:
-        left.setdefault(section.path, []).append(section)
-    for section in newer:
-        same = left.get(section.path)
-        yield (same.pop(0) if same else None), section
-    for rest in left.values():
-        yield from ((section, None) for section in rest)
+    """Pair sections by their headings; of several with the same ones the first with the first. In the order of the newer version.
+
+    A heading that is only written in other letters, large or small, or with other white space, is the same heading, unless another
+    section has it letter by letter.
+    """
+    pairs: dict[int, Section] = {}
+    left = list(older)
+    for same in (lambda one: one.path, _plain_path):
+        waiting: dict[tuple[str, ...], list[Section]] = {}
+        for section in left:
+            waiting.setdefault(same(section), []).append(section)
+        for at, section in enumerate(newer):
+            if at not in pairs and (found := waiting.get(same(section))):
+                pairs[at] = found.pop(0)
+        left = [section for rest in waiting.values() for section in rest]
+    yield from ((pairs.get(at), section) for at, section in enumerate(newer))
+    yield from ((section, None) for section in left)
+
+
+def _plain_path(section: Section) -> tuple[str, ...]:
+    return tuple(" ".join(one.split()).casefold() for one in section.path)
 
 
 def _compared(

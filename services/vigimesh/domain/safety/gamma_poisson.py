@@ -29,6 +29,8 @@ MIN_PAIRS = 10
 _DIGITS = 2
 #: Bound on a parameter's logarithm: beyond it the likelihood is flat.
 _FAR = 12.0
+#: How near to that bound a search ends that would have gone beyond it.
+_NEAR_EDGE = 0.5
 
 Point = tuple[float, ...]
 
@@ -43,6 +45,11 @@ def fit_prior(pairs: Iterable[tuple[int, float]], starts: Sequence[Prior] = STAR
         raise _wrong("too few pairs", f"give at least {MIN_PAIRS}")
     ends = [_search(lambda point: _cost(rows, point), _point_of(start)) for start in starts]
     return _prior_of(min(ends, key=lambda point: _cost(rows, point)))
+
+
+def at_the_edge(prior: Prior) -> bool:
+    """Tell whether a fitted prior lies where the search ends: the pairs were too few, or too alike, to tell it."""
+    return max(map(abs, _point_of(prior))) > _FAR - _NEAR_EDGE
 
 
 def _grouped(pairs: Iterable[tuple[int, float]]) -> list[tuple[int, float, int]]:

@@ -8,7 +8,7 @@ shape, rate, share) gives the fitted prior; without it there is no EBGM, because
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vigimesh.domain.safety.disproportionality import (
@@ -32,6 +32,8 @@ COLUMNS = ("product", "reaction", "a", "b", "c", "d")
 MAX_COUNT = 10**10
 #: Pairs told of one case, and lines read of one passage (a passage has 1,200 characters).
 MAX_PAIRS, MAX_LINES = 4, 200
+#: A cell of the line below a table's head.
+_RULE = re.compile(r":?-+:?")
 _SUSPECT = ("suspect", "interacting")
 _PRIOR = re.compile(
     r"(?i)\bEBGM prior:[ \t]{0,4}((?:\d{1,6}(?:\.\d{1,9})?[,; \t]{1,4}){4}\d{1,6}(?:\.\d{1,9})?)"
@@ -67,20 +69,25 @@ def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
 def rows_of(passage: Passage) -> Iterator[Counted]:
     """Yield the rows of counts in a passage; a row that is none (a gap, a word, below 0) is passed over."""
     cite = f"{passage.document_id}@{passage.version}#{passage.start}-{passage.end}"
-    prior = _prior(passage.text)
+    prior = stated_prior(passage.text)
+    for _, row in table_rows(passage.text.splitlines()[:MAX_LINES]):
+        if row is not None:
+            product, reaction, counts = row
+            yield Counted(product=product, reaction=reaction, counts=counts, prior=prior, cite=cite)
+
+
+def table_rows(lines: Iterable[str]) -> Iterator[tuple[int, tuple[str, str, Counts] | None]]:
+    """Yield the number of each row below a head of `COLUMNS`, with product, reaction and counts; `None` for a row that is no such row."""
     places: dict[str, int] = {}
-    for line in passage.text.splitlines()[:MAX_LINES]:
+    for number, line in enumerate(lines, start=1):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         names = [cell.casefold() for cell in cells]
         if set(COLUMNS) <= set(names):
             places = {name: names.index(name) for name in COLUMNS}
-        elif places and len(cells) > max(places.values()):
-            counts = _counts([cells[places[name]] for name in COLUMNS[2:]])
-            if counts is not None:
-                yield Counted(
-                    product=cells[places["product"]], reaction=cells[places["reaction"]], counts=counts, prior=prior,
-                    cite=cite,
-                )  # fmt: skip
+        elif places and "|" in line and not all(_RULE.fullmatch(cell) for cell in cells):
+            whole = len(cells) > max(places.values())
+            counts = _counts([cells[places[name]] for name in COLUMNS[2:]]) if whole else None
+            yield number, (cells[places["product"]], cells[places["reaction"]], counts) if counts else None
 
 
 def disproportionality_finding(case: Case, passages: Sequence[Passage]) -> Finding:
@@ -130,7 +137,8 @@ def _counts(cells: Sequence[str]) -> Counts | None:
         return None
 
 
-def _prior(text: str) -> Prior | None:
+def stated_prior(text: str) -> Prior | None:
+    """Return the prior that a line `EBGM prior:` states; `None` without one, or for numbers that are none."""
     found = _PRIOR.search(text)
     if found is None:
         return None
@@ -138,6 +146,12 @@ def _prior(text: str) -> Prior | None:
     if min(shape1, rate1, shape2, rate2) <= 0 or not 0 < share < 1:
         return None
     return Prior(shape1=shape1, rate1=rate1, shape2=shape2, rate2=rate2, share=share)
+
+
+def prior_line(prior: Prior) -> str:
+    """Return the line that states a prior, as `stated_prior` reads it."""
+    parts = (prior.shape1, prior.rate1, prior.shape2, prior.rate2, prior.share)
+    return "EBGM prior: " + ", ".join(f"{part:.9f}".rstrip("0").rstrip(".") for part in parts)
 
 
 def _plain(name: str) -> str:
