@@ -16,22 +16,30 @@ from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.samples import sample
 from vigimesh.errors import Refused
 from vigimesh.events.avro import schema_of
-from vigimesh.events.classes import CasePlanned, CaseRouted, EventParked, EvidenceRetrieved
+from vigimesh.events.bodies import writer_of
+from vigimesh.events.classes import (
+    CasePlanned,
+    CaseRouted,
+    EventParked,
+    EvidenceRetrieved,
+    ReviewRequested,
+    ToolsExecuted,
+)
 from vigimesh.events.codec import Codec
-from vigimesh.events.parts import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Remembered, parts_of
-from vigimesh.events.topics import TOPICS, Topic, lane_topic
+from vigimesh.events.remembered import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Remembered
+from vigimesh.events.topics import TOPICS, Topic, lane_topic, topic
 
 
-@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_parts_make_the_same_bytes_as_the_whole_record(topic: Topic) -> None:
+@pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
+def test_parts_make_the_same_bytes_as_the_whole_record(row: Topic) -> None:
     codec = Codec(MemorySchemas())
-    event: Any = sample(topic.event)
+    event: Any = sample(row.event)
     whole = io.BytesIO()
     plain = msgspec.to_builtins(event, builtin_types=(bytes, datetime))
-    fastavro.schemaless_writer(whole, fastavro.parse_schema(schema_of(topic.event)), plain)
-    data = codec.encode(topic.name, event)
+    fastavro.schemaless_writer(whole, fastavro.parse_schema(schema_of(row.event)), plain)
+    data = codec.encode(row.name, event)
     assert data[5:] == whole.getvalue()
-    assert codec.decode(topic.name, data) == event
+    assert codec.decode(row.name, data) == event
 
 
 def test_what_is_handed_on_is_the_bytes_that_were_read() -> None:
@@ -62,10 +70,30 @@ def test_another_value_in_the_place_of_a_forgotten_one_is_not_mistaken_for_it() 
         assert remembered.get((number, "other")) is None
 
 
-def test_classes_that_carry_a_case_have_it_as_a_part_of_its_own() -> None:
-    cls: Any = EvidenceRetrieved
-    carried = [part.names for part in parts_of(cls) if part.carried]
-    assert carried == [("case",), ("route",), ("plan",), ("passages",)]
+def test_what_is_remembered_are_the_bytes_of_each_part_by_itself() -> None:
+    name = lane_topic("supervise", "hot")
+    data = Codec(MemorySchemas()).encode(name, sample(ToolsExecuted))
+    codec = Codec(MemorySchemas())
+    read: ToolsExecuted = codec.decode(name, data)
+    for value in (read.case, read.route, read.plan, read.triage):
+        pieces: list[bytes] = []
+        writer_of(type(value))(value, pieces, lambda _: None)
+        assert codec._remembered.get(value) == b"".join(pieces)
+    for several in (read.passages, read.findings):
+        kept = codec._remembered.get(several)
+        assert kept is not None
+        assert kept in data
+
+
+def test_what_may_be_missing_is_handed_on_as_it_was_read_too() -> None:
+    codec = Codec(MemorySchemas())
+    name, review = lane_topic("supervise", "hot"), topic("case.review")
+    read: ToolsExecuted = codec.decode(name, codec.encode(name, sample(ToolsExecuted)))
+    asked = dataclasses.replace(sample(ReviewRequested), case=read.case, triage=read.triage)
+    kept = codec._remembered.get(read.case)
+    assert kept is not None
+    assert b"\2" + kept in codec.encode(review, asked)
+    assert codec.encode(review, asked) == Codec(MemorySchemas()).encode(review, asked)
 
 
 def test_the_first_event_that_is_read_is_remembered_too() -> None:
@@ -81,7 +109,7 @@ def test_the_first_event_that_is_read_is_remembered_too() -> None:
 
 def test_a_writer_that_counts_time_otherwise_is_not_taken_for_ours() -> None:
     """Milliseconds and microseconds have the same canonical form; read alike, every moment would be wrong."""
-    parked = next(topic for topic in TOPICS if topic.name == "vigimesh.parked")
+    parked = next(row for row in TOPICS if row.name == "vigimesh.parked")
     event = sample(EventParked)
     theirs = json.loads(json.dumps(schema_of(EventParked)).replace("timestamp-micros", "timestamp-millis"))
     schemas = MemorySchemas()

@@ -15,7 +15,8 @@ import msgspec
 
 from vigimesh.errors import Refused
 from vigimesh.events.avro import Schema, schema_of
-from vigimesh.events.parts import Remembered, read_parts, write_parts
+from vigimesh.events.bodies import reader_of, writer_of
+from vigimesh.events.remembered import Remembered
 from vigimesh.events.topics import BY_NAME
 
 #: Wire v0 is a zero byte and a 4-byte big-endian schema id; v1 is a one byte and a 16-byte GUID.
@@ -60,6 +61,7 @@ class Codec:
 
     schemas: Schemas
     _prefix: dict[str, bytes] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict)
     _ours: dict[type, Any] = field(default_factory=dict)
     _theirs: dict[bytes, Any] = field(default_factory=dict)
     _remembered: Remembered = field(default_factory=Remembered)
@@ -74,7 +76,10 @@ class Codec:
 
     def dataschema(self, topic: str) -> str:
         """Return `ce_dataschema` of what we write to `topic`: the path of its schema in the registry."""
-        return f"/schemas/ids/{self.schema_id(topic)}"
+        place = self._places.get(topic)
+        if place is None:
+            place = self._places[topic] = f"/schemas/ids/{self.schema_id(topic)}"
+        return place
 
     def encode(self, topic: str, event: object) -> bytes:
         """Return the record value of `event` for `topic`, wire v0.
@@ -85,14 +90,13 @@ class Codec:
         expected = BY_NAME[topic].event
         if type(event) is not expected:
             raise TypeError(f"{topic} takes {expected.__name__}, not {type(event).__name__}")
-        out = io.BytesIO()
-        out.write(self._head(topic))
+        pieces = [self._head(topic)]
         try:
-            write_parts(out, event, self._remembered)
+            writer_of(expected)(event, pieces, self._remembered.get)
         except (UnicodeEncodeError, OverflowError) as error:
             raise Refused("VM-1004", what=f"a value does not fit Avro: {type(error).__name__}", where=topic,
                           todo="send text that is valid Unicode and numbers within 64 bits") from error  # fmt: skip
-        return out.getvalue()
+        return b"".join(pieces)
 
     def decode(self, topic: str, data: bytes) -> Any:
         """Return the event in a record value of `topic`.
@@ -109,22 +113,31 @@ class Codec:
             )  # fmt: skip
         ours = self._own(cls)
         writer = self._writer(data[:size])
-        body = io.BytesIO(data)
-        body.seek(size)
+        spans: list[tuple[Any, int, int]] = []
         try:
             if writer is ours:
-                event = read_parts(body, cls, self._remembered)
+                event, end = reader_of(cls)(data, size, spans.append)
             else:
+                body = io.BytesIO(data)
+                body.seek(size)
                 event = msgspec.convert(fastavro.schemaless_reader(body, writer, ours), cls)
+                end = body.tell()
         except msgspec.ValidationError as error:
             raise Refused("VM-1004", what=f"event does not fit its class: {error}", where=topic,
                           todo="compare the writer's schema with the one in schemas/") from error  # fmt: skip
         except Exception as error:
             raise Refused("VM-1003", what=f"bytes do not fit their schema: {type(error).__name__}", where=topic,
                           todo="compare the schema id in the record with the schema it was written with") from error  # fmt: skip
-        if body.tell() != len(data):
-            raise Refused("VM-1003", what=f"{len(data) - body.tell()} bytes behind the body", where=topic,
+        if end != len(data):
+            what = (
+                f"{end - len(data)} bytes too few"
+                if end > len(data)
+                else f"{len(data) - end} bytes behind the body"
+            )
+            raise Refused("VM-1003", what=what, where=topic,
                           todo="compare the schema id in the record with the schema it was written with")  # fmt: skip
+        for value, begin, behind in spans:
+            self._remembered.put(value, data[begin:behind])
         return event
 
     def _head(self, topic: str) -> bytes:

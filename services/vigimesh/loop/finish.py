@@ -19,6 +19,8 @@ from vigimesh.loop.worker import INLINE_BYTES, RECORD_BYTES, Job, Work, Worker
 _ACTIONS: dict[type, str] = {Done: "done", Park: "parked", Reject: "rejected"}
 #: Bytes of the headers that do not depend on the case, and some more.
 _FIXED_BYTES = 1_000
+#: `ce_type` by topic.
+_TYPES = {name: row.ce_type for name, row in BY_NAME.items()}
 _pack = msgspec.msgpack.Encoder()
 
 
@@ -33,7 +35,7 @@ def finish(worker: Worker, job: Job, outcome: Outcome, now: datetime) -> Work:
     """
     assert not isinstance(outcome, Retry)
     work = Work(
-        record=job.record, envelope=job.envelope, input=job.input, answers=job.answers, outcome=outcome,
+        record=job.record, key=job.key, envelope=job.envelope, input=job.input, answers=job.answers, outcome=outcome,
         attempt=job.attempt, place=job.place, taken_s=job.taken_s,
         trace_id=trace_of(job.envelope), span_id=ids.span_id(f"{worker.stage.name}|{job.envelope.id}"),
     )  # fmt: skip
@@ -115,7 +117,7 @@ def write_of(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, 
     envelope = Envelope(
         id=named[0],
         source=source_of(worker.stage.name),
-        type=BY_NAME[emit.topic].ce_type,
+        type=_TYPES[emit.topic],
         time=now,
         subject=emit.key,
         dataschema=worker.codec.dataschema(emit.topic),

@@ -75,8 +75,8 @@ def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
         count["consumed"] += 1
         match work.outcome:
             case Done(events=events):
-                count["produced"] += sum(e.topic not in ASIDE for e in events)
                 for emit in events:
+                    count["produced"] += emit.topic not in ASIDE
                     if emit.topic in READ:
                         sent[emit.workflow, emit.lane][emit.topic] += 1
             case Reject():

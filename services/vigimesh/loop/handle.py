@@ -82,8 +82,8 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
         if taken != "new":
             continue
         envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
-        job = Job(record=record, place=place, envelope=envelope, taken_s=now_s)
-        key = job.key
+        key = (part.partition, record.key)
+        job = Job(record=record, key=key, place=place, envelope=envelope, taken_s=now_s)
         queue = hand.keys.get(key)
         if queue is None:
             hand.keys[key] = deque((job,))

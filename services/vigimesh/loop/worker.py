@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from vigimesh.clock import Clock
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope
@@ -79,16 +81,20 @@ class Worker:
         return self.stage.lane or "all"
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Job:
-    """A record in hand. `place` is its partition in the assignment it was taken under: lost with it."""
+class Job(msgspec.Struct, kw_only=True, eq=False):
+    """A record in hand. `place` is its partition in the assignment it was taken under: lost with it.
+
+    `key` is what is worked on, and written, in order: the same key of one partition, whichever topic it came by. This and
+    what it becomes are structs, since each record makes both.
+    """
 
     record: Record
+    key: tuple[int, bytes]
     place: Progress
     envelope: Envelope
     taken_s: float
     input: Input | None = None
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Any] = msgspec.field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     rounds: int = 0
     attempt: int = 1
@@ -99,20 +105,15 @@ class Job:
         """Whether something was fetched for it already, which another worker would have to fetch again."""
         return self.rounds > 0
 
-    @property
-    def key(self) -> tuple[int, bytes]:
-        """What is worked on in order: the same key of one partition, whichever topic it came by."""
-        return (self.record.part.partition, self.record.key)
 
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Work:
+class Work(msgspec.Struct, kw_only=True, eq=False):
     """A record with what became of it and the records that say so. `input` is missing when its bytes are no event.
 
-    Not frozen, since half the time of making one would go into that; nobody changes it once it is finished.
+    `key` is that of its job. Nobody changes it once it is finished.
     """
 
     record: Record
+    key: tuple[int, bytes]
     envelope: Envelope
     input: Input | None
     answers: Answers
@@ -125,11 +126,6 @@ class Work:
     trace_id: str = ""
     span_id: str = ""
     label: tuple[str, str] = ("", "")
-
-    @property
-    def key(self) -> tuple[int, bytes]:
-        """What is worked on, and written, in order: see `Job.key`."""
-        return (self.record.part.partition, self.record.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
