@@ -34,7 +34,7 @@ from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.loop.outcome import Need
 
 #: Probabilities that are tried: finer where a step moves persons by a point.
-GRID = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.10, 0.12, 0.15)
+GRID = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.085, 0.09, 0.10, 0.12, 0.15)
 #: Persons over all-large's that a chosen point may have: half a point within the goal, for what differs from one set of cases to the next.
 PERSONS = 0.015
 #: Serious cases of the part held out, for which A's bound must hold, and that bound.

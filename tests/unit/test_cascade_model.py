@@ -137,17 +137,17 @@ def test_idf_is_smoothed_and_nothing_unseen_weighs() -> None:
 
 CASE = Case(
     message_id="0" * 32, case_id="default/1", narrative="pt was not hospitalized",
-    patient=Patient(age_years=0.3, sex="female", died_on="1997-03-01"), criteria=("death", "disability"),
-    products=(Product(name="DTP shot", substance="DTP", started_on="1997-01-01"), Product(name="x", role="concomitant")),
+    patient=Patient(age_years=0.3, sex="female", died_on="1997-03-01"), criteria=("death", "disability"), first_received_on="1997-01-20",
+    products=(Product(name="DTP shot", substance="DTP", started_on="1997-01-01", manufacturer="Connaught", dose="2", route="IM"), Product(name="x", role="concomitant")),
     reactions=(Reaction(term="Pyrexia", onset_on="1997-01-02", outcome="fatal", criteria=("death",)), Reaction(text="cried")),
 )  # fmt: skip
 
 
 def test_the_facts_of_a_case() -> None:
     assert facts_of(CASE) == (
-        "age:half_year", "sex:female", "product:dtp", "onset:next_day", "text:hospitalisation:negated", "terms:2",
-        "products:1", "words:below_5", "term:pyrexia", "age:half_year & term:pyrexia", "onset:next_day & term:pyrexia",
-        "term:cried", "age:half_year & term:cried", "onset:next_day & term:cried",
+        "age:half_year", "sex:female", "product:dtp", "onset:next_day", "told_after_dose:below_31", "told_after_onset:below_31",
+        "text:hospitalisation:negated", "terms:2", "products:1", "words:below_5", "term:pyrexia", "age:half_year & term:pyrexia", "onset:next_day & term:pyrexia",
+        "term:cried", "age:half_year & term:cried", "onset:next_day & term:cried", "manufacturer:connaught", "dose:2", "route:im",
     )  # fmt: skip
 
 
@@ -162,7 +162,13 @@ def test_no_fact_is_made_of_the_gold() -> None:
 
 def test_dates_that_are_no_days_give_no_onset() -> None:
     vague = replace(CASE, products=(replace(CASE.products[0], started_on="1997-01"),))
-    assert "onset:unknown" in facts_of(vague)
+    assert {"onset:unknown", "told_after_dose:unknown", "told_after_onset:below_31"} <= {*facts_of(vague)}
+    assert "told_after_onset:unknown" in facts_of(replace(CASE, first_received_on="1997"))
+
+
+def test_a_report_from_before_its_dose_is_told_apart() -> None:
+    early = replace(CASE, first_received_on="1996-12-31")
+    assert {"told_after_dose:before", "told_after_onset:before"} <= {*facts_of(early)}
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.booleans()), min_size=1, max_size=60))

@@ -108,7 +108,9 @@ def test_a_side_effect_is_told_from_praise() -> None:
 
 def test_certificates_name_these_weights_and_their_place() -> None:
     model = shipped_model(SERIOUS)
-    assert [one.recall for one in model.certificates] == [Fraction(at, 100) for at in (99, 98, 97, 96, 95)]
+    assert [one.recall for one in model.certificates] == [
+        Fraction(at, 400) for at in (396, 395, 392, 388, 384, 380)
+    ]
     thresholds = [one.threshold for one in model.certificates]
     assert thresholds == sorted(thresholds)
     here = Facts(

@@ -16,7 +16,7 @@ from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.domain.cascade.small import Asked
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.shipped import shipped_cards
-from vigimesh.events.case import Case, Product
+from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import EvidenceRetrieved, Plan, Route, ToolsExecuted, UsageRecorded
 from vigimesh.events.ids import digest
 from vigimesh.events.topics import lane_topic
@@ -32,7 +32,18 @@ MILD = "Pt had a sore arm and slight redness after the injection, it went away w
 def report(text: str = MILD, **changes: Any) -> Case:
     """Return a report like those that the shipped model was certified on, of which no field says anything."""
     given = {
-        "products": (Product(name="flu3", role="suspect", kind="vaccine"),),
+        "products": (
+            Product(
+                name="flu3",
+                role="suspect",
+                kind="vaccine",
+                started_on="1997-05-20",
+                manufacturer="CONNAUGHT LABORATORIES",
+                dose="1",
+                route="IM",
+            ),
+        ),
+        "reactions": (Reaction(term="Headache", onset_on="1997-05-20"),),
         "source_format": "vaers",
         "first_received_on": "1997-06-01",
         "criteria_form": "none",

@@ -50,7 +50,7 @@ def serious(parts: Mapping[Part, Sequence[Example]]) -> Subject:
     return Subject(
         name=SERIOUS, question="is the case serious (death, life-threatening, hospitalisation, disability)?", sources=("VAERS",),
         language="en", product_class="vaccine", domain=domain, limits=_SERIOUS_LIMITS,
-        recipe=Recipe(inverse_penalty=0.7, blocks=(1.0, 1.0, 1.0, 0.5), documents=3),
+        recipe=Recipe(inverse_penalty=0.25, blocks=(1.0, 1.0, 1.0, 0.75), documents=3),
     )  # fmt: skip
 
 

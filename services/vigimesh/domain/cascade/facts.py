@@ -1,8 +1,8 @@
 """What a small model may see of a case besides its narrative, as words.
 
-Allowed: age, sex, substances of the suspect products, coded terms of the reactions, days from the first dose to the onset, how much was
-written, what the tools read of seriousness *in the text*; and each term once more together with the age and with the onset (a linear model cannot
-combine them by itself). Never: the seriousness criteria, the date of death, the sender's own verdicts, an outcome. They are what the model is to find,
+Allowed: age, sex, of the suspect products their substances, makers, doses and routes, coded terms of the reactions, days from the first dose to the onset and from
+both to the receipt, how much was written, what the tools read of seriousness *in the text*; and each term once more together with the age and with the onset (a linear
+model cannot combine them by itself). Never: the seriousness criteria, the date of death, the sender's own verdicts, an outcome. They are what the model is to find,
 and where a case has them the tools read them first. VAERS' ER_VISIT, RECOVD and HOSPDAYS stand in the same box of
 the form as those ticks; intake does not read them, and neither does this.
 """
@@ -28,10 +28,14 @@ _AGES = (
 )
 #: Bands of days from the dose to the onset.
 _DAYS = ((0, "before"), (1, "same_day"), (2, "next_day"), (8, "week"), (31, "month"), (366, "year"))
+#: Bands of days from the dose, or the onset, to the receipt of the report: what is grave is told at another pace than what is not.
+_LATE = ((0, "before"), *((days, f"below_{days}") for days in (8, 15, 31, 61, 91, 181, 366)))
 #: Bands of words in the narrative; of terms and products the number itself up to a last one.
 _LENGTHS = tuple(
     (bound, f"below_{bound}") for bound in (5, 10, 15, 20, 25, 30, 35, 40, 50, 70, 100, 200, 400)
 )
+#: What is told of a suspect product besides its substance, as its fields are named; an empty one tells, too.
+_HOW = ("manufacturer", "dose", "route")
 #: How the facts of a narrative begin: its length, and what the tools read in it.
 _LENGTH, _TEXT = "words:", "text:"
 _MANY_TERMS, _MANY_PRODUCTS = 10, 6
@@ -69,8 +73,11 @@ def _facts(case: Case, hits: Iterable[Hit]) -> Iterator[str]:
         yield f"product:{(product.substance or product.name).lower()}"
     dosed = _earliest(one.started_on for one in suspects)
     began = _earliest(one.onset_on for one in case.reactions)
-    onset = f"onset:{_band((began - dosed).days if dosed and began else None, _DAYS, 'later')}"
+    onset = f"onset:{_band(_days(dosed, began), _DAYS, 'later')}"
     yield onset
+    received = _earliest([case.first_received_on])
+    yield f"told_after_dose:{_band(_days(dosed, received), _LATE, 'later')}"
+    yield f"told_after_onset:{_band(_days(began, received), _LATE, 'later')}"
     yield from _told(hits)
     terms = list(dict.fromkeys(f"term:{_term(reaction)}" for reaction in case.reactions))
     yield f"terms:{min(len(terms), _MANY_TERMS)}"
@@ -78,6 +85,9 @@ def _facts(case: Case, hits: Iterable[Hit]) -> Iterator[str]:
     yield _length(case.narrative)
     for term in terms:
         yield from (term, f"{age}{PAIR}{term}", f"{onset}{PAIR}{term}")
+    # Last, because of many facts the first ones are looked at.
+    for product in suspects:
+        yield from (f"{name}:{getattr(product, name).lower()}" for name in _HOW)
 
 
 def _term(reaction: Reaction) -> str:
@@ -90,7 +100,11 @@ def _band(value: float | None, bands: tuple[tuple[float, str], ...], beyond: str
     return next((word for bound, word in bands if value < bound), beyond)
 
 
-def _earliest(given: Iterator[str]) -> date | None:
+def _days(first: date | None, last: date | None) -> int | None:
+    return (last - first).days if first and last else None
+
+
+def _earliest(given: Iterable[str]) -> date | None:
     """Return the earliest whole date among those given; partial dates and null flavours count for nothing."""
     found = []
     for text in given:
