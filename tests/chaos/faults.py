@@ -8,17 +8,31 @@ from random import Random
 
 #: kill: kill -9 of a process. stop: SIGSTOP beyond its session, then SIGCONT (a zombie). broker: kill -9 of the broker, which
 #: starts again on the same data. disk: the object store's disk is full. slow, cut, half_open: the way from a process to
-#: the broker. held: a request to commit arrives only after the next transaction has begun. valkey, postgres: kill -9 of the
-#: budget's store, of the call journal's.
-KINDS = ("kill", "stop", "broker", "disk", "slow", "cut", "half_open", "held", "valkey", "postgres")
+#: the broker. held: a request to commit arrives only after the next transaction has begun. unheard: answers to a member's
+#: heartbeats get lost; where others come or go meanwhile it is fenced without being gone. valkey, postgres: kill -9 of the budget's
+#: store, of the call journal's.
+KINDS = (
+    "kill",
+    "stop",
+    "broker",
+    "disk",
+    "slow",
+    "cut",
+    "half_open",
+    "held",
+    "unheard",
+    "valkey",
+    "postgres",
+)
 #: Faults that concern all.
 EVERYBODY = ("broker", "disk", "valkey", "postgres")
 
 #: What is drawn for a minute: more than the ten that are promised, each kind at least once in two minutes. A broker that
 #: is killed twice within a minute is soon given up by its keeper, so that it is in every second hand only.
 HANDS = (
-    ("kill",) * 4 + ("stop", "broker", "disk", "slow", "cut", "cut", "half_open", "held", "valkey"),
-    ("kill",) * 5 + ("stop", "stop", "disk", "slow", "cut", "half_open", "held", "postgres"),
+    ("kill",) * 4
+    + ("stop", "broker", "disk", "slow", "cut", "cut", "half_open", "held", "unheard", "valkey"),
+    ("kill",) * 5 + ("stop", "stop", "disk", "slow", "cut", "half_open", "held", "unheard", "postgres"),
 )
 HAND_S = 60.0
 
@@ -26,7 +40,8 @@ HAND_S = 60.0
 #: transaction time-out (10 s); a held commit is freed by the next transaction, or then.
 LASTS_S = {
     "kill": (0.0, 0.0), "broker": (0.0, 0.0), "stop": (7.0, 14.0), "disk": (4.0, 9.0), "slow": (4.0, 8.0),
-    "cut": (0.0, 3.0), "half_open": (5.0, 15.0), "held": (30.0, 30.0), "valkey": (0.0, 0.0), "postgres": (0.0, 0.0),
+    "cut": (0.0, 3.0), "half_open": (5.0, 15.0), "held": (30.0, 30.0), "unheard": (4.0, 9.0),
+    "valkey": (0.0, 0.0), "postgres": (0.0, 0.0),
 }  # fmt: skip
 
 #: Seconds between two faults of the short form.

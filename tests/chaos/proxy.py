@@ -86,6 +86,9 @@ class Link:
         self.down = False
         #: Seconds that a request takes, by the end of the client's id and the api key.
         self.delays: dict[tuple[str, int], float] = {}
+        #: Api keys of requests whose answers get lost, with their connection; and how many did.
+        self.deaf: frozenset[int] = frozenset()
+        self.unheard = 0
         #: Requests that came, by api key.
         self.asked: Counter[int] = Counter()
         #: Called in the proxy's thread with each request before it is passed on; must not wait.
@@ -143,7 +146,7 @@ class Link:
 
     def mend(self) -> None:
         """End every fault, free what is held."""
-        self.down, self.delay_s = False, 0.0
+        self.down, self.delay_s, self.deaf = False, 0.0, frozenset()
         self.delays.clear()
 
         def mend() -> None:
@@ -242,7 +245,7 @@ class Link:
         for (end, key), delay_s in tuple(self.delays.items()):
             if request.key == key and request.client.endswith(end):
                 await _held_up(delay_s)
-        if request.key in wire.ADDRESSING or request.key in wire.BEGINNING:
+        if request.key in wire.ADDRESSING | wire.BEGINNING | self.deaf:
             one.asked[request.correlation] = request
         hold = next((each for each in self._holds if each.takes(request, frame)), None)
         if hold is not None:
@@ -258,6 +261,10 @@ class Link:
         """Look at an answer: readdress it, note what was said to a held request, free one when the next has begun."""
         request = one.asked.pop(wire.correlation_of(frame), None)
         if request is None:
+            return frame
+        if request.key in self.deaf:
+            self.unheard += 1
+            one.abort()
             return frame
         if request.key in wire.ADDRESSING:
             return wire.readdress(frame, self._proxy.broker_port, self.port)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from chaos import wire
 from chaos.disk import Disk
 from chaos.faults import Fault
 from chaos.proxy import Proxy
@@ -220,6 +221,15 @@ class Rig:
 
     def _half_open(self, fault: Fault) -> Callable[[], None]:
         return self.proxy.links[fault.target].half_open()
+
+    def _unheard(self, fault: Fault) -> Callable[[], None]:
+        link = self.proxy.links[fault.target]
+        link.deaf = frozenset({wire.HEARTBEAT})
+
+        def hear() -> None:
+            link.deaf = frozenset()
+
+        return hear
 
     def _held(self, fault: Fault) -> Callable[[], None]:
         hold = self.proxy.links[fault.target].hold_commit()

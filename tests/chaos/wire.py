@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 #: Api keys of requests (kafka.apache.org/protocol).
 METADATA, FIND_COORDINATOR, INIT_PRODUCER_ID = 3, 10, 22
+HEARTBEAT = 68  # ConsumerGroupHeartbeat, of KIP-848
 ADD_PARTITIONS, ADD_OFFSETS, END_TXN, TXN_OFFSET_COMMIT = 24, 25, 26, 28
 
 #: Answers that tell a client where to connect.

@@ -102,8 +102,10 @@ class Member(KafkaConsumer):
         super().__init__(world.base, world.group, BOTH, copartitioned=True)
         self.name, self.claims = name, claims
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
-        batch = await super().poll(max_records, timeout_s, leave)
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
+        batch = await super().poll(max_records, timeout_s, leave, ending)
         self.claims.told(self.name, batch)
         return batch
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters.kafka_consumer import KafkaConsumer, Protocol
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec

@@ -29,8 +29,10 @@ class FaultyConsumer:
     fault: Fault = lambda step: None
     forgets: bool = False
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
-        return await self.inner.poll(max_records, timeout_s, leave)
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
+        return await self.inner.poll(max_records, timeout_s, leave, ending)
 
     async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
         self.fault("committed")

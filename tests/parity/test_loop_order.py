@@ -347,7 +347,9 @@ def test_work_in_hand_is_committed_before_its_partition_goes(world: World) -> No
 
         inner: Any
 
-        async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+        async def poll(
+            self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+        ) -> Batch:
             async def asked(parts: frozenset[Part]) -> None:
                 told.append(parts)
                 calls.slow.clear()

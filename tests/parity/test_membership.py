@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters.kafka_consumer import KafkaConsumer, Protocol
+from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.errors import Fenced
@@ -52,8 +53,10 @@ class Member(KafkaConsumer):
     owned: frozenset[Part] = frozenset()
     moves: int = 0
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
-        batch = await super().poll(max_records, timeout_s, leave)
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
+        batch = await super().poll(max_records, timeout_s, leave, ending)
         self.owned = batch.owned
         self.moves += bool(batch.assigned or batch.revoked)
         return batch

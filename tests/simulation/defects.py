@@ -87,6 +87,11 @@ async def not_waiting(
     await _real_end(worker, hand, bundle, (turn[0], None, turn[2]))
 
 
+def heedless(hand: Hand, parts: frozenset[Part] | None = None) -> frozenset[Part]:
+    """Take no heed of transactions that are still ending: positions are read while they may still move."""
+    return frozenset()
+
+
 async def believing(worker: Worker, hand: Hand) -> None:
     """After a doubt, take for granted that nothing was committed: the committed positions are not read."""
     if hand.doubt and not hand.transactions:
@@ -125,6 +130,7 @@ _ENDS = _only(
     commit_before=("kept", "twice", "lost", "slow"), offsets_before=("slow", "transient"), call=("slow",)
 )
 _SLOW = _only(offsets_before=("slow",))
+_FENCES = ("fence at an await",)
 _MOVES = ("join", "leave at an await", "freeze at an await")
 
 #: What is planted, and the seeds within which it has to be found.
@@ -137,6 +143,10 @@ DEFECTS: Mapping[str, tuple[Callable[[], Plant], int]] = {
     "fresh group metadata at commit": (
         lambda: TakesFreshMetadata(kinds=_SLOW, outside=_MOVES, rate=0.15),
         40,
+    ),
+    "read positions that may still move": (
+        _patched("vigimesh.loop.hand.Hand.ending", heedless, _SLOW, _FENCES),
+        20,
     ),
     "fetching that is held stays held": (_patched("vigimesh.loop.run.unpause", holding), 20),
     "believe a slow commit": (_patched("vigimesh.loop.commit.DOUBT_S", float("inf"), _ENDS), 40),

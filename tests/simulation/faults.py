@@ -130,9 +130,11 @@ class SimConsumer:
     process: Process
     faults: Faults
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
         await self.faults.at(self.process, "poll")
-        return await self.inner.poll(max_records, timeout_s, leave)
+        return await self.inner.poll(max_records, timeout_s, leave, ending)
 
     async def committed(self, parts: Sequence[Part]) -> Mapping[Part, Position]:
         await self.faults.at(self.process, "committed")

@@ -20,6 +20,7 @@ OUTSIDE = (
     "kill at an await",
     "freeze at an await",
     "leave at an await",
+    "fence at an await",
     "join",
     "twin",
     "clock jump",

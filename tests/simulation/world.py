@@ -269,6 +269,9 @@ class World:
                 process.at_turn[process.turns + self.rng.randrange(1, 60)] = lambda: self.freeze(
                     process, seconds
                 )
+            case "fence at an await" if process in self.plant.consumers:
+                member = self.plant.consumers[process].member
+                process.at_turn[process.turns + self.rng.randrange(1, 60)] = member.fence
             case "twin" if process:
                 # The keeper takes a frozen process for dead and starts another with the same instance name.
                 self.freeze(process, self.rng.choice((2.0, 9.0)))

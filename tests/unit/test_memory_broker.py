@@ -263,8 +263,29 @@ def test_a_partition_that_comes_back_while_it_is_given_up_is_given_anew(broker: 
             await second.close()
 
         batch = await first.poll(1, 0.0, leave)
-        assert len(batch.revoked) == 2
-        assert batch.assigned.keys() == batch.revoked
-        assert len(batch.owned) == 4
+        assert (len(batch.revoked), batch.assigned, len(batch.owned)) == (2, {}, 2)
+        again = await first.poll(1, 0.0, leave)
+        assert again.assigned.keys() == batch.revoked
+        assert len(again.owned) == 4
+
+    asyncio.run(body())
+
+
+def test_what_a_fenced_member_owned_is_given_anew_when_nothing_of_it_is_ending(broker: MemoryBroker) -> None:
+    async def body() -> None:
+        consumer = MemoryConsumer(broker, GROUP, (IN,))
+        epoch = (await poll(consumer)).group[1]
+        consumer.member.fence()
+
+        async def leave(parts: frozenset[Part]) -> None: ...
+
+        batch = await consumer.poll(1, 0.0, leave)
+        assert (len(batch.revoked), batch.assigned) == (4, {})
+        ending = frozenset({Part(IN, 0)})
+        batch = await consumer.poll(1, 0.0, leave, ending)
+        assert batch.assigned.keys() == {Part(IN, 1), Part(IN, 2), Part(IN, 3)}
+        batch = await consumer.poll(1, 0.0, leave)
+        assert batch.assigned.keys() == ending
+        assert batch.group[1] == epoch, "for the coordinator nothing has changed"
 
     asyncio.run(body())

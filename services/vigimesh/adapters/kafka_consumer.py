@@ -11,26 +11,22 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import confluent_kafka as ck
 
 from vigimesh.adapters.compacted import read_compacted
-from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, moment, raise_for
+from vigimesh.adapters.kafka import CALL_S, away, moment, raise_for
+from vigimesh.adapters.kafka_member import Protocol, member_settings
 from vigimesh.adapters.own_thread import OwnThread
 from vigimesh.errors import Transient, VigimeshError
-from vigimesh.loop.broker import DRAIN_S, Batch, Leave, Part, Position, Record, require
-
-#: Which group protocol: `consumer` is KIP-848, of Kafka 4; `classic` works everywhere.
-Protocol = Literal["consumer", "classic"]
+from vigimesh.loop.broker import DRAIN_S, ENDING_S, Batch, Leave, Part, Position, Record, require
 
 #: Messages taken out of the client at once where an urgent topic shares the queue with others: all that lie there, so
 #: that an urgent one is found behind them.
 _AT_ONCE = 5_000
 #: Messages of a less urgent topic that are kept here, above which it is not fetched, and below which it is again.
 _MANY, _FEW = 2_000, 500
-#: A session of the classic protocol, seconds: as long as that of KIP-848 is set on the embedded broker, and some more.
-_SESSION_MS, _HEARTBEAT_MS = 10_000, 1_000
 
 
 class _End(NamedTuple):
@@ -60,6 +56,8 @@ class KafkaConsumer:
         self._waiting: set[Part] = set()
         self._gained: dict[Part, Position] = {}
         self._lost: set[Part] = set()
+        #: Whose positions may still move, as the loop says with each poll.
+        self._ending: frozenset[Part] = frozenset()
         #: Held by the loop. Orders to the client wait until no poll is under way.
         self._held: set[Part] = set()
         self._orders: deque[tuple[Part, int | None]] = deque()
@@ -73,16 +71,18 @@ class KafkaConsumer:
         self._leave: tuple[asyncio.AbstractEventLoop, Leave] | None = None
         self._thread = OwnThread(f"consume {group}")
         self._consumer = ck.Consumer(
-            {**base, **_settings(group, copartitioned=copartitioned, protocol=protocol, member=member)}
+            {**base, **member_settings(group, copartitioned=copartitioned, protocol=protocol, member=member)}
         )
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
         """See `loop.broker.Consumer`."""
         loop = asyncio.get_running_loop()
-        self._leave = loop, leave
+        self._leave, self._ending = (loop, leave), ending
         try:
             batch = await self._thread.call(lambda: self._poll(max_records, timeout_s))
             self._outdate(batch)
@@ -271,11 +271,8 @@ class KafkaConsumer:
         """Hand out a partition only with its siblings, from its committed position: a case's versions need one owner."""
         apart = self._apart()
         if parted := apart - self._waiting:
-            self._consumer.pause(_places(parted))
-            self._drop(parted)
-            self._waiting |= parted
-            self._lost |= {part for part in parted if self._gained.pop(part, None) is None}
-        joined = self._waiting - apart
+            self._part(parted)
+        joined = self._waiting - apart - self._unsettled()
         if joined:
             positions = self._committed(sorted(joined))
             require(joined, positions)
@@ -284,6 +281,20 @@ class KafkaConsumer:
                 self._go_on(part)
             self._waiting -= joined
             self._gained.update(positions)
+
+    def _part(self, parts: set[Part]) -> None:
+        """Take partitions from the loop that are still owned: they wait."""
+        self._consumer.pause(_places(parts))
+        self._drop(parts)
+        self._waiting |= parts
+        self._lost |= {part for part in parts if self._gained.pop(part, None) is None}
+
+    def _unsettled(self) -> set[Part]:
+        """Return the partitions whose positions may still move: the loop does not know that they went, or a transaction ends.
+
+        The broker still takes it where the partition is its sender's again, or was all the time (docs/decisions 0063).
+        """
+        return self._lost | self._ending
 
     def _apart(self) -> set[Part]:
         if not self._copartitioned:
@@ -299,7 +310,7 @@ class KafkaConsumer:
         with suppress(
             ck.KafkaException, Transient
         ):  # not now: they wait, and are asked for again at the next poll
-            positions = self._committed(sorted(parts))
+            positions = self._committed(sorted(parts - self._unsettled()))
         ready = {part for part in parts & positions.keys() if part not in self._apart()}
         begin = [
             ck.TopicPartition(
@@ -330,9 +341,11 @@ class KafkaConsumer:
             loop, leave = self._leave
             waiting = asyncio.run_coroutine_threadsafe(leave(frozenset(going)), loop)
             try:
-                waiting.result(DRAIN_S)
+                waiting.result(DRAIN_S + ENDING_S)
             except TimeoutError:
                 waiting.cancel()
+            if siblings := going - parts:
+                self._part(siblings)  # the loop has let go of them, too
         self._on_lost(_, partitions)
 
     def _on_lost(self, _: Any, partitions: list[Any]) -> None:
@@ -355,30 +368,6 @@ class KafkaConsumer:
         for topic in {part.topic for part in gone}:
             kept = self._kept[topic]
             self._kept[topic] = deque(one for one in kept if one.part not in gone)
-
-
-def _settings(group: str, *, copartitioned: bool, protocol: Protocol, member: str) -> dict[str, Any]:
-    chosen: dict[str, Any] = {
-        "group.id": group,
-        "group.protocol": protocol,
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "error",
-        "fetch.wait.max.ms": 100,
-        "fetch.message.max.bytes": RECORD_BYTES,
-        "queued.max.messages.kbytes": 16_384,
-        "client.id": group,
-    }
-    if member:
-        chosen["group.instance.id"] = f"{group}.{member}"
-    if protocol == "consumer":
-        chosen["group.remote.assignor"] = "range" if copartitioned else "uniform"
-    else:
-        # Eager `range` revokes everything at each rebalance, long calls too: only where partitions must go together.
-        chosen["partition.assignment.strategy"] = "range" if copartitioned else "cooperative-sticky"
-        chosen |= {"session.timeout.ms": _SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS}
-    return chosen
 
 
 def _places(parts: Iterable[Part]) -> list[ck.TopicPartition]:

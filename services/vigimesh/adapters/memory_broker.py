@@ -15,7 +15,18 @@ from vigimesh.adapters.memory_group import Group, Member
 from vigimesh.adapters.memory_log import EndTxn, MemoryLog
 from vigimesh.clock import Clock, Deadline
 from vigimesh.errors import Broken, Fenced, Transient
-from vigimesh.loop.broker import DRAIN_S, Batch, InDoubt, Leave, Part, Position, Record, TooLarge, Write
+from vigimesh.loop.broker import (
+    DRAIN_S,
+    ENDING_S,
+    Batch,
+    InDoubt,
+    Leave,
+    Part,
+    Position,
+    Record,
+    TooLarge,
+    Write,
+)
 
 #: Called with the step's name (`poll`, `begin`, `write`, `offsets`, `commit.before`, `commit.after`, `abort`, `renew`,
 #: `committed`, `restore`).
@@ -132,7 +143,9 @@ class MemoryConsumer:
         """Return the group metadata as it is at this moment. The loop takes that of its last poll instead."""
         return (self._group, self.member.epoch, self.member)
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
         """See `loop.broker.Consumer`. Lets the event loop's other tasks have their turn at least once."""
         deadline = Deadline.after(self._broker.clock, timeout_s)
         self.member.polls(self._broker.clock.monotonic_s())
@@ -140,7 +153,7 @@ class MemoryConsumer:
             await asyncio.sleep(0)
             self._broker.hook("poll")
             while True:
-                lost, gained = await self._reconcile(leave)
+                lost, gained = await self._reconcile(leave, ending)
                 records, ends = self._fetch(max_records)
                 if lost or gained or records or ends or deadline.passed():
                     return Batch(
@@ -151,7 +164,9 @@ class MemoryConsumer:
         finally:
             self.member.polled(self._broker.clock.monotonic_s())
 
-    async def _reconcile(self, leave: Leave) -> tuple[frozenset[Part], dict[Part, Position]]:
+    async def _reconcile(
+        self, leave: Leave, ending: frozenset[Part]
+    ) -> tuple[frozenset[Part], dict[Part, Position]]:
         """Give up what the group has taken away, then take what it gives and nobody holds any more."""
         broker, member, now_s = self._broker, self.member, self._broker.clock.monotonic_s()
         group = broker.group(self._group)
@@ -161,20 +176,27 @@ class MemoryConsumer:
         losing = self._of(leaving)
         if losing:
             try:
-                await asyncio.wait_for(leave(losing), DRAIN_S)
+                await asyncio.wait_for(leave(losing), DRAIN_S + ENDING_S)
             except TimeoutError:
                 pass  # what is not done by now is left, and done again elsewhere
         group = broker.group(self._group)
         group.lets_go(member, leaving)
-        lost = frozenset(part for part in self._next if part.partition not in member.since)
+        lost = frozenset(part for part in self._next if member.fenced or part.partition not in member.since)
+        member.fenced = False
         if group.joins(member, broker.clock.monotonic_s(), broker.partitions) or lost:
             broker.changed()
         for part in lost:
             self._forget(part)
-        taken = group.takes_over(
-            member, lambda p: not any(broker.pending(self._group, x) for x in self._of((p,)))
-        )
+        group.takes_over(member, self._stable)
+        unsettled, begun = lost | ending, {part.partition for part in self._next}
+        taken = frozenset(
+            p for p in member.since
+            if p not in begun and self._stable(p) and not unsettled.intersection(self._of((p,)))
+        )  # fmt: skip
         return lost, self._begin(self._of(taken))
+
+    def _stable(self, partition: int) -> bool:
+        return not any(self._broker.pending(self._group, part) for part in self._of((partition,)))
 
     def _of(self, partitions: Sequence[int] | frozenset[int]) -> frozenset[Part]:
         return frozenset(Part(topic, partition) for topic in self._topics for partition in partitions)

@@ -27,8 +27,15 @@ class Member:
     target: frozenset[int] = frozenset()
     #: When its heart stopped (a frozen or dead process), or `None` while it beats.
     silent_since_s: float | None = None
+    #: Fenced for its epoch, since answers to its heartbeats got lost: it lets go of all that it owns and takes it up again. For the
+    #: coordinator nothing has changed: it takes positions from it all the while, under the epoch that it had (measured).
+    fenced: bool = False
     #: When its last poll ended; `None` while one is under way.
     polled_at_s: float | None = None
+
+    def fence(self) -> None:
+        """Refuse its next heartbeat: see `fenced`."""
+        self.fenced = True
 
     def polls(self, now_s: float) -> None:
         """A poll begins."""
@@ -88,17 +95,16 @@ class Group:
         if leaving and member in self.members:
             member.epoch = self.epoch
 
-    def takes_over(self, member: Member, stable: Callable[[int], bool]) -> frozenset[int]:
-        """Give a member what it shall own and nobody holds any more; return what is new."""
+    def takes_over(self, member: Member, stable: Callable[[int], bool]) -> None:
+        """Give a member what it shall own and nobody holds any more."""
         if member not in self.members:
-            return frozenset()
+            return
         held = {partition for other in self.members for partition in other.since}
         new = sorted(p for p in member.target - held if stable(p))
         for partition in new:
             member.since[partition] = self.epoch
         if not member.leaving():
             member.epoch = self.epoch
-        return frozenset(new)
 
     def takes(self, member: Member, epoch: int, parts: Iterable[Part]) -> bool:
         """Return whether positions of these partitions are taken from a member with metadata of an epoch."""

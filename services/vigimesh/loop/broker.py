@@ -19,6 +19,8 @@ from vigimesh.events.envelope import Headers
 
 #: Seconds that work in hand has to finish when its partition is taken away; then it is left and done again elsewhere.
 DRAIN_S = 2.0
+#: Seconds that a partition is kept beyond that for a transaction of its work that is ending: what a commit may take, with its calls.
+ENDING_S = 25.0
 #: Seconds a transaction may last before the broker aborts it and fences its producer. A worker that dies in one stops
 #: readers of its partitions for this long, plus the broker's clean-up interval.
 TRANSACTION_S = 10.0
@@ -64,8 +66,7 @@ class Batch:
 
     `owned` are the partitions that may be worked on after it; `group` is the metadata captured then, and the only one
     that a commit may use until the next poll has returned. `assigned` and `revoked` say what changed since the last
-    poll, the former with the committed position where reading begins; a partition that went and came back is in both,
-    and counts as revoked first. `ends` names partitions that have been read to their end: nothing below that offset is
+    poll, the former with the committed position where reading begins; a partition in both counts as revoked first. `ends` names partitions that have been read to their end: nothing below that offset is
     still to come (transaction markers take offsets and are never handed out).
     """
 
@@ -95,7 +96,8 @@ def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
                      where=f"{first.topic}-{first.partition}", todo="vigimesh topics apply")  # fmt: skip
 
 
-#: Called, and waited for, when partitions are about to be taken away: finish and commit what is in hand of them.
+#: Called, and waited for, when partitions are about to be taken away: finish and commit what is in hand of them within `DRAIN_S`, let
+#: go of the rest, and return when no transaction with work of theirs is under way any more.
 Leave = Callable[[frozenset[Part]], Coroutine[Any, Any, None]]
 
 
@@ -110,12 +112,16 @@ class Desk(Protocol):
 class Consumer(Protocol):
     """Reads committed records of one group. One poll at a time; `hold` and `unhold` may come while one is under way."""
 
-    async def poll(self, max_records: int, timeout_s: float, leave: Leave) -> Batch:
+    async def poll(
+        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
+    ) -> Batch:
         """Return at most `max_records` records of owned partitions, waiting up to `timeout_s` for the first.
 
         Records of a partition come in offset order and none is left out, from the position it was assigned or unheld
         with. The topics come in the order of urgency that the consumer was made with. `leave` is awaited before
-        partitions are given up, at most `DRAIN_S`; the group metadata captured before is good until it returns.
+        partitions are given up, at most `DRAIN_S + ENDING_S`; the group metadata captured before is good until it returns.
+        A partition that was taken away is given anew by a later poll than the one that tells so, and by none that has it
+        among `ending`: those of which a transaction of ours has not ended, so that their positions may still move.
         Raises `Broken` VM-1305 when a partition has no committed offset, `Transient` when the broker is away: then no
         record was taken, and the next poll gives it.
         """

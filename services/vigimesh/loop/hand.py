@@ -99,6 +99,18 @@ class Hand:
         waiting = (work.record.part for work in (*self.done, *self.doubtful))
         return any(part in wanted for some in (flying, finished, waiting) for part in some)
 
+    def ending(self, parts: frozenset[Part] | None = None) -> frozenset[Part]:
+        """Return the partitions, of `parts` or of those that went, of which a transaction has begun and not ended."""
+        open_places = [one for t in self.transactions for one in t.bundle.places.items()]
+        return frozenset(
+            part for part, place in open_places if (place.lost if parts is None else part in parts)
+        )
+
+    async def turned(self) -> None:
+        """Wait until a turn of the loop has ended."""
+        self.settled.clear()
+        await self.settled.wait()
+
     def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> asyncio.Task[None]:
         """Begin a task that `jobs` wait for; the loop is woken when it ends, unless somebody has taken them off `flights`."""
         task = asyncio.ensure_future(coroutine)
@@ -124,6 +136,7 @@ class Hand:
             self.later,
         ):
             some.clear()
+        self.doubt = ""
         self.settled.set()
 
     def lose(self, parts: frozenset[Part]) -> list[Job]:

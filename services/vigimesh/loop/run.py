@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 
 from vigimesh import names
 from vigimesh.clock import Deadline
@@ -76,13 +77,18 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
     async def leave(parts: frozenset[Part]) -> None:
         hand.leaving |= parts
         hand.woken.set()
-        while hand.busy(parts):
-            hand.settled.clear()
-            await hand.settled.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while hand.busy(parts):
+                    await hand.turned()
+        # What is not under way to the broker by now never will be; what is, ends before anybody may read the positions.
+        lose(hand, parts)
+        while hand.doubt or hand.ending(parts):
+            await hand.turned()
 
     async def polled(limit: int, left_s: float) -> Batch:
         try:
-            return await worker.consumer.poll(limit, left_s, leave)
+            return await worker.consumer.poll(limit, left_s, leave, hand.ending())
         finally:
             hand.woken.set()  # here, not by a callback: that would take another round of the event loop
 
@@ -110,8 +116,7 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
     if not (batch.assigned or batch.revoked):
         return
     parts = batch.revoked | batch.assigned.keys()
-    for job in hand.lose(parts):
-        hand.later.append((float("-inf"), job))
+    lose(hand, parts)
     if worker.table is not None:
         worker.table.forget({part.partition for part in parts})
     for part, position in batch.assigned.items():
@@ -122,6 +127,12 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
             _log.warning(told, part.topic, part.partition, position.offset, place.trouble)
     labels = {"stage": worker.stage.name, "lane": worker.lane}
     worker.telemetry.level(names.OWNED_PARTITIONS, len(hand.places), labels)
+
+
+def lose(hand: Hand, parts: frozenset[Part]) -> None:
+    """Let go of partitions with all that is in hand of them; what waited for it alone goes on at once."""
+    for job in hand.lose(parts):
+        hand.later.append((float("-inf"), job))
 
 
 def unpause(worker: Worker, hand: Hand) -> None:

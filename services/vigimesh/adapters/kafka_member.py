@@ -1,0 +1,40 @@
+"""How a client becomes a member of a group: its settings, by group protocol."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from vigimesh.adapters.kafka import RECORD_BYTES
+
+#: Which group protocol: `consumer` is KIP-848, of Kafka 4; `classic` works everywhere.
+Protocol = Literal["consumer", "classic"]
+#: A session of the classic protocol, seconds: as long as that of KIP-848 is set on the embedded broker, and some more.
+_SESSION_MS, _HEARTBEAT_MS = 10_000, 1_000
+
+
+def member_settings(group: str, *, copartitioned: bool, protocol: Protocol, member: str) -> dict[str, Any]:
+    """Return what the client is set to as one of a group's members; settings as measured (see docs/decisions).
+
+    With `copartitioned` the assignor gives partition i of every topic to one member; `member` names a static one.
+    """
+    chosen: dict[str, Any] = {
+        "group.id": group,
+        "group.protocol": protocol,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "fetch.wait.max.ms": 100,
+        "fetch.message.max.bytes": RECORD_BYTES,
+        "queued.max.messages.kbytes": 16_384,
+        "client.id": group,
+    }
+    if member:
+        chosen["group.instance.id"] = f"{group}.{member}"
+    if protocol == "consumer":
+        chosen["group.remote.assignor"] = "range" if copartitioned else "uniform"
+    else:
+        # Eager `range` revokes everything at each rebalance, long calls too: only where partitions must go together.
+        chosen["partition.assignment.strategy"] = "range" if copartitioned else "cooperative-sticky"
+        chosen |= {"session.timeout.ms": _SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS}
+    return chosen
