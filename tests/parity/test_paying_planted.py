@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -44,12 +45,21 @@ class CallsOnWhatItFinds(Payer):
         return await super()._begin(wanted, call, price, replace(held, mine=True))
 
 
+class SettlesBehindTheNext(Payer):
+    """Does something else first, so that the next call is reserved before the last one is settled."""
+
+    async def _settle(self, call: PaidCall, amount: int) -> None:
+        await asyncio.to_thread(int)
+        await super()._settle(call, amount)
+
+
 #: What is planted, and the check that must see it.
 PLANTED: dict[str, tuple[Place, str]] = {
     "skip one release": (replace(PLACE, payer=SkipsARelease), "not made"),
     "settle twice": (replace(PLACE, payer=SettlesTwice), "counted once"),
     "forget the epoch": (replace(PLACE, books=ForgetsTheEpoch), "epoch"),
     "use before it is stored": (replace(PLACE, payer=UsesBeforeItStores), "stored first"),
+    "settle behind the next": (replace(PLACE, payer=SettlesBehindTheNext), "next of the case"),
     "call on another's reservation": (replace(PLACE, payer=CallsOnWhatItFinds), "lapsed"),
 }
 

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import OutOfMemoryError
 
-from vigimesh.adapters.redis_scripts import TRIP_ORDERS, Order, Scripts, client_of
+from vigimesh.adapters.redis_scripts import TRIP_ORDERS, Order, Scripts, client_of, packed_orders, sha
 from vigimesh.errors import Transient
 
 
@@ -207,3 +209,20 @@ def test_a_carrier_that_is_cut_off_leaves_nobody_waiting() -> None:
         assert await again == [["did", "again"]]
 
     play(scenario)
+
+
+@given(
+    orders=st.lists(
+        st.tuples(
+            st.sampled_from(["reserve", "settle"]),
+            st.lists(st.text(st.characters(codec="utf-8")), max_size=4),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_orders_go_over_the_wire_as_the_client_writes_them(orders: list[tuple[str, list[str]]]) -> None:
+    pool = client_of("redis://127.0.0.1:1").connection_pool
+    line = pool.make_connection()  # type: ignore[no-untyped-call]  # redis has no types for it
+    theirs = line.pack_commands([("EVALSHA", sha(name), 1, "{key}", *words) for name, words in orders])
+    assert packed_orders("{key}", orders) == b"".join(theirs)

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vigimesh.adapters.journal import RACES, SHUT, check_answer
-from vigimesh.adapters.postgres_link import PAUSES_S, Link, Row
+from vigimesh.adapters.postgres_line import Row
+from vigimesh.adapters.postgres_link import PAUSES_S, Link
 from vigimesh.adapters.postgres_schema import blocks
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.batching import (

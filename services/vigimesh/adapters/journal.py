@@ -14,7 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from vigimesh.adapters.journal_turns import Turns
-from vigimesh.adapters.postgres_link import PAUSES_S, Link, Row
+from vigimesh.adapters.postgres_line import Row
+from vigimesh.adapters.postgres_link import PAUSES_S, Link
 from vigimesh.adapters.postgres_schema import blocks
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.budget.calls import (

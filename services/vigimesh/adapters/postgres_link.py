@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.rows import DictRow, dict_row
 
+from vigimesh.adapters.postgres_line import Line, Row
 from vigimesh.adapters.postgres_schema import connection_settings, named_errors
 from vigimesh.clock import Clock, Deadline
 
@@ -28,8 +28,6 @@ PATIENCE_S = 15.0
 #: empty must not read all of it later.
 PLANS = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off"
 
-Row = Mapping[str, Any]
-
 
 class Link:
     """Lends connections to one event loop; at most `MAX_CONNECTIONS` are open."""
@@ -44,7 +42,7 @@ class Link:
         self._clock = clock
         self._pauses_s = pauses_s
         self._free = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._idle: list[psycopg.AsyncConnection[DictRow]] = []
+        self._idle: list[Line] = []
 
     async def ask(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
         """Return the rows of a statement that may safely be asked again, asking it again after each pause.
@@ -73,7 +71,7 @@ class Link:
             async with asyncio.timeout(deadline.left_s()), self._free:
                 lent = self._idle.pop() if self._idle else await self._open()
                 try:
-                    rows = await (await lent.execute(statement, parameters, prepare=True)).fetchall()
+                    rows = await lent.run(statement, parameters)
                 except BaseException:
                     await _drop(lent)
                     raise
@@ -82,13 +80,11 @@ class Link:
         except TimeoutError as error:
             raise psycopg.OperationalError(f"no answer within {PATIENCE_S:g} s") from error
 
-    async def _open(self) -> psycopg.AsyncConnection[DictRow]:
-        return await psycopg.AsyncConnection.connect(
-            self._uri, autocommit=True, row_factory=dict_row, **self._settings
-        )
+    async def _open(self) -> Line:
+        return Line(await psycopg.AsyncConnection.connect(self._uri, autocommit=True, **self._settings))
 
 
-async def _drop(lent: psycopg.AsyncConnection[DictRow]) -> None:
+async def _drop(lent: Line) -> None:
     """Close a connection whose state nobody knows: an answer that is still on its way must meet no other question."""
     try:
         await lent.close()

@@ -25,7 +25,7 @@ from redis.exceptions import TimeoutError as TooSlow
 
 from vigimesh.errors import Broken, Transient
 
-#: Seconds for one answer: a thousand times what a script takes; then the store counts as away.
+#: Seconds for one trip, connecting anew included where it must: a thousand times what a script takes; then the store counts as away.
 ANSWER_S = 2.0
 #: Seconds to connect: one lost packet and its repetition.
 CONNECT_S = 2.0
@@ -210,14 +210,17 @@ class Scripts:
         pool = self._client.connection_pool
         if self._line is None:
             self._line = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis has no types for it
-        line = self._line
-        packed = line.pack_commands(
-            [("EVALSHA", sha(name), 1, self.key, *arguments) for name, arguments in orders]
-        )
+            # One time-out holds for a whole trip: the client's own costs a task and a turn of the loop for each that is sent.
+            self._line.socket_timeout = None
+        line, packed = self._line, packed_orders(self.key, orders)
 
         async def there_and_back() -> list[Any]:
-            await line.send_packed_command(packed)
-            return [await _answer(line) for _ in orders]
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    await line.send_packed_command(packed, check_health=False)
+                    return [await _answer(line) for _ in orders]
+            except TimeoutError as late:
+                raise TooSlow(f"no answer within {ANSWER_S:g} s") from late
 
         try:
             return await line.retry.call_with_retry(there_and_back, lambda error: line.disconnect())
@@ -225,8 +228,19 @@ class Scripts:
             # An answer that is still on its way must meet no other question.
             self._line = None
             await line.disconnect(nowait=True)
+            line.socket_timeout = ANSWER_S
             await pool.release(line)
             raise
+
+
+def packed_orders(key: str, orders: Sequence[Order]) -> bytes:
+    """Return orders as they go over the wire: what the client makes of them too, in a third of its time."""
+    packed = []
+    for name, arguments in orders:
+        words = (b"EVALSHA", sha(name).encode(), b"1", key.encode(), *(word.encode() for word in arguments))
+        packed.append(b"*%d\r\n" % len(words))
+        packed += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+    return b"".join(packed)
 
 
 async def _answer(line: AbstractConnection) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 #: Said of a budget that is shut: who waits for it where nothing pays would wait for ever.
-_REBUILT = "a tool-executor that has a large model builds it from the call journal"
+_REBUILT = "a tool-executor that pays for a model builds it from the call journal"
 
 app = typer.Typer(name="budget", help="Budgets of the workflows: show, raise.", no_args_is_help=True)
 

@@ -103,7 +103,7 @@ def _shut(workflow: str, why: str) -> Transient:
     """Return the error for a cap that cannot be raised, since the budget is shut."""
     return Transient(
         "VM-1913", what=f"no cap can be raised: {why}", where=workflow,
-        todo="a tool-executor that has a large model rebuilds it from the call journal; then raise the cap",
+        todo="a tool-executor that pays for a model rebuilds it from the call journal; then raise the cap",
     )  # fmt: skip
 
 

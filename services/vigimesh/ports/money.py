@@ -125,8 +125,8 @@ class Budget(Protocol):
 class Journal(Protocol):
     """The call journal: what was paid for is remembered, so that it is paid once.
 
-    The order is: reserve in the budget, `begin`, make the call, `answer` (or `not_made`, `in_doubt`), settle (or release) in the
-    budget, use the answer. Whatever stops a process in between, the call was made at most once and what it may have cost is
+    The order is: reserve in the budget, `begin`, make the call, `answer` (or `not_made`, `in_doubt`), then use the answer and settle (or
+    release) in the budget. Whatever stops a process in between, the call was made at most once and what it may have cost is
     counted. All raise `Transient` VM-1501 while the server is away: then nobody knows whether it was done, and the same may
     be asked again.
     """

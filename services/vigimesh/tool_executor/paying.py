@@ -1,6 +1,7 @@
 """One paid call, from question to answer: paid once, and its answer stored before it is used.
 
-    price → reserve → begin in the journal → ask → store the answer → settle → use
+    price → reserve → begin in the journal → ask → store the answer → use
+                                                                  ↘ settle
 
 Each step can be the last one of a process, and each may be done again. What holds whatever happens in between:
 
@@ -11,7 +12,9 @@ Each step can be the last one of a process, and each may be done again. What hol
 3. *A call that had begun before is made on a reservation of one's own*: the one found may be on its way back.
 4. *A model that fails is left alone* (`domain/cascade/breaker.py`), and so is one that asked for it, as long as it asked
    (`Retry-After`): nothing is reserved meanwhile, and no case waits for a call that hangs.
-5. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
+5. *Nobody waits for the settling*: until then the worst case stays held, so that no cap is passed; whoever dies before it has it
+   swept; and it is sent before the answer is used, on the one line to the store, so that the next call of the case finds its room.
+6. *From the call on nothing is interrupted*: a task that is cancelled is not waited for, but goes on to its end, `CLOSE_S` seconds
    when its process ends; then the call is in doubt.
 
 Over ports only. Money is in micro-units of the workflow's currency, times in UTC.
@@ -237,7 +240,8 @@ class Payer:
         )
         if not isinstance(written, Kept):
             return _unpaid(call, "in_doubt", "its answer could not be stored", counted_micro=call.worst_micro)
-        await self._settle(call, amount)
+        # Its first step is taken before anybody wakes up with the answer: see 5.
+        self._alone(self._settle(call, amount))
         return Paid(
             call_id=call.call_id, at=call.at, answer=answer, cost_micro=amount, currency=price.currency
         )
@@ -356,7 +360,13 @@ def _room(denied: Denied) -> str:
     if denied.cause == "overrun":
         return f"a call cost more than was reserved, which closed this {denied.window}"
     left = denied.cap_micro - denied.recorded_micro - denied.open_micro
-    return f"{denied.asked_micro / MICRO:.6f} asked, {max(0, left) / MICRO:.6f} left of the {denied.window}"
+    return f"{_units(denied.asked_micro)} asked, {_units(max(0, left))} left of the {denied.window}"
+
+
+def _units(micro: int) -> str:
+    """Return an amount in units with all its decimals: whole numbers only, since a fraction of two rounds."""
+    units, rest = divmod(micro, MICRO)
+    return f"{units}.{rest:06d}"
 
 
 def _unpaid(
