@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import confluent_kafka as ck
 from vigimesh.adapters.compacted import read_compacted
 from vigimesh.adapters.kafka import CALL_S, away, moment, raise_for
 from vigimesh.adapters.kafka_member import Protocol, member_settings
+from vigimesh.adapters.own_thread import OwnThread
 from vigimesh.errors import Transient, VigimeshError
 from vigimesh.loop.broker import DRAIN_S, ENDING_S, Batch, Leave, Part, Position, Record, require
 
@@ -69,7 +69,7 @@ class KafkaConsumer:
         self._resting: frozenset[str] = frozenset()
         self._next: dict[Part, int] = {}
         self._leave: tuple[asyncio.AbstractEventLoop, Leave] | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"consume {group}")
+        self._thread = OwnThread(f"consume {group}")
         self._consumer = ck.Consumer(
             {**base, **member_settings(group, copartitioned=copartitioned, protocol=protocol, member=member)}
         )
@@ -84,7 +84,7 @@ class KafkaConsumer:
         loop = asyncio.get_running_loop()
         self._leave, self._ending = (loop, leave), ending
         try:
-            batch = await loop.run_in_executor(self._pool, self._poll, max_records, timeout_s)
+            batch = await self._thread.call(lambda: self._poll(max_records, timeout_s))
             self._outdate(batch)
             return batch
         except ck.KafkaException as error:
@@ -121,8 +121,8 @@ class KafkaConsumer:
 
     async def close(self) -> None:
         """See `loop.broker.Consumer`."""
-        await asyncio.get_running_loop().run_in_executor(self._pool, self._consumer.close)
-        self._pool.shutdown(wait=False)
+        await self._thread.call(self._consumer.close)
+        self._thread.close()
 
     def _outdate(self, batch: Batch) -> None:
         """Forget orders of an assignment that has ended: they would move or pause its successor.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import confluent_kafka as ck
 
 from vigimesh.adapters.kafka import CALL_S, FENCED, RECORD_BYTES, away, fenced
+from vigimesh.adapters.own_thread import OwnThread
 from vigimesh.errors import Transient
 from vigimesh.loop.broker import TRANSACTION_S, InDoubt, Part, Position, TooLarge, Write
 
@@ -44,7 +43,7 @@ class KafkaProducer:
         #: One that has not been told its epoch yet. Another beside it would ask for one, too: the later fences the earlier.
         self._fresh: ck.Producer | None = None
         self._positions: tuple[list[ck.TopicPartition], Any] | None = None
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {transactional_id}")
+        self._thread = OwnThread(f"produce {transactional_id}")
 
     def expire(self) -> None:
         """See `loop.broker.Producer`."""
@@ -122,7 +121,7 @@ class KafkaProducer:
     async def close(self) -> None:
         """See `loop.broker.Producer`."""
         self._producer = self._fresh = None
-        self._pool.shutdown(wait=False)
+        self._thread.close()
 
     def _live(self) -> ck.Producer:
         if self._producer is None:
@@ -144,10 +143,9 @@ class KafkaProducer:
     async def _in_time(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         """Call the client; one that ignores its own time-out (librdkafka #5456) is left behind with its thread, in doubt."""
         try:
-            async with asyncio.timeout(within_s + _LATE_S):
-                await asyncio.get_running_loop().run_in_executor(self._pool, function)
+            await self._thread.call(function, within_s + _LATE_S)
         except TimeoutError:
             self._producer = None
-            self._pool.shutdown(wait=False)
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix=f"produce {self._id}")
+            self._thread.close()
+            self._thread = OwnThread(f"produce {self._id}")
             raise InDoubt("VM-1302", what=f"no answer in {within_s + _LATE_S:g} s", where=self._id) from None

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from threading import Lock, Thread
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.metrics import CallbackOptions, Histogram, Meter, NoOpMeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Meter, NoOpMeterProvider, Observation
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
@@ -24,6 +23,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from vigimesh import names
+from vigimesh.adapters.histograms import Histograms
 from vigimesh.loop.telemetry import Processed
 from vigimesh.names import Metric
 
@@ -34,8 +34,6 @@ MAX_SPANS = 20_000
 EXPORT_SPANS, EXPORT_EVERY_MS = 512, 5_000
 #: Seconds for one request to the collector, and for all that is left at the end of a process.
 EXPORT_S, CLOSE_S = 5.0, 5.0
-#: Upper bounds of the duration histograms in seconds: a hop takes 2.5 ms, a transaction's time-out is 10 s.
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SCOPE = InstrumentationScope(SCOPE)
@@ -45,22 +43,14 @@ _Labels = tuple[tuple[str, str], ...]
 
 @dataclass(slots=True)
 class _Instruments:
-    """One instrument per metric, made at its first use.
+    """One instrument per counter or gauge, made at its first use.
 
-    Counters and gauges are kept here and looked at when somebody asks: an `add` of the SDK takes seven times as long, and a
+    They are kept here and looked at when somebody asks: an `add` of the SDK takes seven times as long, and a
     transaction makes some six of them. A gauge is the last value that was set.
     """
 
     meter: Meter
     kept: dict[str, dict[_Labels, float]] = field(default_factory=dict)
-    histograms: dict[str, Histogram] = field(default_factory=dict)
-
-    def histogram(self, metric: Metric) -> Histogram:
-        found = self.histograms.get(metric.name)
-        if found is None:
-            found = self.meter.create_histogram(metric.name, unit=metric.unit, description=metric.meaning)
-            self.histograms[metric.name] = found
-        return found
 
     def values(self, metric: Metric) -> dict[_Labels, float]:
         found = self.kept.get(metric.name)
@@ -95,8 +85,9 @@ class OtelTelemetry:
             metric_readers=[PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)],
             resource=self._resource,
             shutdown_on_exit=False,
-            views=[_buckets(metric) for metric in names.METRICS if metric.kind == "histogram"],
         )
+        self._histograms = Histograms()
+        self._registry.register(self._histograms)
         self._instruments = _Instruments(self._meters.get_meter(SCOPE))
         self._lock = Lock()
         self._spans = _processor(spans_to) if spans_to is not None else None
@@ -124,7 +115,7 @@ class OtelTelemetry:
 
     def observe(self, metric: Metric, value: float, labels: Mapping[str, str]) -> None:
         """Put a value into a histogram."""
-        self._instruments.histogram(metric).record(value, dict(labels))
+        self._histograms.observe(metric, value, labels)
 
     def level(self, metric: Metric, value: float, labels: Mapping[str, str]) -> None:
         """Set a gauge."""
@@ -152,13 +143,6 @@ def _processor(exporter: SpanExporter) -> BatchSpanProcessor:
         schedule_delay_millis=EXPORT_EVERY_MS,
         max_export_batch_size=EXPORT_SPANS,
         meter_provider=NoOpMeterProvider(),
-    )
-
-
-def _buckets(metric: Metric) -> View:
-    return View(
-        instrument_name=metric.name,
-        aggregation=ExplicitBucketHistogramAggregation(metric.bounds or BUCKETS_S),
     )
 
 

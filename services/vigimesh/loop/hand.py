@@ -78,6 +78,11 @@ class Hand:
     #: Whether the last transaction failed and its work still waits.
     failing: bool = False
 
+    @property
+    def ended(self) -> bool:
+        """Return whether it is known how the oldest transaction ended."""
+        return bool(self.transactions) and self.transactions[0].end.done()
+
     def owns(self, place: Progress | None) -> bool:
         """Return whether a partition is still ours, in the same assignment."""
         return place is not None and not place.lost
@@ -106,15 +111,17 @@ class Hand:
         self.settled.clear()
         await self.settled.wait()
 
-    def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> None:
-        """Begin a task that `jobs` wait for; the loop is woken when it ends."""
+    def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> asyncio.Task[None]:
+        """Begin a task that `jobs` wait for; the loop is woken when it ends, unless somebody has taken them off `flights`."""
         task = asyncio.ensure_future(coroutine)
         self.flights[task] = jobs
         task.add_done_callback(self._land)
+        return task
 
     def _land(self, task: asyncio.Task[None]) -> None:
-        self.landed.append(task)
-        self.woken.set()
+        if task in self.flights:  # else its jobs have been gone on with
+            self.landed.append(task)
+            self.woken.set()
 
     def abandon(self) -> None:
         """Let go of everything: whoever waits for it waits no longer."""

@@ -35,11 +35,24 @@ _MAY_WAIT = frozenset({"planner", "retriever", "tool-executor"})
 async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     """Take records in hand, and work on all that can go on: new ones, those whose answers are here, those due again.
 
+    What is answered without waiting is gone on with at once: another turn of the loop would take as long as the work.
     Raises `Misconfigured` or `Fenced` when a source says so, `Broken` VM-1304 when a dead letter does not fit.
     """
     ready = [*_landed(hand), *_due(worker, hand), *_taken(worker, hand, batch)]
-    if not ready:
-        return
+    while ready:
+        asked = await _work(worker, hand, ready)
+        if asked is None:
+            return
+        await asyncio.sleep(0)
+        if not asked.done():
+            return
+        ready = hand.flights.pop(asked, [])
+        if not asked.cancelled():
+            asked.result()
+
+
+async def _work(worker: Worker, hand: Hand, ready: Sequence[Job]) -> asyncio.Task[None] | None:
+    """Work on jobs as far as they can go; return the task, if there is one, that fetches what may be there without waiting."""
     orders = () if worker.stage.name not in _MAY_WAIT else _waits(worker)
     waiting: list[Job] = []
     todo = deque(ready)
@@ -63,7 +76,7 @@ async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
             waiting.append(job)
         elif following := _conclude(worker, hand, job, (outcome, now)):
             todo.append(following)
-    _depart(worker, hand, waiting)
+    return _depart(worker, hand, waiting)
 
 
 def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
@@ -216,16 +229,15 @@ def _restore(worker: Worker, hand: Hand, job: Job) -> None:
     hand.fly(restore(), jobs)
 
 
-def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> None:
-    """Begin the tasks that fetch what jobs need: one for those of one turn, one apiece for those that call."""
+def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> asyncio.Task[None] | None:
+    """Begin the tasks that fetch what jobs need: one for those of one turn, which is returned, one apiece for those that call."""
     together: list[Job] = []
     for job in waiting:
         if any(need.kind in worker.stage.callers for need in job.needs):
             hand.fly(_fetch(worker, hand, [job]), [job])
         else:
             together.append(job)
-    if together:
-        hand.fly(_fetch(worker, hand, together), together)
+    return hand.fly(_fetch(worker, hand, together), together) if together else None
 
 
 async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:

@@ -57,7 +57,8 @@ async def turn(worker: Worker, hand: Hand) -> None:
     batch = await poll(worker, hand)
     began_s = worker.clock.monotonic_s()
     await handle(worker, hand, batch)
-    await settle(worker, hand)  # what ended meanwhile makes room for the next
+    if hand.ended:
+        await settle(worker, hand)  # what ended meanwhile makes room for the next
     bundle = gather(worker, hand)
     if bundle is not None:
         commit(worker, hand, bundle)
@@ -97,7 +98,8 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
     await hand.woken.wait()
     timer.cancel()
     hand.woken.clear()
-    await settle(worker, hand)
+    if hand.ended:
+        await settle(worker, hand)
     if hand.polling is None or not hand.polling.done():
         return Batch()
     polling, hand.polling = hand.polling, None
