@@ -87,7 +87,7 @@ async def not_waiting(
     await _real_end(worker, hand, bundle, (turn[0], None, turn[2]))
 
 
-def heedless(hand: Hand, parts: frozenset[Part] | None = None) -> frozenset[Part]:
+def heedless(hand: Hand) -> frozenset[Part]:
     """Take no heed of transactions that are still ending: positions are read while they may still move."""
     return frozenset()
 

@@ -99,12 +99,10 @@ class Hand:
         waiting = (work.record.part for work in (*self.done, *self.doubtful))
         return any(part in wanted for some in (flying, finished, waiting) for part in some)
 
-    def ending(self, parts: frozenset[Part] | None = None) -> frozenset[Part]:
-        """Return the partitions, of `parts` or of those that went, of which a transaction has begun and not ended."""
-        open_places = [one for t in self.transactions for one in t.bundle.places.items()]
-        return frozenset(
-            part for part, place in open_places if (place.lost if parts is None else part in parts)
-        )
+    def ending(self) -> frozenset[Part]:
+        """Return the partitions that went of which a transaction has begun and not ended."""
+        open_places = (one for t in self.transactions for one in t.bundle.places.items())
+        return frozenset(part for part, place in open_places if place.lost)
 
     async def turned(self) -> None:
         """Wait until a turn of the loop has ended."""

@@ -83,7 +83,7 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
                     await hand.turned()
         # What is not under way to the broker by now never will be; what is, ends before anybody may read the positions.
         lose(hand, parts)
-        while hand.doubt or hand.ending(parts):
+        while hand.doubt or not parts.isdisjoint(hand.ending()):
             await hand.turned()
 
     async def polled(limit: int, left_s: float) -> Batch:
