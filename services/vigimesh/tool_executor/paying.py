@@ -42,7 +42,7 @@ from vigimesh.domain.budget.calls import (
     PaidCall,
 )
 from vigimesh.domain.budget.lapse import GRACE_S, is_of, reserved_at
-from vigimesh.domain.budget.money import MICRO, is_amount
+from vigimesh.domain.budget.money import exact_text, is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
 from vigimesh.domain.budget.values import Denied, NotReserved, Shut
 from vigimesh.domain.cascade.breaker import State
@@ -360,13 +360,7 @@ def _room(denied: Denied) -> str:
     if denied.cause == "overrun":
         return f"a call cost more than was reserved, which closed this {denied.window}"
     left = denied.cap_micro - denied.recorded_micro - denied.open_micro
-    return f"{_units(denied.asked_micro)} asked, {_units(max(0, left))} left of the {denied.window}"
-
-
-def _units(micro: int) -> str:
-    """Return an amount in units with all its decimals: whole numbers only, since a fraction of two rounds."""
-    units, rest = divmod(micro, MICRO)
-    return f"{units}.{rest:06d}"
+    return f"{exact_text(denied.asked_micro)} asked, {exact_text(max(0, left))} left of the {denied.window}"
 
 
 def _unpaid(

@@ -40,6 +40,12 @@ def parse_amount(text: str) -> int:
     return amount
 
 
+def exact_text(micro: int) -> str:
+    """Return an amount, not negative, with all its decimals: made of whole numbers, since a fraction of two rounds."""
+    units, rest = divmod(micro, MICRO)
+    return f"{units}.{rest:06d}"
+
+
 def amount_text(micro: int, currency: str) -> str:
     """Return an amount for people: at least two decimals, no more than needed, and the currency."""
     sign, units, rest = "-" * (micro < 0), *divmod(abs(micro), MICRO)

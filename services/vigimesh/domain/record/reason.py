@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vigimesh.domain.budget.money import MICRO
+from vigimesh.domain.budget.money import exact_text
 from vigimesh.domain.policy.cards import Card
 from vigimesh.domain.policy.floor import Breach
 from vigimesh.events.classes import Clock, Finding, Triage
@@ -125,7 +125,7 @@ def _floor(grounds: Grounds) -> str:
 def _spent(grounds: Grounds) -> str:
     budget = grounds.card.budget
     passes = "pass" if grounds.pass_number == 1 else "passes"
-    cost = f"{_money(grounds.cost_micro)} of at most {_money(budget.case_micro)} {budget.currency}"
+    cost = f"{exact_text(grounds.cost_micro)} of at most {exact_text(budget.case_micro)} {budget.currency}"
     return (
         f"Tier {grounds.tier} after {grounds.pass_number} {passes}, {grounds.passages} passages looked up, "
         f"cost so far {cost}."
@@ -142,10 +142,6 @@ def clock_words(clock: Clock) -> str:
         words = f"Legal clock {clock.rule}{source}: due {clock.due_at.isoformat(timespec='seconds')}"
     confirm = "; a person must confirm it" if clock.person_needed else ""
     return f"{words}{confirm}."
-
-
-def _money(micro: int) -> str:
-    return f"{micro // MICRO}.{micro % MICRO:06d}"
 
 
 def _plain(text: str) -> str:
