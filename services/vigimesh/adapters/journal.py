@@ -125,9 +125,7 @@ class PgJournal(Turns):
             (row,) = await self._link.ask(self._sql["begin"], parameters)
             if (found := self._begun(call, row)) is not None:
                 return found
-        raise Transient(
-            "VM-2004", what="the call changes hands too fast", where=f"call {call.call_id}"
-        )
+        raise Transient("VM-2004", what="the call changes hands too fast", where=f"call {call.call_id}")
 
     def _begun(self, call: PaidCall, row: Row) -> Begun | Answered | Busy | Doubtful | Shut | None:
         """Read what `begin` found; `None` when another process changed the row while the statement ran."""
