@@ -35,7 +35,7 @@ def test_only_the_normal_door_rests_and_only_when_warm_work_yields(ordered: str,
     worker = replace(
         MemoryWorld(Codec(MemorySchemas())).worker(copier()), topics=(urgent, INPUT), orders=orders
     )
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     records = tuple(
         Record(Part(name, 0), offset, b"k", b"v", [], now)
         for name in (urgent, INPUT)
@@ -52,7 +52,7 @@ def test_only_the_normal_door_rests_and_only_when_warm_work_yields(ordered: str,
 
 def test_a_poll_waits_no_longer_than_ever_while_a_topic_rests_for_long() -> None:
     worker = MemoryWorld(Codec(MemorySchemas())).worker(copier())
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     hand.resting[INPUT] = worker.clock.monotonic_s() + 60
     assert rest(worker, hand) == POLL_S
     assert set(hand.resting) == {INPUT}
