@@ -26,7 +26,7 @@ from worlds import INPUT, URGENT, MemoryWorld, copier, drive
 
 def hand_of(*topics: str) -> Hand:
     """Return a hand that owns partition 0 of some topics."""
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     for epoch, name in enumerate(topics):
         part = Part(name, 0)
         hand.places[part] = Progress.resumed(part, epoch, Position(offset=0, metadata=""))
