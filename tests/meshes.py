@@ -132,9 +132,9 @@ class Mesh:
         """A new codec on its registry; keep it, for it asks for each schema once."""
         return Codec(RegistrySchemas({"url": self.urls.registry}))
 
-    def run(self, source: Path) -> Answer:
+    def run(self, source: Path, *options: str) -> Answer:
         """Send a file or folder through it."""
-        return vigimesh("run", "--stack", self.data, "--from", source, "--json")
+        return vigimesh("run", "--stack", self.data, "--from", source, "--json", *options)
 
     def case(self, *arguments: str) -> dict[str, Any]:
         """Ask `vigimesh case` and return its JSON."""

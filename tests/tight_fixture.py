@@ -1,4 +1,4 @@
-"""A whole mesh with a stand-in for the large model and a card whose money ends early; and one run through it. Loaded by conftest."""
+"""A whole mesh with a stand-in for the large model and cards whose money ends early; and one run through it. Loaded by conftest."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesh_fixture import kept_mesh
-from meshes import Mesh, child_of, vigimesh
+from meshes import Answer, Mesh, child_of, vigimesh
 from standins import served
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
@@ -31,8 +32,9 @@ MONTH_MICRO = 60_000
 LEFT_S = 150.0
 
 #: A second opinion for whatever is not known to be serious. Only the month's money is short.
-CARD = f"""
+_CARD = """
 extends = "triage"
+{head}
 calls_per_minute = 10_000
 
 [escalation]
@@ -42,16 +44,39 @@ max_passes = 2
 
 [budget]
 currency = "EUR"
-month_micro = {MONTH_MICRO}
-day_micro = {MONTH_MICRO}
+month_micro = {month}
+day_micro = {month}
 case_micro = 50_000
 
 [auto_accept]
-signed_by = "owner of the triage workflow (test)"
+signed_by = "owner of the workflow (test)"
 signed_at = 2026-01-05T09:00:00Z
 use = "tests"
 allows = []
 """
+CARD = _CARD.format(head="", month=MONTH_MICRO)
+
+#: Vaccine reports have a month of their own: money for those of two quiet days, and for some of a third one's.
+VACCINES, VACCINES_MICRO = "vaccine_month", 50_000
+VACCINE_CARD = (
+    _CARD.format(
+        head=f"""
+name = "{VACCINES}"
+owner = "vaccine-safety"
+description = "Vaccine reports of a month that is short of money."
+priority = 5
+match = "kind == 'icsr' && suspects > 0 && suspect_kinds.all(k, k == 'vaccine')"
+""",
+        month=VACCINES_MICRO,
+    )
+    + """
+[[lanes]]
+name = "routine"
+when = "true"
+lane = "warm"
+reason = "not cold, so that nothing waits for a cheaper batch instead"
+"""
+)
 
 
 def name_of(number: int) -> str:
@@ -110,6 +135,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
     """Send the cases through a mesh whose month has too little money, once."""
     cards = tmp_path_factory.mktemp("cards")
     (cards / "triage.toml").write_text(CARD, encoding="utf-8")
+    (cards / f"{VACCINES}.toml").write_text(VACCINE_CARD, encoding="utf-8")
     source = tmp_path_factory.mktemp("tight") / "cases.jsonl"
     source.write_text("\n".join(cases(datetime.now(UTC))) + "\n", encoding="utf-8")
     standin = StandIn(Profile(latency_ms=20, spread=0.3, seed=7))
@@ -118,19 +144,22 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tight]:
             "VIGIMESH_CARDS": str(cards), "VIGIMESH_LARGE_MODEL__BASE_URL": url, "VIGIMESH_LARGE_MODEL__NAME": MODEL,
         }  # fmt: skip
         with kept_mesh(settings) as mesh:
-            until(
-                lambda: has_room(datetime.now(UTC)),
-                within_s=LEFT_S + 1,
-                what="the next month, to which its money belongs",
-            )
-            # It would lower the ceiling before the money ends: here the budget alone is to hold.
-            with suspended(mesh, "controller"):
-                answer = mesh.run(source)
-            assert answer.status == 0, answer.err + answer.out
+            answer = short_run(mesh, source)
             yield Tight(
                 mesh=mesh, settings=read_settings(settings), standin=standin, result=answer.json, ended_at=datetime.now(UTC),
                 budget=said(mesh, "budget", "show"),
             )  # fmt: skip
+
+
+def short_run(mesh: Mesh, source: Path, *options: str) -> Answer:
+    """Send files through the mesh within one month, while nobody lowers a ceiling before the money ends: the budget alone is to hold."""
+    until(
+        lambda: has_room(datetime.now(UTC)), within_s=LEFT_S + 1, what="the next month, to which its money belongs"
+    )  # fmt: skip
+    with suspended(mesh, "controller"):
+        answer = mesh.run(source, *options)
+    assert answer.status == 0, answer.err + answer.out
+    return answer
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from vigimesh.domain.safety.naranjo_facts import MAX_EACH, naranjo_finding
 from vigimesh.domain.safety.report_counts import MAX_PAIRS, counted
 from vigimesh.domain.safety.tools import run_steps
 from vigimesh.events.case import Case, Product, Reaction
+from vigimesh.events.knowledge import Passage
 
 TABLE = (
     "Reports by 2026-02-28.\n\n| Product | Reaction | a | b | c | d |\n|---|---|---|---|---|---|\n"
@@ -90,6 +91,30 @@ def test_the_measures_are_those_of_the_table_and_cite_it() -> None:
         assert f"{name} {one.value:.2f} (95 %: {one.low:.2f} to {one.high:.2f})" in finding.detail
     bayes = ebgm(25, found.counts.expected, found.prior)
     assert f"EBGM {bayes.value:.2f} (90 %: {bayes.low:.2f} to {bayes.high:.2f})" in finding.detail
+
+
+def test_a_table_in_several_passages_states_its_prior_in_one_of_them() -> None:
+    own: dict[str, Any] = {"document_id": "reports/2026-02", "version": "2026.2", "section": "Reports"}
+    rows, above = passage(TABLE, **own), passage(PRIOR, **own)
+    other = passage(PRIOR.replace("1.4", "1.5"), **own)
+    stranger, older = (
+        passage(PRIOR, document_id="reports/other"),
+        passage(PRIOR, **own | {"version": "2026.1"}),
+    )
+
+    def prior(*passages: Passage) -> Prior | None:
+        (found,) = counted(case(), passages)
+        return found.prior
+
+    assert (
+        prior(rows, above)
+        == prior(above, rows)
+        == Prior(shape1=0.2, rate1=0.06, shape2=1.4, rate2=1.8, share=0.1)
+    )
+    assert prior(rows, above, other) is None, "a document with two priors says of neither which rows it is of"
+    assert prior(rows, stranger, older) is None, (
+        "another document's prior, or another version's, is of other reports"
+    )
 
 
 def test_without_a_prior_there_is_no_ebgm_and_that_is_said() -> None:

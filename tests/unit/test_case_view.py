@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from vigimesh.app.case_history import Listed
-from vigimesh.app.case_view import show_list
+from vigimesh.app.case_view import console_here, show_list
 
 ONE = Listed(
     case_id="default/0038865", message_id="a21eb38e684f4d1e9e0b0f6a6c0f9a11",
@@ -48,3 +49,15 @@ def test_in_a_narrow_terminal_the_case_s_id_stays_whole_and_the_message_s_gives_
 def test_a_long_id_is_folded_and_not_cut() -> None:
     long = replace(ONE, case_id="default/" + "x" * 60)
     assert "".join(listed(100, long)).count("x") == 60
+
+
+@pytest.mark.parametrize(("columns", "width"), [("100", 100), ("", 200)])
+def test_a_pipe_is_as_wide_as_the_terminal_that_is_known_of(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither output nor errors are a terminal in a test."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert console_here().width == width

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vigimesh.app import cli, exits, lazy
+from vigimesh.app.arrivals import Reports
 from vigimesh.app.exits import EXITS, exit_status_of, exits_table
 from vigimesh.app.mesh import Prepared
 from vigimesh.errors import Broken, Fenced, Misconfigured, Refused, Transient, VigimeshError, explanations
@@ -291,22 +292,34 @@ def test_a_defect_is_5_with_its_traceback(
 def test_the_engine_is_given_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
 
-    def engine(**options: object) -> int:
-        given.update(options)
+    def engine(reports: Reports, **options: object) -> int:
+        given.update(options, reports=reports)
         return 1
 
     monkeypatch.setattr(
         sys,
         "argv",
-        ["vigimesh", "run", "--from", "cases", "--limit", "5", "--cards", "c", "--json", "--data", "d"],
+        [
+            "vigimesh",
+            "run",
+            "--from",
+            "cases",
+            "--limit",
+            "5",
+            "--by-day",
+            "--cards",
+            "c",
+            "--json",
+            "--data",
+            "d",
+        ],
     )
     monkeypatch.setattr(cli, "load", lambda _: engine)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == exits.NOT_HELD
     assert given == {
-        "source": Path("cases"),
-        "limit": 5,
+        "reports": Reports(source=Path("cases"), limit=5, by_day=True),
         "cards": Path("c"),
         "as_json": True,
         "stack": None,

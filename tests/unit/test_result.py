@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import pytest
 
@@ -25,6 +27,9 @@ def shown(
     decisions: dict[tuple[str, str, str], int],
     samples: list[tuple[str, float | None]],
     deferred: tuple[Deferred, ...] = (),
+    *,
+    days: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    message_micro: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
     """Print the tables of a run with these decisions, and these seconds to first triage."""
     begun = datetime(2026, 3, 2, tzinfo=UTC)
@@ -41,6 +46,7 @@ def shown(
         decisions=decisions,
         waiting=(asked,) if decisions else (),
         deferred=deferred,
+        message_micro=message_micro,
     )
     show(
         Result(
@@ -51,6 +57,7 @@ def shown(
             restarts=0,
             cards="mine",
             large_model="none",
+            days=days,
         )
     )
     return capsys.readouterr().out
@@ -112,3 +119,25 @@ def test_a_run_without_cases_draws_no_empty_table(capsys: pytest.CaptureFixture[
     text = shown(capsys, {}, [])
     assert "━" not in text
     assert "waits for a person: no case" in text
+
+
+def test_days_of_receipt_say_what_each_cost_and_how_many_of_it_wait(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    waits = Deferred(
+        message_id="c", workflow="triage", lane="warm", until=datetime(2026, 4, 1, tzinfo=UTC), reason="money"
+    )
+    days = {"2026-03-03": frozenset("bc"), "2026-03-02": frozenset("a")}
+    text = shown(
+        capsys, DECISIONS, [("hot", 0.5)], (waits,), days=days, message_micro={"a": 7, "b": 1_500_000}
+    )
+    rows = [
+        line.split("│")[1:-1]
+        for line in text.splitlines()
+        if line.startswith("│ 2026-03-0") and ":" not in line
+    ]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["2026-03-02", "1", "0.000007", "0"],
+        ["2026-03-03", "2", "1.50", "1"],
+    ]

@@ -20,7 +20,7 @@ from vigimesh.adapters.kafka import CALL_S, away, moment, raise_for
 from vigimesh.adapters.kafka_member import Protocol, member_settings
 from vigimesh.adapters.own_thread import OwnThread
 from vigimesh.errors import Transient, VigimeshError
-from vigimesh.loop.broker import DRAIN_S, ENDING_S, Batch, Leave, Part, Position, Record, require
+from vigimesh.loop.broker import LEAVING_S, Batch, Leave, Part, Position, Record, require
 
 #: Messages taken out of the client at once where an urgent topic shares the queue with others: all that lie there, so
 #: that an urgent one is found behind them.
@@ -341,7 +341,7 @@ class KafkaConsumer:
             loop, leave = self._leave
             waiting = asyncio.run_coroutine_threadsafe(leave(frozenset(going)), loop)
             try:
-                waiting.result(DRAIN_S + ENDING_S)
+                waiting.result(LEAVING_S)
             except TimeoutError:
                 waiting.cancel()
             if siblings := going - parts:

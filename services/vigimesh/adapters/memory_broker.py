@@ -16,8 +16,7 @@ from vigimesh.adapters.memory_log import EndTxn, MemoryLog
 from vigimesh.clock import Clock, Deadline
 from vigimesh.errors import Broken, Fenced, Transient
 from vigimesh.loop.broker import (
-    DRAIN_S,
-    ENDING_S,
+    LEAVING_S,
     Batch,
     InDoubt,
     Leave,
@@ -176,7 +175,7 @@ class MemoryConsumer:
         losing = self._of(leaving)
         if losing:
             try:
-                await asyncio.wait_for(leave(losing), DRAIN_S + ENDING_S)
+                await asyncio.wait_for(leave(losing), LEAVING_S)
             except TimeoutError:
                 pass  # what is not done by now is left, and done again elsewhere
         group = broker.group(self._group)

@@ -14,8 +14,6 @@ from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from vigimesh.app.case_history import Listed, Source
 
 #: Words of a decision (`CaseDecided.decision`).
@@ -76,9 +74,9 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
             {"cases": [line.plain() for line in shown], "matching": len(found), "accepted": len(every)}
         )
         return
-    from vigimesh.app.case_view import show_list
+    from vigimesh.app.case_view import console_here, show_list
 
-    show_list(_console(), shown, len(found) - len(shown))
+    show_list(console_here(), shown, len(found) - len(shown))
     if not found:
         known = ", ".join(sorted({line.workflow for line in every if line.workflow}))
         typer.echo(
@@ -101,9 +99,9 @@ def show(
     if as_json:
         print_json({"case_id": case_id, "events": [step.plain() for step in steps]})
         return
-    from vigimesh.app.case_view import show_history
+    from vigimesh.app.case_view import console_here, show_history
 
-    show_history(_console(), case_id, steps)
+    show_history(console_here(), case_id, steps)
 
 
 @app.command()
@@ -120,9 +118,9 @@ def trace(
     if as_json:
         print_json({"case_id": case_id, "traces": [one.plain() for one in found]})
         return
-    from vigimesh.app.case_view import show_traces
+    from vigimesh.app.case_view import console_here, show_traces
 
-    show_traces(_console(), case_id, found)
+    show_traces(console_here(), case_id, found)
 
 
 def _wanted(line: Listed, lane: str, workflow: str, outcome: str) -> bool:
@@ -160,11 +158,3 @@ def _source(data: Path | None, kafka: str, registry: str) -> Source:
         broker={**options, "bootstrap.servers": kafka},
         codec=Codec(RegistryReader(registry, **credentials)),
     )
-
-
-def _console() -> Console:
-    """Return the console; what is piped into a file is not wrapped at 80 columns."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200, soft_wrap=True)

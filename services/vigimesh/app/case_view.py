@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -22,11 +24,23 @@ _COLUMNS = ("accepted", "case", "message", "workflow", "lane", "where", "grade",
 #: Characters of a reason in the list, at most and at least; the whole stands in `show`.
 _REASON_CHARS, _REASON_LEAST_CHARS = 200, 30
 
+#: Columns of what no terminal shows.
+_FILE_COLUMNS = 200
+
 #: Cells of the widest bar of a trace.
 _BAR_CELLS = 40
 
 #: Events that say how the work was done rather than what became of the case: shown in short.
 _ASIDE = frozenset({"AuditRecorded", "CaseSampled", "HeadMoved", "RetrievalMeasured", "UsageRecorded"})
+
+
+def console_here() -> Console:
+    """Return the console: as wide as the terminal, or COLUMNS, also through a pipe; wide where nobody looks, as in a file."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    seen = "COLUMNS" in os.environ or sys.stderr.isatty()
+    return Console(highlight=False, width=console.width if seen else _FILE_COLUMNS, soft_wrap=True)
 
 
 def show_list(console: Console, lines: Sequence[Listed], left_out: int) -> None:

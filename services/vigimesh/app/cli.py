@@ -75,7 +75,7 @@ def demo(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def run(
+def run(  # noqa: PLR0913  typer wants one parameter for each option
     source: Annotated[
         Path,
         typer.Option(
@@ -83,6 +83,13 @@ def run(
         ),
     ],
     limit: Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="At most N cases.")] = None,
+    by_day: Annotated[
+        bool,
+        typer.Option(
+            "--by-day",
+            help="Send the reports of one day of receipt after the other, each day's when all before have an outcome.",
+        ),
+    ] = False,
     cards: Annotated[
         Path | None,
         typer.Option(
@@ -104,10 +111,13 @@ def run(
     ] = None,
 ) -> None:
     """Send case reports through the mesh, account for all."""
-    command = load("vigimesh.app.run:run_command")
-    raise typer.Exit(
-        command(source=source, limit=limit, cards=cards, as_json=as_json, stack=stack, data=data)
+    from vigimesh.app.arrivals import Reports
+
+    command, reports = (
+        load("vigimesh.app.run:run_command"),
+        Reports(source=source, limit=limit, by_day=by_day),
     )
+    raise typer.Exit(command(reports, cards=cards, as_json=as_json, stack=stack, data=data))
 
 
 @app.command()

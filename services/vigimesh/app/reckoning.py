@@ -70,7 +70,7 @@ class Reckoning:
     """The end of a run. `decisions` counts by lane, workflow and decision (its word, else the place).
 
     `calls` are the paid model calls that were used, each counted once, as in `spend_micro`. `tiers` counts the concluded messages by the tier
-    that resolved them; what waits for a person is that person's.
+    that resolved them; what waits for a person is that person's. `message_micro` says what each message cost that cost anything.
     """
 
     check: Check
@@ -80,6 +80,7 @@ class Reckoning:
     deferred: tuple[Deferred, ...] = ()
     calls: int = 0
     tiers: Mapping[str, int] = field(default_factory=dict)
+    message_micro: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def all_large_micro(self) -> int | None:
@@ -155,6 +156,7 @@ def reckon(rows: Iterable[Row], codec: Codec, *, committed: Committed | None = N
         check=found, spend_micro=dict(sorted(kept.spent.by_workflow.items())), decisions=dict(sorted(decisions.items())),
         waiting=_waiting(kept), calls=len(kept.spent.calls), tiers=Counter(one.tier for one in kept.ends.values()),
         deferred=tuple(sorted(kept.deferred.values(), key=lambda one: (one.until, one.message_id))),
+        message_micro=kept.spent.by_message,
     )  # fmt: skip
 
 

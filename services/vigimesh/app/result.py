@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vigimesh.app.reckoning import Reckoning
+from vigimesh.domain.budget.money import amount_text
 from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.domain.record.triage_time import UNKNOWN_LANE
 from vigimesh.events.topics import LANES
@@ -21,7 +23,17 @@ _UNTRIAGED = (
     "An untriaged case counts as slower than all others: a median or p99 that falls on one has no figure."
 )
 #: Columns of words and dates.
-_WORDS = ("lane", "workflow", "decision", "due (UTC)", "question", "from (UTC)", "to (UTC)", "reason")
+_WORDS = (
+    "lane",
+    "workflow",
+    "decision",
+    "received",
+    "due (UTC)",
+    "question",
+    "from (UTC)",
+    "to (UTC)",
+    "reason",
+)
 #: Lines of each list that are shown to a person; the JSON object has up to what the tally kept.
 _LINES = 12
 #: Questions shown to a person, the earliest due first; `vigimesh case list --outcome in_review` has every case.
@@ -30,7 +42,10 @@ _QUESTIONS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run did. `extra` are records written to a topic without a door (the demo's unreadable one)."""
+    """What a run did. `extra` are records written to a topic without a door (the demo's unreadable one).
+
+    `days` holds the messages of each day of receipt, where the days were sent one after the other.
+    """
 
     tally: Tally
     extra: int
@@ -39,6 +54,7 @@ class Result:
     restarts: int
     cards: str
     large_model: str
+    days: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -50,6 +66,30 @@ class Result:
             and check.balanced
             and not (check.lost or check.duplicated or check.torn or check.out_of_order or check.in_flight)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """What became of the reports of one day of receipt: how many there are, what they cost, how many wait, parked."""
+
+    day: str
+    accepted: int
+    spend_micro: int
+    parked: int
+
+
+def by_day(result: Result) -> list[Day]:
+    """Return the days in their order."""
+    micro, waits = result.reckoning.message_micro, {one.message_id for one in result.reckoning.deferred}
+    return [
+        Day(
+            day=day,
+            accepted=len(messages),
+            spend_micro=sum(micro.get(message, 0) for message in messages),
+            parked=len(waits.intersection(messages)),
+        )
+        for day, messages in sorted(result.days.items())
+    ]
 
 
 def fields(result: Result) -> dict[str, Any]:
@@ -78,6 +118,7 @@ def fields(result: Result) -> dict[str, Any]:
         "model_calls": result.reckoning.calls,
         "resolved_by": {tier: result.reckoning.tiers.get(tier, 0) for tier in TIERS},
         "all_large_micro": result.reckoning.all_large_micro,
+        "days": [asdict(day) for day in by_day(result)],
         "deferred": [{**asdict(one), "until": one.until.isoformat()} for one in result.reckoning.deferred],
         "restarts": result.restarts,
         "cards": result.cards,
@@ -100,6 +141,8 @@ def show(result: Result) -> None:
     if result.reckoning.decisions:
         console.print(_cases(result))
         console.print(_times(result))
+    if result.days:
+        console.print(_days(result))
     console.print(_waiting(result) if result.reckoning.waiting else "waits for a person: no case")
     if result.reckoning.deferred:
         console.print(_deferred(result))
@@ -154,6 +197,14 @@ def _times(result: Result) -> Table:
     if triage.overall.censored:
         table.caption = _UNTRIAGED
         table.caption_justify = "left"
+    return table
+
+
+def _days(result: Result) -> Table:
+    """One row for each day of receipt, so that one sees on which the money ended."""
+    table = _table("by day of receipt", "received", "accepted", "spent", "parked")
+    for one in by_day(result):
+        table.add_row(one.day, str(one.accepted), amount_text(one.spend_micro, ""), str(one.parked))
     return table
 
 
@@ -217,12 +268,7 @@ def _late(works: int | None) -> str:
 
 
 def _money(result: Result) -> str:
-    return _amount(sum(result.reckoning.spend_micro.values()))
-
-
-def _amount(micro: int) -> str:
-    """Return an amount in whole units of currency, with the digits that a small one needs."""
-    return f"{micro / 1e6:.{2 if micro == 0 or micro >= 1_000_000 else 4}f}"
+    return amount_text(sum(result.reckoning.spend_micro.values()), "")
 
 
 def _calls(result: Result) -> str:
@@ -237,7 +283,7 @@ def _tiers(result: Result) -> str:
     cost = (
         ""
         if whole is None
-        else f"; the large model for every case: about {_amount(whole)} (mean of the calls made)"
+        else f"; the large model for every case: about {amount_text(whole, '')} (mean of the calls made)"
     )
     return f"resolved by {counts}{cost}"
 

@@ -20,6 +20,7 @@ from vigimesh.adapters.cascade_desk import CascadeDesk
 from vigimesh.adapters.history import bounds
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.objects import ObjectStore
+from vigimesh.app.arrivals import Reports
 from vigimesh.app.card_files import cards_of
 from vigimesh.app.cascade_records import Doer, gate_records
 from vigimesh.app.clients import codec_of, kafka_of, quiet_kafka_of
@@ -63,28 +64,24 @@ STALLED_S = 60.0
 _SAMPLE_S = 0.5
 #: Median of the demo's model in milliseconds: quicker than a real one, so that nobody waits.
 _DEMO_LATENCY_MS = 60.0
+#: What is sent together, with its day.
+Parts = Iterable[tuple[str, Iterator[Item]]]
 #: What names the cards of every other command; the demo shows its own, whatever is set.
 _CARDS = "VIGIMESH_CARDS"
 
 
 def run_command(
-    *,
-    source: Path,
-    limit: int | None,
-    cards: Path | None,
-    as_json: bool,
-    stack: Path | None,
-    data: Path | None,
+    reports: Reports, *, cards: Path | None, as_json: bool, stack: Path | None, data: Path | None
 ) -> int:
     """Send the cases of a file or folder through the mesh; return 0 when every case is accounted for, else 1.
 
     Raises what the stack, the settings and the cards raise, and `Refused` VM-1401 when there is no such file.
     """
-    if not source.exists():
-        next(iter(read_path(source, tenant="default")))
+    if not reports.source.exists():
+        next(iter(read_path(reports.source, tenant="default")))
     with _mesh(cards, os.environ.get(_CARDS, ""), stack=stack, data=data) as mesh:
-        items = read_path(source, tenant=mesh.settings.mesh.tenant, limit=limit)
-        return _carry(mesh, items, (), json_wanted=as_json)
+        items = read_path(reports.source, tenant=mesh.settings.mesh.tenant, limit=reports.limit)
+        return _carry(mesh, reports.parts(items), (), json_wanted=as_json)
 
 
 def demo_command(*, as_json: bool) -> int:
@@ -97,9 +94,10 @@ def demo_command(*, as_json: bool) -> int:
         mesh = replace(mesh, origin=f"{mesh.origin}; the small model settles calls about vaccines upon {WHY}")
         write_demo(Path(folder), today=mesh.clock.now().date())
         items = read_path(Path(folder), tenant=mesh.settings.mesh.tenant)
+        parts = Reports(source=Path(folder)).parts(items)
         name, key, value = poison_record(mesh.codec.schema_id(topic("case.received.normal")))
         poison = Write(topic=name, key=key, value=value)
-        return _carry(mesh, items, (poison,), json_wanted=as_json)
+        return _carry(mesh, parts, (poison,), json_wanted=as_json)
 
 
 @contextmanager
@@ -222,7 +220,7 @@ def _thrown_away() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_wanted: bool) -> int:
+def _carry(mesh: Mesh, parts: Parts, extra: tuple[Write, ...], *, json_wanted: bool) -> int:
     rest_collector()
     # What goes wrong is told by the run itself; the client's own lines would fill the screen after Ctrl-C.
     kafka = quiet_kafka_of(mesh.settings)
@@ -232,13 +230,13 @@ def _carry(mesh: Mesh, items: Iterator[Item], extra: tuple[Write, ...], *, json_
     memory = _Memory(mesh)
     memory.start()
     try:
-        tally = _send(mesh, kafka, items, (tail, extra))
+        tally, days = _send(mesh, kafka, parts, (tail, extra))
     finally:
         memory.stop()
         tail.stop()
     reckoning = account(kafka, mesh.codec, own=lambda rows: rows_of_run(rows, tally.message_ids, starts))
     result = Result(
-        tally=tally, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
+        tally=tally, days=days, extra=len(extra), reckoning=reckoning, peak_rss_bytes=memory.peak_bytes,
         restarts=mesh.fleet.restarts if mesh.fleet else 0, cards=mesh.origin, large_model=_told_model(mesh.settings, mesh.clock) if mesh.fleet else ANOTHERS,
     )  # fmt: skip
     if json_wanted:
@@ -263,34 +261,34 @@ def _told_model(settings: Settings, clock: SystemClock) -> str:
 
 
 def _send(
-    mesh: Mesh, kafka: dict[str, Any], items: Iterator[Item], more: tuple[Tail, tuple[Write, ...]]
-) -> Tally:
-    """Send everything and wait until every case has an outcome, or nothing moves any more."""
+    mesh: Mesh, kafka: dict[str, Any], parts: Parts, more: tuple[Tail, tuple[Write, ...]]
+) -> tuple[Tally, dict[str, frozenset[str]]]:
+    """Send part after part, each when every case before it has an outcome, or nothing moves any more; wait for the last too.
+
+    Returns what was sent, and the messages of each part that has a day.
+    """
     tail, extra = more
     producer = KafkaProducer(kafka, f"vigimesh.intake.{os.getpid()}")
     door = Door(
         producer=producer, codec=mesh.codec, objects=ObjectStore(mesh.settings.objects.url), clock=mesh.clock,
         instance=f"intake.{os.getpid()}",
     )  # fmt: skip
-    so_far = [Tally()]
-
-    def told(tally: Tally) -> None:
-        so_far[0] = tally
-
-    async def send() -> Tally:
-        tally = await door.send(items, told)
-        await door.write(list(extra))
-        await producer.close()
-        return tally
+    tally = Tally()
+    days: dict[str, frozenset[str]] = {}
 
     def line() -> str:
-        tally = so_far[0]
         return f"read {tally.read}, accepted {tally.accepted}, refused {tally.refused}, concluded {len(tail.concluded)}"
 
-    with live(tail, line):
-        tally = asyncio.run(send())
-        _wait(mesh, tail, tally.message_ids, len(extra))
-    return tally
+    with live(tail, line), asyncio.Runner() as turns:
+        turns.run(door.write(list(extra)))
+        for day, items in parts:
+            before = frozenset(tally.message_ids)
+            turns.run(door.send(items, tally))
+            _wait(mesh, tail, tally.message_ids, len(extra))
+            if day:
+                days[day] = days.get(day, frozenset()) | (tally.message_ids - before)
+        turns.run(producer.close())
+    return tally, days
 
 
 def _wait(mesh: Mesh, tail: Tail, ids: set[str], extra: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,19 +60,18 @@ class Door:
     clock: Clock
     instance: str
 
-    async def send(self, items: Iterable[Item], told: Callable[[Tally], None] = lambda tally: None) -> Tally:
-        """Send everything; `told` is called after each transaction.
+    async def send(self, items: Iterable[Item], tally: Tally | None = None) -> Tally:
+        """Send everything; return the tally, which is that of what was sent before, where it is given, and grows on the way.
 
         Raises `Transient` when the broker or the object store stays away: what is committed stands, and the same
         files may be sent again.
         """
-        tally = Tally()
+        tally = tally or Tally()
         for chunk in _chunks(items):
             admitted: list[Admitted] = []
             writes = [write for item in chunk for write in self._take(item, tally, admitted)]
             writes.extend(self._admit(admitted))
             await self.write(writes)
-            told(tally)
         return tally
 
     async def activate(self, parts: Iterable[tuple[str, str, bytes]]) -> None:

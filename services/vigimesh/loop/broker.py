@@ -21,6 +21,8 @@ from vigimesh.events.envelope import Headers
 DRAIN_S = 2.0
 #: Seconds that a partition is kept beyond that for a transaction of its work that is ending: what a commit may take, with its calls.
 ENDING_S = 25.0
+#: Seconds that a partition is kept at most while it is taken away.
+LEAVING_S = DRAIN_S + ENDING_S
 #: Seconds a transaction may last before the broker aborts it and fences its producer. A worker that dies in one stops
 #: readers of its partitions for this long, plus the broker's clean-up interval.
 TRANSACTION_S = 10.0
@@ -119,7 +121,7 @@ class Consumer(Protocol):
 
         Records of a partition come in offset order and none is left out, from the position it was assigned or unheld
         with. The topics come in the order of urgency that the consumer was made with. `leave` is awaited before
-        partitions are given up, at most `DRAIN_S + ENDING_S`; the group metadata captured before is good until it returns.
+        partitions are given up, at most `LEAVING_S`; the group metadata captured before is good until it returns.
         A partition that was taken away is given anew by a later poll than the one that tells so, and by none that has it
         among `ending`: those of which a transaction of ours has not ended, so that their positions may still move.
         Raises `Broken` VM-1305 when a partition has no committed offset, `Transient` when the broker is away: then no

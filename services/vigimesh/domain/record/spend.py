@@ -15,6 +15,8 @@ class Spent:
     """
 
     by_workflow: dict[str, int] = field(default_factory=dict)
+    #: Message -> what it cost, where that is anything.
+    by_message: dict[str, int] = field(default_factory=dict)
     #: Paid call -> what it cost.
     calls: dict[str, int] = field(default_factory=dict)
 
@@ -25,3 +27,5 @@ class Spent:
                 return
             self.calls[used.call_id] = used.cost_micro
         self.by_workflow[used.workflow] = self.by_workflow.get(used.workflow, 0) + used.cost_micro
+        if used.cost_micro:
+            self.by_message[used.message_id] = self.by_message.get(used.message_id, 0) + used.cost_micro

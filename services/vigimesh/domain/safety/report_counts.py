@@ -2,12 +2,14 @@
 
 The table is a document of the workflow's owner (an extract of the safety database, with its date as its version): rows of `|`
 with the columns product, reaction, a, b, c, d, as `disproportionality.Counts` names them. A line `EBGM prior:` with five numbers (shape, rate,
-shape, rate, share) gives the fitted prior; without it there is no EBGM, because a prior cannot be fitted from one row.
+shape, rate, share) gives the fitted prior; without it there is no EBGM, because a prior cannot be fitted from one row. A table that is cut into
+passages states it in one of them: that is read for the others too, where it is among what was found and the document states no second one.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -57,19 +59,24 @@ def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
         _plain(name) for one in case.products if one.role in _SUSPECT for name in (one.name, one.substance)
     }
     reactions = {_plain(name) for one in case.reactions for name in (one.term, one.text)}
+    stated: dict[tuple[str, str], set[Prior]] = defaultdict(set)
+    for passage in passages:
+        if (prior := stated_prior(passage.text)) is not None:
+            stated[passage.document_id, passage.version].add(prior)
     found: dict[tuple[str, str], Counted] = {}
     for passage in passages:
-        for one in rows_of(passage):
+        whole = stated[passage.document_id, passage.version]
+        prior = stated_prior(passage.text) or (next(iter(whole)) if len(whole) == 1 else None)
+        for one in rows_of(passage, prior):
             pair = (_plain(one.product), _plain(one.reaction))
             if pair[0] in products - {""} and pair[1] in reactions - {""}:
                 found.setdefault(pair, one)
     return tuple(found.values())[:MAX_PAIRS]
 
 
-def rows_of(passage: Passage) -> Iterator[Counted]:
+def rows_of(passage: Passage, prior: Prior | None) -> Iterator[Counted]:
     """Yield the rows of counts in a passage; a row that is none (a gap, a word, below 0) is passed over."""
     cite = f"{passage.document_id}@{passage.version}#{passage.start}-{passage.end}"
-    prior = stated_prior(passage.text)
     for _, row in table_rows(passage.text.splitlines()[:MAX_LINES]):
         if row is not None:
             product, reaction, counts = row
