@@ -97,15 +97,12 @@ class Running:
             self.kill()
 
 
-def start(
-    argv: Sequence[str], log: Path, *, nice: int = 0, environment: Mapping[str, str] | None = None
-) -> Running:
+def start(argv: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Running:
     """Start a program, with this project and its benchmarks on its path unless it brings an environment."""
     paths = [str(HERE), str(Path(vigimesh.__file__).parent.parent)]
-    command = ["nice", "-n", str(nice), *argv] if nice else list(argv)
     with log.open("ab") as said:
         process = subprocess.Popen(
-            command,
+            list(argv),
             stdout=said,
             stderr=said,
             env=environment or {**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
@@ -114,14 +111,12 @@ def start(
 
 
 @contextmanager
-def running(
-    commands: Mapping[str, Sequence[str]], folder: Path, *, nice: int = 0
-) -> Iterator[dict[str, Running]]:
+def running(commands: Mapping[str, Sequence[str]], folder: Path) -> Iterator[dict[str, Running]]:
     """Run programs by name side by side; all are ended at the end."""
     started: dict[str, Running] = {}
     try:
         for name, argv in commands.items():
-            started[name] = start(argv, folder / f"{name}.log", nice=nice)
+            started[name] = start(argv, folder / f"{name}.log")
         yield started
     finally:
         for one in started.values():

@@ -21,8 +21,9 @@ from ground import Ground, Ready, ground, versions
 from measuring import Goal, Report, finish, options, percentile, say
 from vigimesh.adapters.library import load_into
 from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.app.fleet import Program, worker_programs
+from vigimesh.app.fleet import worker_programs
 from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings
+from vigimesh.app.worker import NICENESS
 from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.events.case import Case
@@ -41,8 +42,6 @@ COLD, QUICK_COLD = 1_000_000, 20_000
 #: The controller's orders while hot is late, lane and percent of its time; that for warm holds for the normal door too.
 HELD = dict(SHARES)
 LIFTED = dict.fromkeys(HELD, 100)
-#: Priority of the cold workers; the others have 0.
-NICE = 10
 #: Hot cases a second, and how long each state is left alone and measured, in seconds: 7 rounds give 2,240 samples.
 PACE, DROPPED_S, MEASURED_S = 40.0, 10.0, 8.0
 QUICK_DROPPED_S, QUICK_MEASURED_S = 2.0, 3.0
@@ -70,7 +69,7 @@ def main() -> int:
             say(f"isolation: round {number + 1} of {chosen.rounds} done")
         report.notes |= {
             "cold_records": {"door": count, "lane": count}, "hot_per_s": PACE, "share_percent": HELD,
-            "cold_nice": NICE, "dropped_s": times[0], "hot_samples": int(PACE * times[1]) * chosen.rounds,
+            "cold_nice": NICENESS["cold"], "dropped_s": times[0], "hot_samples": int(PACE * times[1]) * chosen.rounds,
         }  # fmt: skip
         return finish(report, chosen, versions(base))
 
@@ -135,7 +134,7 @@ def mesh(base: Ground, lanes: tuple[str, ...]) -> Iterator[Driver]:
     started: list[Running] = []
     driver = Driver(base)
     try:
-        started += [_start(name, one) for name, one in programs.items()]
+        started += [start(one.argv, one.log, one.environment) for one in programs.values()]
         driver.warm_up(int(PACE), PACE)
         yield driver
         for one in started:
@@ -146,11 +145,6 @@ def mesh(base: Ground, lanes: tuple[str, ...]) -> Iterator[Driver]:
             one.ask_to_stop()
         for one in started:
             one.wait()
-
-
-def _start(name: str, program: Program) -> Running:
-    nice = NICE if name.endswith(".cold") else 0
-    return start(program.argv, program.log, nice=nice, environment=program.environment)
 
 
 def order(base: Ground, shares: Mapping[str, int]) -> None:

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import pytest
 
+import clocks
 from vigimesh.loop.health import STUCK_S, Health, HealthServer
 
 
-class HandClock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.at_s = 1_000.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.at_s, UTC)
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-
 def test_a_loop_begins_alive_and_not_ready() -> None:
-    health = Health(HandClock())
+    health = Health(clocks.Hand())
     assert (health.alive, health.ready, health.trouble) == (True, False, "")
 
 
 def test_a_loop_that_does_not_come_round_is_stuck_until_it_does() -> None:
-    clock = HandClock()
+    clock = clocks.Hand()
     health = Health(clock)
     clock.at_s += STUCK_S - 0.001
     assert health.alive
@@ -43,8 +30,8 @@ def test_a_loop_that_does_not_come_round_is_stuck_until_it_does() -> None:
 
 
 @pytest.fixture
-def served() -> Iterator[tuple[HandClock, list[Health], int]]:
-    clock = HandClock()
+def served() -> Iterator[tuple[clocks.Hand, list[Health], int]]:
+    clock = clocks.Hand()
     healths = [Health(clock), Health(clock)]
     server = HealthServer("127.0.0.1", 0, healths, lambda: b"vigimesh_x_total 1\n")
     server.start()
@@ -63,7 +50,7 @@ def ask(port: int, path: str) -> tuple[int, str, str]:
 
 @pytest.mark.enable_socket
 def test_a_process_is_ready_when_each_of_its_loops_is(
-    served: tuple[HandClock, list[Health], int],
+    served: tuple[clocks.Hand, list[Health], int],
 ) -> None:
     _, healths, port = served
     assert ask(port, "/readyz")[:2] == (503, "not ready\n")
@@ -76,7 +63,7 @@ def test_a_process_is_ready_when_each_of_its_loops_is(
 
 @pytest.mark.enable_socket
 def test_a_process_with_one_stuck_loop_is_neither_alive_nor_ready(
-    served: tuple[HandClock, list[Health], int],
+    served: tuple[clocks.Hand, list[Health], int],
 ) -> None:
     clock, healths, port = served
     for health in healths:
@@ -92,7 +79,7 @@ def test_a_process_with_one_stuck_loop_is_neither_alive_nor_ready(
 
 @pytest.mark.enable_socket
 def test_metrics_are_served_and_other_paths_name_what_there_is(
-    served: tuple[HandClock, list[Health], int],
+    served: tuple[clocks.Hand, list[Health], int],
 ) -> None:
     port = served[2]
     status, body, content_type = ask(port, "/metrics")
@@ -105,7 +92,7 @@ def test_metrics_are_served_and_other_paths_name_what_there_is(
 
 @pytest.mark.enable_socket
 def test_what_a_loop_does_without_is_told_and_keeps_it_from_nothing(
-    served: tuple[HandClock, list[Health], int],
+    served: tuple[clocks.Hand, list[Health], int],
 ) -> None:
     _, healths, port = served
     for health in healths:

@@ -11,6 +11,7 @@ import confluent_kafka as ck
 import pytest
 
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
+from vigimesh.adapters.kafka_member import Protocol, member_settings
 from vigimesh.events.topics import lane_topic
 from vigimesh.loop.broker import Batch, Part
 
@@ -134,3 +135,19 @@ def test_an_assignment_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     batch = asyncio.run(consumer.poll(10, 5.0, leave))
     assert (set(batch.assigned), batch.ends, batch.records) == ({PART}, {PART: 0}, ())
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+def test_an_urgent_topic_is_asked_for_at_once_and_little_lies_before_it(protocol: Protocol) -> None:
+    """The client does not ask for any partition for a second, unless told, once the queue that all share is full."""
+    alone, shared = (
+        member_settings("vigimesh.router", copartitioned=more, protocol=protocol, member="")
+        for more in (False, True)
+    )
+    assert alone["fetch.queue.backoff.ms"] == shared["fetch.queue.backoff.ms"] <= 20
+    partitions, queue_bytes = 12, 1_024 * shared["queued.max.messages.kbytes"]
+    assert (
+        partitions * shared["fetch.message.max.bytes"]
+        < queue_bytes / 4
+        < alone["fetch.message.max.bytes"] * partitions
+    )

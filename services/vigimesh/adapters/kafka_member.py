@@ -10,6 +10,12 @@ from vigimesh.adapters.kafka import RECORD_BYTES
 Protocol = Literal["consumer", "classic"]
 #: A session of the classic protocol, seconds: as long as that of KIP-848 is set on the embedded broker, and some more.
 _SESSION_MS, _HEARTBEAT_MS = 10_000, 1_000
+#: Bytes that a partition's answer may have where urgent and other topics share the client's queue: what lies there of a
+#: backlog is in the way, and is fetched again once its topic was stopped. A larger record comes alone.
+_SHARED_FETCH_BYTES = 256 * 1024
+#: Milliseconds that a partition is not asked for while the queue is full. It is one queue for all of them, so that at the
+#: client's own 1,000 an urgent record waits a second whenever a backlog has filled it.
+_FULL_MS = 5
 
 
 def member_settings(group: str, *, copartitioned: bool, protocol: Protocol, member: str) -> dict[str, Any]:
@@ -25,7 +31,8 @@ def member_settings(group: str, *, copartitioned: bool, protocol: Protocol, memb
         "isolation.level": "read_committed",
         "auto.offset.reset": "error",
         "fetch.wait.max.ms": 100,
-        "fetch.message.max.bytes": RECORD_BYTES,
+        "fetch.message.max.bytes": _SHARED_FETCH_BYTES if copartitioned else RECORD_BYTES,
+        "fetch.queue.backoff.ms": _FULL_MS,
         "queued.max.messages.kbytes": 16_384,
         "client.id": group,
     }

@@ -14,6 +14,9 @@ from vigimesh.loop.hand import Hand
 from vigimesh.loop.outcome import Done, Emit, Park, Reject
 from vigimesh.loop.worker import RECOMMIT_S, Bundle, Work, Worker
 
+#: Seconds that finished work of a lane that yields waits for a transaction of others to go with.
+_ALONG_S = 0.1
+
 
 def gather(worker: Worker, hand: Hand) -> Bundle | None:
     """Take the finished work out of the hand, in the order it was finished, and return it as one transaction.
@@ -28,7 +31,7 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
     if not hand.done and (hand.transactions or not hand.places or now_s - hand.committed_s < RECOMMIT_S):
         return None
     parts = _together(hand, now_s)
-    if parts is None:
+    if parts is None or _goes_along(hand, now_s):
         return None
     # Work of a key that is in a transaction still open waits: what is written first is read first, whoever commits first.
     open_keys = {work.key for transaction in hand.transactions for work in transaction.bundle.works}
@@ -45,6 +48,16 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
     writes.extend(_flow(worker, works))
     places = {work.record.part: work.place for work in works if work.place is not None}
     return Bundle(works=tuple(works), writes=tuple(writes), places=places, started_s=works[0].taken_s)
+
+
+def _goes_along(hand: Hand, now_s: float) -> bool:
+    """Return whether all that is finished is of lanes that yield beside others, and may wait for a transaction of those.
+
+    One of its own, for each few records of a turn that is kept short, would be one that the next urgent record waits for.
+    """
+    if not hand.yielding or hand.leaving or not hand.done or now_s - hand.committed_s >= _ALONG_S:
+        return False
+    return all(work.record.part.topic in hand.yielding for work in hand.done)
 
 
 def _together(hand: Hand, now_s: float) -> frozenset[Part] | None:

@@ -71,7 +71,8 @@ class Hand:
     limit: int = MAX_BATCH
     #: Seconds a record takes, where turns are kept short.
     pace_s: float = 0.0
-    #: Topics of lanes that yield beside others in this worker, until when they rest (monotonic seconds).
+    #: Topics of lanes that yield beside others in this worker, and until when those of them rest that do (monotonic seconds).
+    yielding: frozenset[str] = frozenset()
     resting: dict[str, float] = field(default_factory=dict)
     #: Sources that did not answer the last time, by what is told of them.
     away: dict[object, str] = field(default_factory=dict)

@@ -36,10 +36,9 @@ async def throttle(worker: Worker, hand: Hand, began_s: float, batch: Batch) -> 
         hand.pace_s = took_s / records
     most = min(MAX_BATCH, max(MIN_BATCH, int(TURN_S / hand.pace_s))) if hand.pace_s else MAX_BATCH
     hand.limit = _limit(hand, MIN_BATCH if yields else most)
-    if not yields:
-        return
+    hand.yielding = frozenset(topic for topic, share in shares.items() if share < 100)
     for topic, count in Counter(record.part.topic for record in batch.records).items():
-        if shares[topic] < 100:
+        if topic in hand.yielding:
             hand.resting[topic] = now_s + _still_s(took_s * count / records, shares[topic])
 
 
@@ -52,7 +51,8 @@ def rest(worker: Worker, hand: Hand) -> float:
 
 
 def _limit(hand: Hand, most: int) -> int:
-    return max(0, most - len(hand.done)) if hand.transactions else most
+    """Return what a turn may take, and no more than fits into the next transaction beside what waits for it."""
+    return max(0, min(most, MAX_BATCH - len(hand.done))) if hand.transactions else most
 
 
 def _still_s(took_s: float, share: int) -> float:
