@@ -14,6 +14,8 @@ other rounds the caps are wide, and every refusal is false. Not judged: an ask t
 (`unjudged`: the log does not say whether there was no room), refusals in a window that an overrun closed, whether a worst case
 need be so high, and asks that were shut because the store did not answer in time (`failed`; their times are left out).
 Both keys are the sum over all rounds and points, since no median may hide one.
+
+The point *floor* has no goal: one commit, one statement and one script, each by a bare script (`floor.py`).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import redis
 
 from account import Order, Verdict, booked_beyond, judged, read_orders, refused_with_room
 from engines import Running
+from floor import floor
 from ground import Ground, ground, versions
 from measuring import Goal, Report, finish, options, percentile, say
 from pay import MODEL_MS, Call, Counter, Course, counter, made, purchase, question, standin, worst_micro
@@ -159,6 +162,7 @@ async def rounds(bench: Bench, count: int) -> None:
             await tight(bench, number, spread)
         await alternating(bench, number, ALONE, CALM, CALM_SHARE)
         await alone(bench, number)
+        floor(bench.base, bench.report, bench.chance)
         say(f"budget: round {number + 1} of {count} done")
 
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,8 @@ class Ground:
     stack: Stack
     folder: Path
     ids_file: Path
+    #: Clients that ask where topics and groups stand, each made once: to make one for each look takes what is measured.
+    _askers: dict[tuple[str, str], ck.Consumer] = field(default_factory=dict)
 
     @property
     def urls(self) -> StackUrls:
@@ -73,16 +75,23 @@ class Ground:
 
     def ends(self, topic: str, *, committed: bool = False) -> dict[Spot, int]:
         """Return the offset behind the last record of each partition, or behind the last that is readable."""
-        level = "read_committed" if committed else "read_uncommitted"
-        asking = self.consumer("bench.ends", **{"isolation.level": level})
-        try:
-            partitions = asking.list_topics(topic, timeout=ASK_S).topics[topic].partitions
-            return {
-                (topic, p): asking.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=ASK_S)[1]
-                for p in sorted(partitions)
-            }
-        finally:
-            asking.close()
+        asking = self._asker("bench.ends", "read_committed" if committed else "read_uncommitted")
+        partitions = asking.list_topics(topic, timeout=ASK_S).topics[topic].partitions
+        return {
+            (topic, p): asking.get_watermark_offsets(ck.TopicPartition(topic, p), timeout=ASK_S)[1]
+            for p in sorted(partitions)
+        }
+
+    def close(self) -> None:
+        """Let go of the clients that asked."""
+        while self._askers:
+            self._askers.popitem()[1].close()
+
+    def _asker(self, group: str, level: str) -> ck.Consumer:
+        found = self._askers.get((group, level))
+        if found is None:
+            found = self._askers[group, level] = self.consumer(group, **{"isolation.level": level})
+        return found
 
     def place(self, group: str, positions: Mapping[Spot, int]) -> None:
         """Let a group begin at these offsets; waits until the members it had are gone."""
@@ -104,12 +113,9 @@ class Ground:
 
     def positions(self, group: str, spots: Iterable[Spot]) -> dict[Spot, int]:
         """Return where a group stands, also while its next transaction is open."""
-        asking = self.consumer(group, **{"isolation.level": "read_uncommitted"})
-        try:
-            found = asking.committed([ck.TopicPartition(*spot) for spot in spots], timeout=ASK_S)
-            return {(tp.topic, tp.partition): tp.offset for tp in found}
-        finally:
-            asking.close()
+        asking = self._asker(group, "read_uncommitted")
+        found = asking.committed([ck.TopicPartition(*spot) for spot in spots], timeout=ASK_S)
+        return {(tp.topic, tp.partition): tp.offset for tp in found}
 
     def fill(
         self, topic: str, records: Iterable[Ready], partition_of: Callable[[int], int] | None = None
@@ -193,7 +199,11 @@ def ground(data: Path | None = None, *, topics: bool = True) -> Iterator[Ground]
             ids_file = folder / "schema-ids.json"
             if topics:
                 _fill_cluster(stack, ids_file)
-            yield Ground(stack=stack, folder=folder, ids_file=ids_file)
+            made = Ground(stack=stack, folder=folder, ids_file=ids_file)
+            try:
+                yield made
+            finally:
+                made.close()
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -124,9 +124,9 @@ class Forgetful(Scripts):
 
     __slots__ = ()
 
-    async def run(self, orders: Sequence[Order]) -> list[Any]:
+    async def run(self, orders: Sequence[Order], *, at_once: bool = True) -> list[Any]:
         await self._client.script_flush()
-        return await super().run(orders)
+        return await super().run(orders, at_once=at_once)
 
 
 def test_scripts_that_the_server_forgot_are_loaded_again(budget_valkey: OwnValkey) -> None:

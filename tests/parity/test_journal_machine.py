@@ -299,7 +299,8 @@ def test_a_call_that_begins_while_an_epoch_is_claimed_is_refused(uri: str, locks
         await journal.open_epoch(claimed.epoch)
         if not locks:
             statements: dict[str, str] = getattr(journal, STATEMENTS)
-            statements["begin"] = statements["begin"].replace("FOR SHARE OF e", "")
+            for name in ("begin_new", "begin"):
+                statements[name] = statements[name].replace("FOR SHARE OF e", "")
         with bench.own.transaction():
             bench.do("UPDATE journal.epoch SET number = number + 1, opened_at = NULL")
             beginning = asyncio.ensure_future(journal.begin(call_of("a", claimed.epoch)))

@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cascade
@@ -184,33 +185,62 @@ def test_a_point_is_counted_from_ends_that_the_measured_arm_has_too() -> None:
         report(f"{SILENT} Mother says the fever was gone by noon.", label=False),
     ]
     given[1] = replace(given[1], case=replace(given[1].case, case_id="default/2"))
-    count = points.counted(model, given, [arms.Oracle(accuracy=1, seed=1)], processes=1)
+    right = [arms.Oracle(accuracy=1, seed=1)]
+    ends = points.worked_out(given, right, processes=1)
+    count = points.counted(model, given, ends, right)
     measured = arms.ours(model, cascade.A)
     verdicts = arms.verdicts(model, given, cascade.A)
     assert verdicts == ["not_serious"] * 2
-    found = count.ends.of(given, verdicts, arms.Oracle(accuracy=1, seed=1), "")
+    found = ends.of(given, verdicts, right[0], "")
     assert found == [measured.end(one, serious=one.label) for one in given]
     # Below the threshold all is settled and the serious one missed; above it, the large model finds it.
-    settled, asked = (count.at(at, 1.0, [arms.Oracle(accuracy=1, seed=1)]) for at in (inf, -inf))
-    assert (settled["tokens_vs_all_large"], settled["recall_difference"]) == (0, -1)
-    assert (asked["tokens_vs_all_large"], asked["recall_difference"]) == (1, 0)
+    settled, asked = (count.at(at, 1.0) for at in (inf, -inf))
+    assert (settled.tokens_vs_all_large, settled.gained.tolist(), settled.missed.tolist()) == (
+        0,
+        [-1, 0],
+        [1, 1],
+    )
+    assert (asked.tokens_vs_all_large, asked.gained.tolist(), asked.missed.tolist()) == (1, [0, 0], [0, 1])
 
 
-def point(tokens: float, recall: float, difference: float, persons: float = 0.0) -> dict[str, float]:
-    return {
-        "tokens_vs_all_large": tokens, "recall_machine": recall, "recall_difference": difference,
-        "person_share_over_all_large": persons,
-    }  # fmt: skip
+def test_the_case_that_made_a_threshold_counts_as_below_it() -> None:
+    rows = {verdict: np.full((3, 2), float(verdict != "not_serious")) for verdict in ("asked", *points._SAID)}
+    count = points.Count(
+        serious=np.array([True, True]), margins=np.array([-2.0, -1.0]), chances=np.zeros(2), ends=rows
+    )
+    assert count.at(-2.0, 1.0).missed.tolist() == [1, 0]
 
 
-def test_the_points_are_the_cheapest_that_keep_their_rule() -> None:
-    many = [
-        point(0.1, 0.95, -0.03), point(0.2, 0.98, -0.01), point(0.15, 0.98, -0.01, persons=0.016), point(0.5, 0.995, 0.0),
-        point(0.4, 0.994, -0.0001), point(0.6, 0.997, 0.003),
-    ]  # fmt: skip
-    assert points.chosen_a(many) == many[1]
-    assert points.chosen_b(many) == many[3]
-    assert points.chosen_b(many[:3]) is None
+def counted(missed: int, persons: float = 0.0, serious: int = 700, others: int = 6_300) -> points.Counted:
+    """A point at which so many serious cases are missed that all-large finds, and the same share of all cases is more before a person."""
+    lost = np.concatenate([np.arange(serious) < missed, np.zeros(others, dtype=bool)]).astype(float)
+    more = np.arange(serious + others) % 1_000 < persons * 1_000
+    return points.Counted(tokens_vs_all_large=0.2, gained=-lost, persons=more.astype(float), missed=lost)
+
+
+def test_a_goal_that_is_met_by_less_than_chance_moves_it_is_not_sure() -> None:
+    sets = points.drawn(np.arange(7_000) < 700)
+    assert (sets.serious.shape, sets.others.shape) == ((points.DRAWS, 350), (points.DRAWS, 3_150))
+    assert sets.serious.max() < 700 <= sets.others.min()
+    # Of 350 serious 10 may be missed for a bound of 0.95: 2 are far from it, and 10 met it just now.
+    assert sets.hold(counted(missed=4))["A_holds"] > 0.99
+    assert 0.3 < sets.hold(counted(missed=20))["A_holds"] < 0.7
+    assert sets.hold(counted(missed=100))["A_holds"] == 0
+    assert sets.hold(counted(missed=0))["B_holds"] == 1
+    assert sets.hold(counted(missed=7))["B_holds"] < 0.5
+    # Persons are a goal of both, and within half a point of it nothing is sure.
+    near, far = (sets.hold(counted(missed=0, persons=share)) for share in (0.018, 0.01))
+    assert 0.5 < near["A_holds"] == near["B_holds"] < points.SURE < far["A_holds"] == far["B_holds"]
+
+
+def row(tokens: float, holds: float) -> dict[str, float]:
+    return {"tokens_vs_all_large": tokens, "A_holds": holds}
+
+
+def test_the_cheapest_of_the_sure_points_is_chosen_else_the_surest() -> None:
+    many = [row(0.1, 0.5), row(0.4, 0.99), row(0.3, points.SURE), row(0.2, points.SURE - 0.01)]
+    assert points.chosen_by(many, "A") == many[2]
+    assert points.chosen_by([many[0], many[3]], "A") == many[3]
 
 
 def rows(count: int, every: int) -> list[Labelled]:

@@ -107,6 +107,12 @@ def test_a_passage_keeps_its_headings_and_its_place() -> None:
     assert all(opened(found.document, p.passage.place) == p.passage.text for p in shown)
 
 
+@pytest.mark.parametrize("heading", ["LISTED REACTIONS", "listed reactions", "Listed Reactions"])
+def test_the_heading_lists_reactions_in_whatever_case(heading: str) -> None:
+    shown = indexed(read_markdown((FRONT + f"# X\n\n## {heading}\n\nRash.\n").encode(), "x.md"))
+    assert [(p.passage.text, p.listed) for p in shown] == [("Rash.", True)]
+
+
 @pytest.mark.parametrize("code", sorted(LISTING_CODES))
 def test_a_section_of_a_label_that_lists_reactions_is_known_by_its_code(code: str) -> None:
     above = Place(document="label/x", version="1", path=("A", "B"), codes=(code, ""), start=0, end=1)

@@ -213,6 +213,24 @@ def test_what_is_not_stated_is_told_apart(text: str, criterion: str, meant: str)
     assert meanings(text, criterion) == {meant}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Die Patientin wurde mit Kopfschmerzen in die Klinik gebracht und nach zwei Tagen entlassen.",
+        "Nach der Impfung hat die Frau Fieber.",
+        "Wegen Fieber und Husten hat sich die Mutter gemeldet, die das Kind brachte, die Schwester, die Tante und die Nachbarin.",
+    ],
+)
+def test_the_german_article_is_no_death(text: str) -> None:
+    """It stays unclear, so that a person looks; as a stated death it would fill the hot lane."""
+    assert meanings(text, DEATH) == {"ambiguous"}
+
+
+def test_a_word_that_is_only_english_is_stated_in_a_foreign_text_too() -> None:
+    text = "Die Patientin und die Tochter, die Nachbarin und die Tante: " * 3
+    assert "stated" in meanings(f"{text} she died", DEATH)
+
+
 @pytest.mark.parametrize("text", NOTHING)
 def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
     assert read_text(text) == ()

@@ -26,7 +26,7 @@ from worlds import INPUT, URGENT, MemoryWorld, copier, drive
 
 def hand_of(*topics: str) -> Hand:
     """Return a hand that owns partition 0 of some topics."""
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     for epoch, name in enumerate(topics):
         part = Part(name, 0)
         hand.places[part] = Progress.resumed(part, epoch, Position(offset=0, metadata=""))
@@ -66,7 +66,7 @@ def test_only_the_normal_door_rests_and_only_when_warm_work_yields(ordered: str,
     worker = replace(
         MemoryWorld(Codec(MemorySchemas())).worker(copier()), topics=(urgent, INPUT), orders=orders
     )
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     records = tuple(
         Record(Part(name, 0), offset, b"k", b"v", [], now)
         for name in (urgent, INPUT)
@@ -83,7 +83,7 @@ def test_only_the_normal_door_rests_and_only_when_warm_work_yields(ordered: str,
 
 def test_a_poll_waits_no_longer_than_ever_while_a_topic_rests_for_long() -> None:
     worker = MemoryWorld(Codec(MemorySchemas())).worker(copier())
-    hand = Hand(room=asyncio.Semaphore(1), calls=asyncio.Semaphore(1))
+    hand = Hand(room=asyncio.Semaphore(1), most_calls=1)
     hand.resting[INPUT] = worker.clock.monotonic_s() + 60
     assert rest(worker, hand) == POLL_S
     assert set(hand.resting) == {INPUT}

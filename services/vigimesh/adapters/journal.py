@@ -1,7 +1,8 @@
 """The call journal in PostgreSQL: a paid call is begun before it is made and answered before its answer is used.
 
-One call costs two round trips, `begin` and `answer`, each one statement and one commit. Every statement may be asked twice:
-each beginning has a token, so that whoever asks again after a cut finds its own. What is left in the dark ends in doubt.
+One call costs two round trips, `begin_new` and `answer`, each one statement and one commit; what was begun before is found by a
+third, `begin`. Every statement may be asked twice: each beginning has a token, so that whoever asks again after a cut finds its
+own. What is left in the dark ends in doubt.
 """
 
 from __future__ import annotations
@@ -101,15 +102,7 @@ class PgJournal(Turns):
                          "worst_micro", "epoch", "at", "lease_s", "begin_by")
         } | {"token": token, "lapsed": LEASE_RAN_OUT}  # fmt: skip
         try:
-            for _ in range(RACES):
-                (row,) = await self._link.ask(self._sql["begin"], parameters | self._newest())
-                found = self._begun(call, row)
-                if found is not None:
-                    break
-            else:
-                raise Transient(
-                    "VM-2004", what="the call changes hands too fast", where=f"call {call.call_id}"
-                )
+            found = await self._begin(call, parameters | self._newest())
         except asyncio.CancelledError:
             # It may be begun by now and is certainly not made.
             task = asyncio.ensure_future(self._give_back(call.call_id, token))
@@ -119,6 +112,20 @@ class PgJournal(Turns):
         if isinstance(found, Begun):
             self._remember(call.call_id, token)
         return found
+
+    async def _begin(
+        self, call: PaidCall, parameters: Mapping[str, Any]
+    ) -> Begun | Answered | Busy | Doubtful | Shut:
+        # Without an epoch it is only looked up.
+        new = await self._link.ask(self._sql["begin_new"], parameters) if call.epoch else ()
+        if new:
+            self._seen = max(self._seen, new[0]["number"])
+            return Begun(call_id=call.call_id, until=_utc(new[0]["lease_until"]))
+        for _ in range(RACES):
+            (row,) = await self._link.ask(self._sql["begin"], parameters)
+            if (found := self._begun(call, row)) is not None:
+                return found
+        raise Transient("VM-2004", what="the call changes hands too fast", where=f"call {call.call_id}")
 
     def _begun(self, call: PaidCall, row: Row) -> Begun | Answered | Busy | Doubtful | Shut | None:
         """Read what `begin` found; `None` when another process changed the row while the statement ran."""

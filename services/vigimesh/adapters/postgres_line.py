@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 class Line:
     """A connection that is open, in autocommit; whoever was cancelled or told of an error must close it."""
 
-    __slots__ = ("_answer", "_connection", "_libpq", "_loop", "_prepared", "_results", "_socket")
+    __slots__ = ("_answer", "_connection", "_libpq", "_loop", "_prepared", "_results", "_socket", "_writing")
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Take the connection over: nothing else may use it."""
@@ -45,6 +45,8 @@ class Line:
         self._prepared: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
         self._answer: asyncio.Future[list[pq.abc.PGresult]] | None = None
         self._results: list[pq.abc.PGresult] = []
+        #: Whether the socket did not take all at once, which nearly never happens.
+        self._writing = False
         self._loop.add_reader(self._socket, self._readable)
 
     async def run(self, statement: str, parameters: Mapping[str, Any]) -> Sequence[Row]:
@@ -100,9 +102,10 @@ class Line:
 
     def _flush(self) -> None:
         """Send what is left to be sent as soon as the socket takes it."""
-        if self._libpq.flush():
+        before, self._writing = self._writing, bool(self._libpq.flush())
+        if self._writing:
             self._loop.add_writer(self._socket, self._writable)
-        else:
+        elif before:
             self._loop.remove_writer(self._socket)
 
     def _writable(self) -> None:

@@ -110,7 +110,8 @@ class RedisBudget:
             raise ValueError(f"{actual_micro!r} is no amount")
         orders = (self._strict, workflow, call_id, str(actual_micro), str(REMEMBER_S))
         try:
-            word, _, *rest = _own(await self._scripts.one("settle", *orders), call_id)
+            # Nobody waits for it, and others may be about to go.
+            word, _, *rest = _own(await self._scripts.one("settle", *orders, at_once=False), call_id)
         except Transient as error:
             return _away(call_id, error)
         if word == "shut":

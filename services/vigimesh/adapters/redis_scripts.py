@@ -95,15 +95,19 @@ class Scripts:
         #: Held, since the event loop holds its tasks weakly.
         self._carrier: asyncio.Task[None] | None = None
 
-    async def run(self, orders: Sequence[Order]) -> list[Reply]:
+    async def run(self, orders: Sequence[Order], *, at_once: bool = True) -> list[Reply]:
         """Return what each script answers, in order, sent together; each is atomic, all of them are not.
+
+        What need not go at once goes a turn of the event loop later, ahead of what is asked meanwhile and together with it.
 
         Raises `Transient` VM-1910 when the store is away, slow, loading or full: what was sent may have been done, also where the
         asker is cancelled. Raises `Broken` VM-1911 when an answer is not that of its call.
         """
-        if self._under_way:
+        if self._under_way or not at_once:
             one = _Waiting(orders, asyncio.get_running_loop().create_future())
             self._waiting.append(one)
+            if not self._under_way:
+                self._carry_on()
             return _checked(await one.answered)
         # Nobody else is asking: these go at once, and whoever comes meanwhile is carried after them.
         self._under_way = True
@@ -113,10 +117,15 @@ class Scripts:
             self._fail(error)
             raise
         finally:
-            self._under_way = any(not one.answered.done() for one in self._waiting)
-            if self._under_way:
-                self._carrier = asyncio.ensure_future(self._carry())
+            self._under_way = False
+            if any(not one.answered.done() for one in self._waiting):
+                self._carry_on()
         return _checked(replies)
+
+    def _carry_on(self) -> None:
+        """Let what waits be carried, from the next turn on."""
+        self._under_way = True
+        self._carrier = asyncio.ensure_future(self._carry())
 
     async def _carry(self) -> None:
         """Send what waits, trip by trip, until nothing does."""
@@ -175,9 +184,9 @@ class Scripts:
             raise away(error) from error
         return replies
 
-    async def one(self, name: str, *arguments: str) -> Reply:
-        """Return what one script answers; raises as `run` does."""
-        return (await self.run([(name, arguments)]))[0]
+    async def one(self, name: str, *arguments: str, at_once: bool = True) -> Reply:
+        """Return what one script answers; goes and raises as `run` does."""
+        return (await self.run([(name, arguments)], at_once=at_once))[0]
 
     async def delete(self, generation: str) -> None:
         """Delete the keys of a generation that is not in force and never will be; raises as `run` does."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from vigimesh.loop.broker import Batch, Part, Producer
@@ -30,18 +31,22 @@ class Transaction:
 class Hand:
     """Owned by one loop. Occupancy is always derived from what is here, never counted beside it."""
 
-    #: How many tasks may wait for answers at once.
+    #: How many calls may be under way at once; calls that hang must not keep others from what is fetched, which has a room
+    #: of its own.
+    most_calls: int
     room: asyncio.Semaphore
-    #: The same for calls: those that hang must not keep others from what is fetched.
-    calls: asyncio.Semaphore
     places: dict[Part, Progress] = field(default_factory=dict)
     group: Any = None
     #: Records of one key, in order: the first is worked on, the others wait for it.
     keys: dict[tuple[int, bytes], deque[Job]] = field(default_factory=dict)
-    #: Tasks that wait for answers, with the jobs that wait for them.
+    #: Tasks that fetch, with the jobs that wait for them.
     flights: dict[asyncio.Task[None], list[Job]] = field(default_factory=dict)
-    #: Those of them that have ended since somebody looked, in that order: there may be a thousand under way.
-    landed: list[asyncio.Task[None]] = field(default_factory=list)
+    #: Tasks that make one call after the other, with the job whose call each is at; and jobs that wait for one of them.
+    calls: dict[asyncio.Task[None], Job] = field(default_factory=dict)
+    queued: deque[Job] = field(default_factory=deque)
+    #: Jobs whose answers have come since somebody looked; tasks that something has stopped for good.
+    landed: list[Job] = field(default_factory=list)
+    stopped: list[asyncio.Task[None]] = field(default_factory=list)
     #: Jobs that wait for the state of their partition to be restored.
     restoring: dict[int, list[Job]] = field(default_factory=dict)
     #: Jobs to be tried again, not before so many monotonic seconds.
@@ -95,7 +100,9 @@ class Hand:
     def busy(self, parts: Iterable[Part]) -> bool:
         """Return whether work of these partitions is under way or not committed yet."""
         wanted = frozenset(parts)
-        flying = (job.record.part for jobs in self.flights.values() for job in jobs)
+        fetching = (job for jobs in self.flights.values() for job in jobs)
+        begun = chain(fetching, self.calls.values(), self.queued, self.landed)
+        flying = (job.record.part for job in begun)
         finished = (work.record.part for t in self.transactions for work in t.bundle.works)
         waiting = (work.record.part for work in (*self.done, *self.doubtful))
         return any(part in wanted for some in (flying, finished, waiting) for part in some)
@@ -111,22 +118,50 @@ class Hand:
         await self.settled.wait()
 
     def fly(self, coroutine: Coroutine[Any, Any, None], jobs: list[Job]) -> asyncio.Task[None]:
-        """Begin a task that `jobs` wait for; the loop is woken when it ends, unless somebody has taken them off `flights`."""
+        """Begin a task that `jobs` wait for; they land when it ends, unless somebody has taken them off `flights`."""
         task = asyncio.ensure_future(coroutine)
         self.flights[task] = jobs
-        task.add_done_callback(self._land)
+        task.add_done_callback(self._ended)
         return task
 
-    def _land(self, task: asyncio.Task[None]) -> None:
-        if task in self.flights:  # else its jobs have been gone on with
-            self.landed.append(task)
+    def call(self, answer: Callable[[Job], Coroutine[Any, Any, None]]) -> None:
+        """Begin the calls of queued jobs, as many as may be under way; each that ends goes on with the next one queued.
+
+        So a place is never empty while a job waits, and a call takes no task of its own.
+        """
+        while self.queued and len(self.calls) < self.most_calls:
+            job = self.queued.popleft()
+            task = asyncio.ensure_future(self._calling(answer, job))
+            self.calls[task] = job
+            task.add_done_callback(self._ended)
+
+    async def _calling(self, answer: Callable[[Job], Coroutine[Any, Any, None]], job: Job) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        while True:
+            await answer(job)
+            self.landed.append(job)
             self.woken.set()
+            if not self.queued:
+                return
+            job = self.calls[task] = self.queued.popleft()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self.calls.pop(task, None) is None and task not in self.flights:
+            return  # its jobs have been gone on with
+        self.landed += self.flights.pop(task, ())
+        if not task.cancelled() and task.exception() is not None:
+            self.stopped.append(task)
+        self.woken.set()
 
     def abandon(self) -> None:
         """Let go of everything: whoever waits for it waits no longer."""
         for some in (
             self.flights,
+            self.calls,
+            self.queued,
             self.landed,
+            self.stopped,
             self.keys,
             self.restoring,
             self.transactions,
@@ -153,6 +188,10 @@ class Hand:
             jobs.clear()
         for task, jobs in self.flights.items():
             if not any(self.owns(job.place) for job in jobs):
+                task.cancel()
+        self.queued = deque(job for job in self.queued if self.owns(job.place))
+        for task, job in self.calls.items():
+            if not self.owns(job.place):
                 task.cancel()
         self.later = [(due_s, job) for due_s, job in self.later if self.owns(job.place)]
         self.done = [work for work in self.done if self.owns(work.place)]

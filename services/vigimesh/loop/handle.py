@@ -39,6 +39,7 @@ async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     Raises `Misconfigured` or `Fenced` when a source says so, `Broken` VM-1304 when a dead letter does not fit.
     """
     ready = [*_landed(hand), *_due(worker, hand), *_taken(worker, hand, batch)]
+    _call(worker, hand)  # where a call was cancelled, its place is free
     while ready:
         asked = await _work(worker, hand, ready)
         if asked is None:
@@ -111,11 +112,9 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
 
 def _landed(hand: Hand) -> list[Job]:
     """Return the jobs whose answers have come; raises what stopped a task for good."""
-    ended, hand.landed = hand.landed, []
-    jobs = [job for task in ended for job in hand.flights.pop(task, ())]
-    for task in ended:
-        if not task.cancelled():
-            task.result()
+    for task in hand.stopped:
+        task.result()
+    jobs, hand.landed = hand.landed, []
     return jobs
 
 
@@ -230,14 +229,25 @@ def _restore(worker: Worker, hand: Hand, job: Job) -> None:
 
 
 def _depart(worker: Worker, hand: Hand, waiting: list[Job]) -> asyncio.Task[None] | None:
-    """Begin the tasks that fetch what jobs need: one for those of one turn, which is returned, one apiece for those that call."""
+    """Queue the jobs that call; begin the task that fetches what the others need, all of one turn together, and return it."""
     together: list[Job] = []
+    callers = worker.stage.callers
     for job in waiting:
-        if any(need.kind in worker.stage.callers for need in job.needs):
-            hand.fly(_fetch(worker, hand, [job]), [job])
-        else:
-            together.append(job)
-    return hand.fly(_fetch(worker, hand, together), together) if together else None
+        calls = any(need.kind in callers for need in job.needs)
+        (hand.queued if calls else together).append(job)
+    _call(worker, hand)
+    return hand.fly(_fetch_in_room(worker, hand, together), together) if together else None
+
+
+def _call(worker: Worker, hand: Hand) -> None:
+    """Begin calls of queued jobs, as far as there is room."""
+    if hand.queued:
+        hand.call(lambda job: _fetch(worker, hand, [job]))
+
+
+async def _fetch_in_room(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
+    async with hand.room:
+        await _fetch(worker, hand, jobs)
 
 
 async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
@@ -246,10 +256,8 @@ async def _fetch(worker: Worker, hand: Hand, jobs: list[Job]) -> None:
     for job in jobs:
         for need in job.needs:
             wanted.setdefault(need.kind, []).append((job, need))
-    calls = any(need.kind in worker.stage.callers for job in jobs for need in job.needs)
-    async with hand.calls if calls else hand.room:
-        for kind, pairs in wanted.items():
-            await _fetch_kind(worker, hand, kind, pairs)
+    for kind, pairs in wanted.items():
+        await _fetch_kind(worker, hand, kind, pairs)
 
 
 async def _fetch_kind(worker: Worker, hand: Hand, kind: str, pairs: list[tuple[Job, Need]]) -> None:

@@ -29,7 +29,7 @@ async def run(worker: Worker, stop: threading.Event) -> None:
     something (no committed offset, dead letter not writable): the process ends and is started again by its keeper.
     """
     most = worker.stage.concurrency
-    hand = Hand(room=asyncio.Semaphore(most), calls=asyncio.Semaphore(most))
+    hand = Hand(most_calls=most, room=asyncio.Semaphore(most))
     wait_s = BACKOFF_S
     beside = asyncio.ensure_future(worker.stage.beside()) if worker.stage.beside is not None else None
     try:
@@ -162,7 +162,7 @@ async def drain(worker: Worker, hand: Hand) -> None:
 
 async def let_go(worker: Worker, hand: Hand, beside: asyncio.Future[None] | None = None) -> None:
     """Leave the group; what is not committed is done again by whoever gets its partitions."""
-    tasks = [*hand.flights, *(transaction.end for transaction in hand.transactions)]
+    tasks = [*hand.flights, *hand.calls, *(transaction.end for transaction in hand.transactions)]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

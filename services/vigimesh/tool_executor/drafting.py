@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.budget.waiting import WAITS, waits_until
 from vigimesh.domain.cascade.draft import (
     DRAFTED,
@@ -33,11 +32,9 @@ from vigimesh.events.drafts import Draft
 from vigimesh.loop.outcome import Answers, Need, Park
 from vigimesh.tool_executor.opinions import KIND, Made, Told, made_of, told_in, worth_another
 from vigimesh.tool_executor.purchase import (
-    PATIENCE_S,
     Basis,
-    MayWait,
+    Buyer,
     Paid,
-    Purchase,
     Unpaid,
     basis_of,
     name_of,
@@ -104,19 +101,12 @@ class Drafts:
             return None
         try:
             question = draft_question(self.model, event.case, sources)
-            wanted = Purchase(
-                question=draft_again(question) if again else question, case_id=event.case.case_id, workflow=event.route.workflow,
-                step=DRAFTED_AGAIN if again else DRAFTED, version="/".join(event.route.version),
-                pass_number=event.route.pass_number, caps=Caps.of(card),
-                patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
-                # A repair waits for no second batch.
-                may_wait=None if again else MayWait(
-                    triage=of.triage, lane=event.route.lane, received_at=event.route.received_at, window=card.batch_window
-                ),
-                basis=Basis(
-                    prompt=shipped_prompt(PROMPT).label, rules=rules_digest(), held="", instructions=", ".join(sources.orders)
-                ),
-                fallbacks=self.model.fallbacks,
+            basis = Basis(
+                prompt=shipped_prompt(PROMPT).label, rules=rules_digest(), held="", instructions=", ".join(sources.orders)
+            )  # fmt: skip
+            buyer = Buyer(event=event, triage=of.triage, card=card, model=self.model)
+            wanted = buyer.purchase(
+                draft_again(question) if again else question, DRAFTED_AGAIN if again else DRAFTED, basis, again=again
             )  # fmt: skip
             return Need(kind=KIND, key=name_of(wanted), asked=wanted)
         except (Refused, Misconfigured, ValueError, OverflowError):

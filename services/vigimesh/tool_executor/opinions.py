@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.budget.waiting import WAITS, waits_until
 from vigimesh.domain.cascade.narrative import Leaving
 from vigimesh.domain.cascade.opinion import (
@@ -30,11 +29,9 @@ from vigimesh.errors import Misconfigured, Refused
 from vigimesh.events.classes import EvidenceRetrieved, Finding, Triage, UsageRecorded
 from vigimesh.loop.outcome import Answers, Need, Park
 from vigimesh.tool_executor.purchase import (
-    PATIENCE_S,
     Basis,
-    MayWait,
+    Buyer,
     Paid,
-    Purchase,
     Unpaid,
     basis_of,
     name_of,
@@ -80,16 +77,9 @@ class Opinions:
         narrative = narrative_of(event.case, text, event.passages)
         try:
             question = second_opinion(self.model, event.case, triage, findings, event.passages, narrative)
-            wanted = Purchase(
-                question=asked_again(question) if again else question, case_id=event.case.case_id,
-                workflow=event.route.workflow, step=ASKED_AGAIN if again else STEP, version="/".join(event.route.version),
-                pass_number=event.route.pass_number, caps=Caps.of(card),
-                patience_s=PATIENCE_S if event.route.lane == "hot" else self.model.deadline_s,
-                # A repair waits for no second batch.
-                may_wait=None if again else MayWait(
-                    triage=triage, lane=event.route.lane, received_at=event.route.received_at, window=card.batch_window
-                ),
-                basis=_basis(narrative), fallbacks=self.model.fallbacks,
+            buyer = Buyer(event=event, triage=triage, card=card, model=self.model)
+            wanted = buyer.purchase(
+                asked_again(question) if again else question, ASKED_AGAIN if again else STEP, _basis(narrative), again=again
             )  # fmt: skip
             return Need(kind=KIND, key=name_of(wanted), asked=wanted)
         except (Refused, Misconfigured, ValueError, OverflowError):

@@ -191,7 +191,7 @@ class Payer:
         if min(held.until, begun.until) <= self.clock.now():
             return await self._given_up(call, "its lease ran out before it was made", held)
         # Nothing stops this half-way: whoever is cancelled does not wait for it, and its answer is found by the next try.
-        return await asyncio.shield(self._alone(self._made(wanted, call, price, held)))
+        return await self._uninterrupted(lambda: self._made(wanted, call, price, held))
 
     async def _made(self, wanted: Purchase, call: PaidCall, price: Price, held: _Held) -> Paid | Unpaid:
         """Make the call and write down how it ended; cut off by `close`, it is in doubt."""
@@ -311,7 +311,7 @@ class Payer:
 
     async def _given_up(self, call: PaidCall, why: str, held: _Held) -> Unpaid:
         """Give a call back that was begun and not made; its reservation lapses and is swept."""
-        await asyncio.shield(self._alone(self._patiently(lambda: self.journal.not_made(call.call_id, why))))
+        await self._uninterrupted(lambda: self._patiently(lambda: self.journal.not_made(call.call_id, why)))
         retry_at = held.until + timedelta(seconds=2 * GRACE_S)
         return _unpaid(call, "not_made", why, retry_at=retry_at)
 
@@ -329,6 +329,27 @@ class Payer:
     def _packed(self, answer: Answer) -> bytes | ByDigest:
         body = write_answer(answer)
         return body if len(body) <= MAX_ANSWER_BYTES else ByDigest(digest=self.objects.put(body))
+
+    async def _uninterrupted(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Wait for work that goes on where whoever waits is cancelled; a turn of the loop less than behind a shield."""
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        async def tell() -> None:
+            done = await work()
+            if not told.done():
+                told.set_result(done)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if told.done():
+                return
+            if error is None:
+                told.cancel()
+            else:
+                told.set_exception(error)
+
+        self._alone(tell()).add_done_callback(ended)
+        return await told
 
     def _alone(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(work)

@@ -11,9 +11,10 @@ from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.values import Ask, Caps
 from vigimesh.domain.cascade.narrative import FACTS_ALONE
+from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
-from vigimesh.domain.policy.cards import BatchWindow
-from vigimesh.events.classes import Triage
+from vigimesh.domain.policy.cards import BatchWindow, Card
+from vigimesh.events.classes import EvidenceRetrieved, Triage
 from vigimesh.events.ids import call_id
 
 #: Seconds in which what an endpoint replied is written down, tried again while the journal is away; then it is in doubt.
@@ -88,6 +89,29 @@ class Purchase:
     may_wait: MayWait | None = None
     basis: Basis = Basis()
     fallbacks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Buyer:
+    """For whom a model is asked in a pass: the event, what the tools made of its case, and the card that says what may be spent."""
+
+    event: EvidenceRetrieved
+    triage: Triage
+    card: Card
+    model: Model
+
+    def purchase(self, question: Question, step: str, basis: Basis, *, again: bool) -> Purchase:
+        """Return what is bought; asked `again` it is a repair, which waits for no second batch. Raises as `Caps.of` does."""
+        route, card = self.event.route, self.card
+        waits = MayWait(
+            triage=self.triage, lane=route.lane, received_at=route.received_at, window=card.batch_window
+        )
+        return Purchase(
+            question=question, case_id=self.event.case.case_id, workflow=route.workflow, version="/".join(route.version),
+            step=step, pass_number=route.pass_number, caps=Caps.of(card),
+            patience_s=PATIENCE_S if route.lane == "hot" else self.model.deadline_s,
+            may_wait=None if again else waits, basis=basis, fallbacks=self.model.fallbacks,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,3 +1,24 @@
+-- name: begin_new
+-- Begins a call that nobody has begun before, which nearly all are: the part of `begin` that is left then, at two thirds of its cost.
+-- No row: it is there already, or may not begin; `begin` says which, and does what is to be done.
+WITH current_epoch AS MATERIALIZED (
+    SELECT e.epoch FROM journal.epoch AS e
+    WHERE e.epoch = %(epoch)s AND e.opened_at IS NOT NULL
+        AND NOT EXISTS (SELECT FROM journal.call WHERE call_id = %(call_id)s)
+    FOR SHARE OF e
+)
+INSERT INTO journal.call
+    (call_id, case_id, workflow, version, step, pass_number, prompt_digest, model, epoch, at, worst_micro, state, token,
+     lease_until)
+SELECT %(call_id)s, %(case_id)s, %(workflow)s, %(version)s, %(step)s, %(pass_number)s, %(prompt_digest)s, %(model)s,
+    current_epoch.epoch, %(at)s, %(worst_micro)s, 'begun', %(token)s, now() + make_interval(secs => %(lease_s)s)
+FROM current_epoch
+WHERE coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
+    AND (%(usage_at)s::timestamptz IS NULL OR EXISTS (SELECT FROM journal.call WHERE at >= %(usage_at)s::timestamptz))
+    AND %(begin_by)s::timestamptz > clock_timestamp()
+ON CONFLICT (call_id) DO NOTHING
+RETURNING number, lease_until;
+
 -- name: begin
 -- Looks the call up and begins it in one statement. `current_epoch` locks the epoch's row until this commits, so that whoever
 -- claims a new epoch waits for it and then sees it in `booked`; with the row changed meanwhile the condition is checked again.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from vigimesh.errors import Broken, Refused
@@ -22,6 +23,12 @@ MAX_PROMPT_BYTES = 4_194_304
 
 #: The code of what was not made because its batch came to its end first.
 EXPIRED = "VM-1621"
+
+#: Answer schemas whose canonical text is kept: those of the prompts, and those of a few drafts, which name their own sources.
+SCHEMAS = 64
+
+#: The same bytes for the same value, whatever order its keys came in.
+_CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 Role = Literal["system", "user", "assistant"]
 
@@ -156,15 +163,28 @@ def prompt_digest(question: Question) -> str:
 
     Model, messages, `max_tokens` and the schema's content count; its name and the deadline do not.
     """
-    schema = None if question.schema is None else schema_of(question.schema)
-    pairs = [(message.role, message.text) for message in question.messages]
-    return digest_of(question.model, pairs, question.max_tokens, schema)
+    schema = "null" if question.schema is None else _canonical(question.schema)
+    return _digest(
+        question.model,
+        [(message.role, message.text) for message in question.messages],
+        question.max_tokens,
+        schema,
+    )
 
 
 def digest_of(model: str, messages: Sequence[tuple[str, str]], max_tokens: int, schema: Any) -> str:
     """Return what `prompt_digest` returns, from the parts: `messages` are (role, text), `schema` is decoded JSON or `None`."""
-    parts = [model, [list(pair) for pair in messages], max_tokens, schema]
-    return digest(json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode())
+    return _digest(model, messages, max_tokens, _CANONICAL.encode(schema))
+
+
+def _digest(model: str, messages: Sequence[tuple[str, str]], max_tokens: int, schema: str) -> str:
+    """Return the digest of the canonical list of all four; the last one, which is the same for every case, is already text."""
+    return digest(f"{_CANONICAL.encode([model, messages, max_tokens])[:-1]},{schema}]".encode())
+
+
+@lru_cache(maxsize=SCHEMAS)
+def _canonical(schema: AnswerSchema) -> str:
+    return _CANONICAL.encode(schema_of(schema))
 
 
 def schema_of(schema: AnswerSchema) -> dict[str, Any]:
@@ -180,7 +200,12 @@ def schema_of(schema: AnswerSchema) -> dict[str, Any]:
 
 def write_answer(answer: Answer) -> bytes:
     """Return an answer as bytes, the same bytes for the same answer: what the call journal stores."""
-    return json.dumps(asdict(answer), ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+    tokens = answer.tokens
+    told = {
+        "text": answer.text, "finish": answer.finish, "model": answer.model,
+        "tokens": {"prompt": tokens.prompt, "cached": tokens.cached, "completion": tokens.completion},
+    }  # fmt: skip
+    return _CANONICAL.encode(told).encode()
 
 
 def read_answer(data: bytes) -> Answer:

@@ -36,5 +36,6 @@ def indexed(source: Sectioned) -> tuple[Indexed, ...]:
 
 
 def lists_reactions(place: Place) -> bool:
-    """Tell whether a place is below the heading "Listed reactions", or in a label's section of `LISTING_CODES`."""
-    return LISTED_HEADING in place.path or not LISTING_CODES.isdisjoint(place.codes)
+    """Tell whether a place is below the heading "Listed reactions", in whatever case, or in a label's section of `LISTING_CODES`."""
+    headed = any(heading.casefold() == LISTED_HEADING.casefold() for heading in place.path)
+    return headed or not LISTING_CODES.isdisjoint(place.codes)

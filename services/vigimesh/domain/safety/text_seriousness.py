@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from vigimesh.domain.language import is_foreign
 from vigimesh.domain.safety.context import Polarity, polarity
 from vigimesh.domain.safety.seriousness_terms import (
     ANY_TERM,
@@ -32,6 +33,8 @@ _MARGIN = 40
 _STOCK_WINDOW = 60
 #: Distinct reaction terms remembered: a year of VAERS has fewer than 3,000.
 _TERM_MEMORY = 8_192
+#: A word of ours that is the article of every German sentence: in a foreign text it tells of no death for certain.
+_ARTICLE = "die"
 
 _WORD_START = re.compile(r"(?<![a-z])[a-z]")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -62,6 +65,7 @@ def lowered(text: str) -> str:
 def read_text(text: str) -> tuple[Hit, ...]:
     """Return what `text` tells of seriousness, in the order of the text; any text is fine, also an empty one."""
     low = lowered(text)
+    article = _ARTICLE in low and is_foreign(low)
     kept: dict[tuple[str, Polarity], int] = {}
     hits: list[Hit] = []
     judged = 0
@@ -78,7 +82,8 @@ def read_text(text: str) -> tuple[Hit, ...]:
             break
         if kept.get((term.criterion, "stated"), 0) >= MAX_KEPT:
             continue
-        key = (term.criterion, _meant(low, start, end, term))
+        meant = _meant(low, start, end, term)
+        key = (term.criterion, "ambiguous" if article and low[start:end] == _ARTICLE else meant)
         kept[key] = kept.get(key, 0) + 1
         if kept[key] <= MAX_KEPT:
             hits.append(_hit(text, key, start, end))
