@@ -34,7 +34,10 @@ pytest_plugins = [
 
 
 #: The order of the rooms: first what fails soonest, last what hurts a whole mesh of its own.
-ROOMS = ("simulation", "unit", "rules", "migration", "acceptance", "promises", "parity", "chaos")
+ROOMS = ("simulation", "unit", "rules", "acceptance", "migration", "promises", "parity", "chaos")
+
+#: What lives to the end of a run once a test has asked for it, and takes processor time at rest: the least of it first.
+KEPT = ("stack", "tight", "mesh")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,10 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> tuple[int, bool]:
-    """Return when a test's turn is: by room, and the registry's first, which ask a stack that has just started."""
+def _turn(item: pytest.Item) -> tuple[int, int, bool]:
+    """Return when a test's turn is: by room; there by what it keeps running, the most last; the registry's before others.
+
+    The registry's ask a stack that has just started.
+    """
     room = item.path.relative_to(ROOT / "tests").parts[0]
-    return ROOMS.index(room) if room in ROOMS else len(ROOMS), "registry" not in item.path.name
+    asked = getattr(item, "fixturenames", ())
+    keeps = max((KEPT.index(name) + 1 for name in KEPT if name in asked), default=0)
+    return ROOMS.index(room) if room in ROOMS else len(ROOMS), keeps, "registry" not in item.path.name
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,3 +135,13 @@ def test_answers_are_kept_within_a_bound_and_stay_true() -> None:
     assert kept.kept is not None
     assert 0 < len(kept.kept) <= MAX_KEPT
     assert compile_rule("grade % 2 == 0", "test", KNOWN, {"grade"}).kept is None
+
+
+def test_rules_bring_no_command_line_along() -> None:
+    code = "import sys, vigimesh.domain.policy.cel; print(sorted({'prompt_toolkit', 'rich', 'typer'} & sys.modules.keys()))"
+    services = str(Path(__file__).parents[2] / "services")
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": services},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert told.stdout == "[]\n"

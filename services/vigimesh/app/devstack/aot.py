@@ -23,10 +23,11 @@ def cache_file(name: str, parts: Parts, store: Path) -> Path:
     return store / f"{name}-{_key(jars)}.aot"
 
 
-def options(name: str, parts: Parts, store: Path) -> tuple[str, ...]:
-    """Return how the runtime is told of the cache of a part; nothing where there is none."""
-    file = cache_file(name, parts, store)
-    return (f"-XX:AOTCache={file}",) if file.is_file() else ()
+def options(parts: Parts, store: Path) -> dict[str, tuple[str, ...]]:
+    """Return how the runtime is told of its caches, those that are there: by part, and what Kafka runs `once` has the broker's."""
+    files = {name: cache_file(name, parts, store) for name in NAMES}
+    files["once"] = files["kafka"]
+    return {name: (f"-XX:AOTCache={file}",) for name, file in files.items() if file.is_file()}
 
 
 def _key(jars: Iterable[Path]) -> str:

@@ -17,8 +17,16 @@ from vigimesh.app.devstack.sockets import LOOPBACK
 #: Heap: 80 topics x 4 partitions and 20 transactional clients used 29 % of the old generation of 256 MB (measured).
 HEAP_MB = 256
 
-#: Heap of the tool that formats a new log folder.
-FORMAT_HEAP_MB = 128
+#: Heap of what runs for a moment only: the tool that formats a new log folder, and the controller alone.
+ONCE_HEAP_MB = 128
+
+#: What every Java program here is told. Only what opens the same of the runtime as the broker takes the cache made by it.
+JAVA = (
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
 
 #: Largest record batch the broker takes, 4 MiB: payloads above 64 KiB travel by digest, the rest is room for batches.
 MESSAGE_MAX_BYTES = 4 * 1024 * 1024
@@ -42,8 +50,8 @@ def service(plan: Plan) -> Service:
     settings, alone = home / "server.properties", home / "controller.properties"
     fencing = Fencing(plan.logs / "kafka.log", home / "logs" / "__cluster_metadata-0")
     classpath = ":".join(plan.classpath)
-    java = (plan.java, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={plan.temporary}")
-    cached = plan.java_options.get("kafka", ())
+    java = (plan.java, *JAVA, f"-Djava.io.tmpdir={plan.temporary}")
+    once = (*java, *plan.java_options.get("once", ()), f"-Xmx{ONCE_HEAP_MB}m", "-XX:TieredStopAtLevel=1")
 
     def tidy() -> None:
         home.mkdir(exist_ok=True)
@@ -58,9 +66,7 @@ def service(plan: Plan) -> Service:
         name="kafka",
         prepare=Command(
             argv=(
-                *java,
-                f"-Xmx{FORMAT_HEAP_MB}m",
-                "-XX:TieredStopAtLevel=1",
+                *once,
                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                 "-cp",
                 classpath,
@@ -80,15 +86,13 @@ def service(plan: Plan) -> Service:
         command=Command(
             argv=(
                 *java,
-                *cached,
+                *plan.java_options.get("kafka", ()),
                 f"-Xms{HEAP_MB}m",
                 f"-Xmx{HEAP_MB}m",
                 # The second compiler took 11 of the broker's 28 CPU seconds in a run of 10,000 cases, on two cores that
                 # the workers need; in one that lives for many minutes it saves half of what a transaction costs.
                 *(() if plan.lasting else ("-XX:TieredStopAtLevel=1",)),
                 "-XX:+ExitOnOutOfMemoryError",
-                "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-cp",
@@ -98,7 +102,7 @@ def service(plan: Plan) -> Service:
             ),
             folder=plan.data,
         ),
-        repair=repair(plan, java, classpath, alone),
+        repair=repair(plan, once, classpath, alone),
         damaged=lambda: was_killed(home / "logs"),
         repaired=fencing.done,
         answers=lambda: kafka_answers(plan.urls().kafka),
@@ -111,10 +115,6 @@ def repair(plan: Plan, java: tuple[str, ...], classpath: str, alone: Path) -> Co
     return Command(
         argv=(
             *java,
-            f"-Xmx{FORMAT_HEAP_MB}m",
-            "-XX:TieredStopAtLevel=1",
-            "--enable-native-access=ALL-UNNAMED",
-            "--sun-misc-unsafe-memory-access=allow",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             *(f"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.{name}=info" for name in TELLING),
             "-cp",

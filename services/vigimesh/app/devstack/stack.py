@@ -126,7 +126,7 @@ def make_plan(data_dir: Path, *, attached: bool, progress: Progress, wishes: Wis
         attached=attached,
         lasting=wishes.lasting or not attached,
         thrown_away=wishes.thrown_away,
-        java_options={name: aot.options(name, parts, store) for name in aot.NAMES},
+        java_options=aot.options(parts, store),
     )
 
 
