@@ -24,7 +24,7 @@ from vigimesh.domain.control.yields import (
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 OBJECTIVES = {"triage": 10.0, "drafting": 60.0}
 AWAY = Unknown(cause="the broker does not answer")
-COLD = Yield(lane="cold", share_percent=8, since=NOW - timedelta(minutes=5), reason="hot was late")
+COLD = Yield(lane="cold", share_percent=12, since=NOW - timedelta(minutes=5), reason="hot was late")
 WARM = Yield(lane="warm", share_percent=25, since=NOW - timedelta(minutes=4), reason="hot was late")
 
 
@@ -53,18 +53,18 @@ def lanes(ruling: Ruling) -> dict[str, int]:
     [
         pytest.param({}, (), {}, id="nothing waits"),
         pytest.param(hot(10.0), (), {}, id="hot at its objective"),
-        pytest.param(hot(10.1), (), {"cold": 8}, id="hot late: cold yields"),
-        pytest.param(hot(10.1), (COLD,), {"cold": 8, "warm": 25}, id="still late: warm yields too"),
-        pytest.param(hot(999), (COLD, WARM), {"cold": 8, "warm": 25}, id="nothing is left that may yield"),
+        pytest.param(hot(10.1), (), {"cold": 12}, id="hot late: cold yields"),
+        pytest.param(hot(10.1), (COLD,), {"cold": 12, "warm": 25}, id="still late: warm yields too"),
+        pytest.param(hot(999), (COLD, WARM), {"cold": 12, "warm": 25}, id="nothing is left that may yield"),
         pytest.param({("planner", "cold"): Known(value=9999)}, (), {}, id="cold may be late"),
         pytest.param({("router", "normal"): Known(value=9999)}, (), {}, id="the normal door may be late"),
-        pytest.param({("router", "urgent"): Known(value=11)}, (), {"cold": 8}, id="the urgent door is hot"),
-        pytest.param(hot(4) | hot(4, "retriever") | hot(4, "supervisor"), (), {"cold": 8}, id="late in sum"),
-        pytest.param(hot(7), (COLD,), {"cold": 8}, id="neither late nor calm: as it was"),
+        pytest.param({("router", "urgent"): Known(value=11)}, (), {"cold": 12}, id="the urgent door is hot"),
+        pytest.param(hot(4) | hot(4, "retriever") | hot(4, "supervisor"), (), {"cold": 12}, id="late in sum"),
+        pytest.param(hot(7), (COLD,), {"cold": 12}, id="neither late nor calm: as it was"),
         pytest.param({("planner", "hot"): AWAY}, (), {}, id="unknown: nothing is added"),
-        pytest.param({("planner", "hot"): AWAY}, (COLD,), {"cold": 8}, id="unknown: what is in force stays"),
+        pytest.param({("planner", "hot"): AWAY}, (COLD,), {"cold": 12}, id="unknown: what is in force stays"),
         pytest.param(
-            hot(11) | {("retriever", "hot"): AWAY}, (), {"cold": 8}, id="late by what is known alone"
+            hot(11) | {("retriever", "hot"): AWAY}, (), {"cold": 12}, id="late by what is known alone"
         ),
         pytest.param(hot(1) | {("planner", "cold"): AWAY}, (), {}, id="of cold nothing need be known"),
     ],
@@ -78,11 +78,11 @@ def test_which_lanes_yield(
 def test_the_objective_is_the_strictest_of_those_that_have_hot_work() -> None:
     waits = hot(30)
     assert lanes(yields(lag_of(waits, workflow="drafting"), OBJECTIVES, (), NOW)) == {}
-    assert lanes(yields(lag_of(waits, workflow="triage"), OBJECTIVES, (), NOW)) == {"cold": 8}
+    assert lanes(yields(lag_of(waits, workflow="triage"), OBJECTIVES, (), NOW)) == {"cold": 12}
     # What stands at the door may be of any workflow, and one without a card is held to the strictest.
     door = {("router", "urgent"): Known(value=11.0)}
-    assert lanes(yields(lag_of(door, workflow="drafting"), OBJECTIVES, (), NOW)) == {"cold": 8}
-    assert lanes(yields(lag_of(waits, workflow="foreign"), OBJECTIVES, (), NOW)) == {"cold": 8}
+    assert lanes(yields(lag_of(door, workflow="drafting"), OBJECTIVES, (), NOW)) == {"cold": 12}
+    assert lanes(yields(lag_of(waits, workflow="foreign"), OBJECTIVES, (), NOW)) == {"cold": 12}
 
 
 def test_no_card_no_order() -> None:
@@ -91,7 +91,7 @@ def test_no_card_no_order() -> None:
 
 def test_nothing_measured_is_unknown_and_not_calm() -> None:
     ruling = yields([], OBJECTIVES, (COLD,), NOW + timedelta(hours=1))
-    assert lanes(ruling) == {"cold": 8}
+    assert lanes(ruling) == {"cold": 12}
     assert ruling.unknown
     assert hot_wait([]) == (0, ("nothing was measured",))
 
@@ -108,7 +108,7 @@ def after(script: Sequence[tuple[float, Measure]]) -> list[dict[str, int]]:
 
 
 def test_lanes_yield_one_after_the_other_and_come_back_in_the_opposite_order() -> None:
-    late, calm, both, cold = Known(value=20), Known(value=1), {"cold": 8, "warm": 25}, {"cold": 8}
+    late, calm, both, cold = Known(value=20), Known(value=1), {"cold": 12, "warm": 25}, {"cold": 12}
     assert after(
         [(0, late), (1, late), (NEXT_AFTER_S - 1, late), (NEXT_AFTER_S, late), (40, calm),
          (40 + CALM_FOR_S - 1, calm), (40 + CALM_FOR_S, calm), (40 + 2 * CALM_FOR_S - 1, calm),
@@ -126,7 +126,7 @@ def test_calm_counts_only_when_it_lasts(interruption: Measure) -> None:
         (5.0 + CALM_FOR_S - 1, interruption),
         (5.0 + CALM_FOR_S, calm),
     ]
-    assert after([*steps, (5.0 + 2 * CALM_FOR_S - 1, calm)])[-1].get("cold") == 8
+    assert after([*steps, (5.0 + 2 * CALM_FOR_S - 1, calm)])[-1].get("cold") == 12
     assert after([*steps, (5.0 + 2 * CALM_FOR_S, calm)])[-1].get("warm") is None
 
 

@@ -10,9 +10,9 @@ from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import Known, Unknown
 
 #: The lanes that may yield, the least urgent first, each with the percent of its time that it keeps. Measured on two
-#: cores: with 8 % of its time cold work does a third of what it does alone (it must keep a quarter). The
+#: cores: with 12 % of its time cold work does a fifth of what it does alone (it must keep a quarter). The
 #: order for warm holds for the normal door too, whose cases nobody has looked at yet: they are never slowed below that.
-SHARES: tuple[tuple[str, int], ...] = (("cold", 8), ("warm", 25))
+SHARES: tuple[tuple[str, int], ...] = (("cold", 12), ("warm", 25))
 #: Seconds that hot stays late after one lane has yielded before the next one has to: what a lane has in hand ends first.
 NEXT_AFTER_S = 15.0
 #: Seconds that hot must be calm before the last lane that yielded gets its time back, and then the one before it.
