@@ -36,6 +36,7 @@ from vigimesh.background.controller.run import THROTTLE, Controller, run
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow
 from vigimesh.domain.control.measure import NONE, Known, Unknown
+from vigimesh.domain.control.yields import SHARES
 from vigimesh.events.classes import FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, to_headers
@@ -212,9 +213,9 @@ def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_g
             assert shares() == {}, "a hot record that has just come is not late"
             # More than the objective by as much as the clock was read before the record was written.
             clock.move(10.0 + LOOK_S)
-            await until_async(lambda: shares() == {"cold": 8}, within_s=LOOK_S, what="the order")
+            await until_async(lambda: shares() == dict(SHARES[:1]), within_s=LOOK_S, what="the order")
             shown = json.loads((await asyncio.to_thread(bench.command)).stdout)["orders"]
-            assert [(one["lane"], one["share_percent"]) for one in shown] == [("cold", 8)]
+            assert [(one["lane"], one["share_percent"]) for one in shown] == [SHARES[0]]
             await asyncio.to_thread(bench.commit, "vigimesh.planner.hot", plan, 2, 1)
             await until_async(lifted, within_s=LOOK_S, what="the end of the order")
             await until_async(lambda: shares() == {}, within_s=LOOK_S, what="the workers' view of it")

@@ -23,7 +23,7 @@ from vigimesh.background.controller.run import THROTTLE, TOTALS, Controller, run
 from vigimesh.clock import SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow
 from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown
-from vigimesh.domain.control.yields import CALM_FOR_S, NEXT_AFTER_S, Yield
+from vigimesh.domain.control.yields import CALM_FOR_S, NEXT_AFTER_S, SHARES, Yield
 from vigimesh.errors import Fenced, Transient
 from vigimesh.events.classes import FlowTotalled, ThrottleOrdered
 from vigimesh.events.codec import Codec
@@ -172,9 +172,9 @@ def test_cold_and_then_warm_are_ordered_to_yield_while_hot_is_late_and_let_go_wh
     async def play() -> None:
         realm.lag.hot = LATE
         async with Reigning(realm.controller()) as reigning:
-            await reigning.until(lambda: realm.shares == [("cold", 8)], "cold's order")
+            await reigning.until(lambda: realm.shares == [SHARES[0]], "cold's order")
             realm.wall.move(NEXT_AFTER_S)
-            await reigning.until(lambda: realm.shares[1:] == [("cold", 8), ("warm", 25)], "warm's order")
+            await reigning.until(lambda: realm.shares[1:] == list(SHARES), "warm's order")
             realm.lag.hot = CALM
             looks = realm.lag.looks
             await reigning.until(lambda: realm.lag.looks > looks + 2, "a calm look")
@@ -206,10 +206,10 @@ def test_orders_in_force_are_repeated_and_held_while_the_lag_is_unknown(realm: R
             for repeats in range(2, 5):
                 realm.wall.move(REPEAT_S)
                 await reigning.until(lambda n=repeats: len(realm.shares) == n, "a repeat")  # type: ignore[misc]
-            assert set(realm.shares) == {("cold", 8)}
+            assert set(realm.shares) == {SHARES[0]}
             assert telemetry.levels[names.LAG_UNKNOWN.name, "planner", "hot", "all"] == 1
             assert isnan(telemetry.levels[names.LAG_SECONDS.name, "planner", "hot", "all"])
-            assert telemetry.levels[names.ORDERED_SHARE.name, "cold"] == 8
+            assert telemetry.levels[names.ORDERED_SHARE.name, "cold"] == SHARES[0][1]
             assert "does not answer" in controller.health.trouble
 
     drive(play())
@@ -235,7 +235,7 @@ def test_one_leads_and_the_next_goes_on_with_what_is_in_force_in_a_higher_term(r
 
     drive(play())
     assert [order.term for order in realm.orders] == [1, 2]
-    assert set(realm.shares) == {("cold", 8)}
+    assert set(realm.shares) == {SHARES[0]}
 
 
 def test_a_stale_leader_is_fenced(realm: Realm) -> None:
@@ -275,7 +275,7 @@ def test_a_failed_transaction_is_made_again(realm: Realm, step: str, error: Exce
             await reigning.until(lambda: len(realm.shares) > before, "a repeat")
 
     drive(play())
-    assert set(realm.shares) == {("cold", 8)}
+    assert set(realm.shares) == {SHARES[0]}
 
 
 def test_a_person_who_orders_under_a_higher_term_is_followed(realm: Realm) -> None:

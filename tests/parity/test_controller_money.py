@@ -23,6 +23,7 @@ from vigimesh.domain.control.costs import prior_micro
 from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown
 from vigimesh.domain.control.pricing import CALM_FOR_S, Account
+from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANE_STAGES, LANES
@@ -276,7 +277,7 @@ def test_a_lane_that_yields_and_has_a_ceiling_has_both_orders(treasury: Treasury
     for order in treasury.realm.orders:
         book.take(order, at)
     found = {one.workflow: (one.share_percent, one.tier_ceiling) for one in book.in_force("cold", at)}
-    assert found == {"": (8, ANY_TIER), "triage": (100, "small")}
+    assert found == {"": (SHARES[0][1], ANY_TIER), "triage": (100, "small")}
     assert book.in_force("cold", at + timedelta(seconds=HOLD_S)) == ()
 
 

@@ -29,6 +29,7 @@ from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.budget.windows import ASKED, names_of
 from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import Known, Measure, Unknown
+from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.policy.shipped import with_overlay
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.safety.tools import run_steps
@@ -281,7 +282,7 @@ def test_the_gate_s_orders_hold_warm_and_cold_back_and_never_hot() -> None:
 
     for order in yielding(True, TODAY):
         book.take(order, TODAY)
-    assert shares() == {"hot": [], "warm": [25], "cold": [8]}
+    assert shares() == {"hot": [], **{lane: [share] for lane, share in SHARES}}
     for order in yielding(False, TODAY):
         book.take(order, TODAY)
     assert shares() == {"hot": [], "warm": [], "cold": []}
