@@ -59,15 +59,15 @@ def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
         _plain(name) for one in case.products if one.role in _SUSPECT for name in (one.name, one.substance)
     }
     reactions = {_plain(name) for one in case.reactions for name in (one.term, one.text)}
+    read = [(passage, stated_prior(passage.text)) for passage in passages]
     stated: dict[tuple[str, str], set[Prior]] = defaultdict(set)
-    for passage in passages:
-        if (prior := stated_prior(passage.text)) is not None:
+    for passage, prior in read:
+        if prior is not None:
             stated[passage.document_id, passage.version].add(prior)
     found: dict[tuple[str, str], Counted] = {}
-    for passage in passages:
+    for passage, prior in read:
         whole = stated[passage.document_id, passage.version]
-        prior = stated_prior(passage.text) or (next(iter(whole)) if len(whole) == 1 else None)
-        for one in rows_of(passage, prior):
+        for one in rows_of(passage, prior or (next(iter(whole)) if len(whole) == 1 else None)):
             pair = (_plain(one.product), _plain(one.reaction))
             if pair[0] in products - {""} and pair[1] in reactions - {""}:
                 found.setdefault(pair, one)
