@@ -55,7 +55,7 @@ def _goes_along(hand: Hand, now_s: float) -> bool:
 
     One of its own, for each few records of a turn that is kept short, would be one that the next urgent record waits for.
     """
-    if not hand.yielding or hand.leaving or not hand.done or now_s - hand.committed_s >= _ALONG_S:
+    if hand.leaving or not hand.done or now_s - hand.committed_s >= _ALONG_S:
         return False
     return all(work.record.part.topic in hand.yielding for work in hand.done)
 

@@ -26,19 +26,19 @@ async def throttle(worker: Worker, hand: Hand, began_s: float, batch: Batch) -> 
     now_s, records = worker.clock.monotonic_s(), len(batch.records)
     took_s = now_s - began_s
     shares = {topic: _share(worker, lane_of(topic)) for topic in worker.topics}
-    yields = any(share < 100 for share in shares.values())
+    yielding = frozenset(topic for topic, share in shares.items() if share < 100)
     if len(worker.topics) == 1:
-        hand.limit = _limit(hand, _YIELD_BATCH if yields else MAX_BATCH)
-        if yields and records:
+        hand.limit = _limit(hand, _YIELD_BATCH if yielding else MAX_BATCH)
+        if yielding and records:
             await asyncio.sleep(_still_s(took_s, shares[worker.topics[0]]))
         return
     if records >= MIN_BATCH and took_s > 0:
         hand.pace_s = took_s / records
     most = min(MAX_BATCH, max(MIN_BATCH, int(TURN_S / hand.pace_s))) if hand.pace_s else MAX_BATCH
-    hand.limit = _limit(hand, MIN_BATCH if yields else most)
-    hand.yielding = frozenset(topic for topic, share in shares.items() if share < 100)
+    hand.limit = _limit(hand, MIN_BATCH if yielding else most)
+    hand.yielding = yielding
     for topic, count in Counter(record.part.topic for record in batch.records).items():
-        if topic in hand.yielding:
+        if topic in yielding:
             hand.resting[topic] = now_s + _still_s(took_s * count / records, shares[topic])
 
 
