@@ -19,8 +19,12 @@ import msgspec
 
 import sample
 from records import Make, Records
+from vigimesh.adapters.memory_answers import MemoryAnswers
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.readers import read
+from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
+from vigimesh.domain.cascade.small import tell
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.limits import Limits
@@ -34,17 +38,19 @@ from vigimesh.intake.values import Accepted
 from vigimesh.loop.outcome import Answers, Done, Input, Need
 from vigimesh.loop.stage import MAX_ROUNDS, Verb
 from vigimesh.planner.plan import Planner
+from vigimesh.retriever.lookup import Lookup
 from vigimesh.retriever.retrieve import Retriever
 from vigimesh.router.route import Router
 from vigimesh.supervisor.supervise import Supervisor
 from vigimesh.tool_executor.execute import Executor
+from vigimesh.tool_executor.scoring import Scoring
 
 #: Cases whose outcome is kept for chains without verbs: the sizes of the first cases of a source vary little.
 TEMPLATES = 64
 #: Passes over a case before a template is given up; the cards allow two.
 MAX_PASSES = 4
-#: What the mesh without a model has.
-_LIMITS = Limits(tiers=("tools", "person")).plain()
+#: What the mesh has without an endpoint: the shipped small model reads, as in the worker beside.
+_LIMITS = Limits(tiers=("tools", "small", "person")).plain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,23 +114,23 @@ def verbs() -> dict[str, Verb]:
     """Return the five verbs as the mesh runs them."""
     there = cards()
     return {
-        "router": Router(there), "planner": Planner(there), "retriever": Retriever(), "tool-executor": Executor(),
-        "supervisor": Supervisor(there),
+        "router": Router(there), "planner": Planner(there), "retriever": Retriever(),
+        "tool-executor": Executor(scoring=Scoring(cards=there)), "supervisor": Supervisor(there),
     }  # fmt: skip
 
 
-def memory_search() -> MemorySearch:
-    """Return the knowledge base in memory with the shipped documents."""
+def lookup() -> Lookup:
+    """Return what answers searches: the shipped documents and the answers given before, all in memory."""
     search = MemorySearch()
     search.load(shipped_documents())
-    return search
+    return Lookup(search=search, clock=SystemClock(), stores=(MemoryAnswers(),))
 
 
 class Answering:
-    """Answers needs from memory: searches, limits, and the heads that the supervisor moved before."""
+    """Answers needs from memory: searches, limits, what the small models read, and the heads that the supervisor moved before."""
 
     def __init__(self) -> None:
-        self.search, self.heads = memory_search(), dict[str, Any]()
+        self.lookup, self.heads = lookup(), dict[str, Any]()
 
     def answer(self, need: Need) -> Any:
         """Return the answer as plain values."""
@@ -132,12 +138,14 @@ class Answering:
             case "limits":
                 return dict(_LIMITS)
             case "search":
-                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
+                return self.lookup.answers([need])[0]
             case "head":
                 head = self.heads.get(need.key)
                 return None if head is None else msgspec.to_builtins(head)
             case "read":
                 return read([(need.key, need.asked)])[0]
+            case "score":
+                return tell(shipped_or_absent(SERIOUS), [need.asked])[0]
             case kind:
                 raise KeyError(kind)
 
