@@ -140,7 +140,7 @@ def test_the_bare_loop_stays_bare() -> None:
 
 def test_the_bare_loop_writes_the_records_of_a_worker(tmp_path: Path) -> None:
     world = worlds.MemoryWorld(Codec(MemorySchemas()))
-    for key, value, headers in drive.received(world.codec, "urgent", drive.numbered(sample.CASE, "X", 1)):
+    for key, value, headers in drive.received(world.codec, "urgent", drive.numbered(sample.CASE, "X", 12)):
         world.append(Write(topic=topic("case.received.urgent"), key=key, value=value, headers=headers))
     for name in STAGES:
         before = everything(world)
@@ -159,14 +159,11 @@ def everything(world: worlds.MemoryWorld) -> Counter[Seen]:
 
 
 def by_bare(world: worlds.MemoryWorld, name: str) -> tuple[Counter[Seen], int]:
-    """Return what the bare loop of a stage makes of what waits for it, and how many records that are.
-
-    Of one record: of several the loop looks a question up once, and the bare loop finds its own answer the second time.
-    """
+    """Return what the bare loop of a stage makes of what waits for it, and how many records that are."""
     inputs = [record for t in inputs_of(name, lane_of(name)) for record in world.records(t)]
     make = chain.worked_out(chain.verbs()[name], chain.Answering())
     bare = records.Records(name, world.codec, make)
-    made = [out for r in inputs for out in bare.of(r.part.topic, r.key, r.value, r.headers, r.at)]
+    made = list(bare.of([(r.part.topic, r.key, r.value, r.headers, r.at) for r in inputs]))
     assert {out[0] for out in bare.end()} == {topic("flow")}
     return Counter(map(of_bare, made)), len(inputs)
 
