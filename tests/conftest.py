@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Generator
@@ -38,6 +39,17 @@ ROOMS = ("simulation", "unit", "rules", "acceptance", "migration", "promises", "
 
 #: What lives to the end of a run once a test has asked for it, and takes processor time at rest: the least of it first.
 KEPT = ("stack", "tight", "mesh")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave modules and tests out of the search for garbage: collecting them makes little, and they stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
