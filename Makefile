@@ -10,6 +10,8 @@ T ?=
 FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 
 export PYTHON
+# Where Python is told to keep nothing that it compiled, each of some thousand processes would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check check-fast soak chaos bench bench-all venv format lint types imports wheel test test-fast simulate fix lock clean
