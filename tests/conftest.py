@@ -53,10 +53,16 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test `real` that asks for the stack, so that none is forgotten by `make check-fast`; order the rooms."""
+    """Mark every test `real` that asks for the stack, so that none is forgotten by `make check-fast`; order the rooms.
+
+    Those that go through the session's mesh are a run of their own (.ci/tests).
+    """
     for item in items:
-        if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
+        asked = set(getattr(item, "fixturenames", ()))
+        if STACK_FIXTURES & asked:
             item.add_marker(pytest.mark.real)
+        if "mesh" in asked:
+            item.add_marker(pytest.mark.mesh)
     items.sort(key=_turn)
 
 
