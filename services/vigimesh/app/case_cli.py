@@ -63,7 +63,7 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     limit: _Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List accepted messages, the newest first, or as reviewers had best take them (`--order grave`).
+    """List accepted messages, newest or gravest first.
 
     Shows where each is, its lane, grade and reason; after the grade, where a small model made one, its estimate that it is 4 or 5.
     """
