@@ -1,7 +1,7 @@
 """The bare loop: the records of a worker in the same transactions, without `vigimesh.loop`.
 
 It has no order per key, no progress map, no retry, dead letter, parking, rebalance, doubt or telemetry. Tuned as measured:
-two producers in turn, back-off 1 ms, the newer group protocol, `consume` without waiting and then `poll`.
+two producers in turn for many records, back-off 1 ms, the newer group protocol, `consume` without waiting and then `poll`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import confluent_kafka as ck
 
 import chain
-from records import Out, Raw, Work, rest_collector
+from records import Raw, Work, rest_collector
 
-#: Records of a transaction, as the loop takes them.
-BATCH = 500
+#: Records of a transaction, and from how many one is begun beside one that is ending: as the loop takes them.
+BATCH, OVERLAP = 500, 100
 
 
 def serve(kafka: str, group: str, topics: Sequence[str], work: Work) -> None:
@@ -56,22 +56,18 @@ def serve(kafka: str, group: str, topics: Sequence[str], work: Work) -> None:
             at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
             inputs.append((message.topic(), message.key(), message.value(), message.headers(), at))
             positions[message.topic(), message.partition()] = message.offset() + 1
-        for out in work.of(inputs):
-            _write(producers[0], out)
-        for out in work.end():
-            _write(producers[0], out)
+        for topic, key, value, headers in (*work.of(inputs), *work.end()):
+            producers[0].produce(topic, value, key, headers=headers)  # type: ignore[arg-type]  # declared narrower
         if ending is not None:
             ending.result()  # the offsets of this transaction may go only when the last one has ended
         offsets = [ck.TopicPartition(*spot, offset) for spot, offset in positions.items()]
         producers[0].send_offsets_to_transaction(offsets, metadata)
         ending = pool.submit(producers[0].commit_transaction)
+        if len(messages) < OVERLAP:
+            ending.result()
     if ending is not None:
         ending.result()
     consumer.close()
-
-
-def _write(producer: ck.Producer, out: Out) -> None:
-    producer.produce(out[0], out[2], out[1], headers=out[3])  # type: ignore[arg-type]  # declared narrower
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from vigimesh.loop.telemetry import Telemetry
 #: Records of a poll. Measured: larger batches bring no more throughput, smaller ones cost it.
 MAX_BATCH = 500
 #: Finished records from which a transaction is worth beginning while the one before is ending. Below, it would only wait
-#: behind that one, without the records that come meanwhile, and take what all transactions of a machine wait for (docs/decisions/0079).
+#: behind that one, without the records that come meanwhile, and take what all transactions of a machine wait for (docs/decisions/0073).
 OVERLAP = 100
 #: Records in hand of one worker, beyond which it fetches no more: what a restart has to do again stays small.
 MAX_OPEN = 2_000
