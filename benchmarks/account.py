@@ -139,7 +139,9 @@ class _Account:
             self.held[order.call_id] = order
             for place, (held, cap) in after.items():
                 self._put(place, held, cap)
-        elif isinstance(answer, Denied) and answer.cause == "full" and order.call_id not in self.sent_again:
+        elif (
+            isinstance(answer, Denied) and answer.cause != "overrun" and order.call_id not in self.sent_again
+        ):
             self.verdict.refused += 1
             self.verdict.false_refusals += all(held <= cap for held, cap in after.values())
         else:

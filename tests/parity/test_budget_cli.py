@@ -131,6 +131,32 @@ def test_the_table_names_every_window_whole_where_nobody_has_a_wide_terminal() -
     assert "does not hold" in paper.export_text()
 
 
+def test_a_window_that_only_open_calls_leave_no_room_in_says_so(rig: Rig) -> None:
+    case, caps = TRIAGE.budget.case_micro, Caps.of(TRIAGE)
+
+    async def told(budget: Budget) -> tuple[list[bool], str]:
+        accounts = await accounts_of(budget, [TRIAGE], NOON)
+        paper = Console(width=80, record=True, file=StringIO())
+        paper.print(table(accounts))
+        return [row["held"] for row in document(accounts)["workflows"][0]["windows"]], paper.export_text()
+
+    async def scenario(rig: Rig) -> None:
+        budget = await rig.built()
+        await budget.reserve([ask("a", CAP - case + 1, caps=replace(caps, case_micro=CAP))])
+        held, shown = await told(budget)
+        assert held == [False, True, False]
+        assert [line.split()[1] for line in shown.splitlines() if line.split()[-1] == "held"] == [
+            f"{NOON:%Y-%m-%d}"
+        ]
+        # Recorded, it is spent: no call that ends brings it back.
+        await budget.settle("a", "triage", CAP - case + 1)
+        held, shown = await told(budget)
+        assert held == [False, False, False]
+        assert "held" not in shown
+
+    rig.run(scenario)
+
+
 @dataclass
 class Paper:
     """A desk that keeps what is written, or fails."""

@@ -31,8 +31,9 @@ from spending import (
 )
 from vigimesh.background.books.keep import Swept
 from vigimesh.domain.budget.prices import PriceBook
+from vigimesh.domain.budget.rule import SWEPT
 from vigimesh.domain.budget.values import Caps
-from vigimesh.tool_executor.purchase import Paid, Unpaid
+from vigimesh.tool_executor.purchase import Paid, Unpaid, lease_s
 from waiting import until_async
 
 PLACES = ("memory", pytest.param("real", marks=pytest.mark.real))
@@ -156,10 +157,16 @@ async def check_window(place: Place) -> None:
         denied = [one for one in ended if isinstance(one, Unpaid)]
         assert (len(paid), len(denied)) == (10, 54)
         assert {one.reason for one in denied} == {"denied"}
-        assert "left of the day" in denied[0].why
-        assert all(one.retry_at is not None for one in denied)
+        assert "left of the day while calls under way hold" in denied[0].why
+        soon = max(one.retry_at for one in denied if one.retry_at is not None)
+        assert {one.retry_at is None for one in denied} == {False}
+        assert timedelta(0) < soon - made.clock.at < timedelta(seconds=lease_s(question())) + 2 * SWEPT
         assert made.standin.account()["calls"] == 10
         assert await made.agreed() == (sum(one.cost_micro for one in paid), 0)
+        # Settled, the ten leave room of the same day.
+        made.let_pass((soon - made.clock.at).total_seconds())
+        turned_away = next(n for n, one in enumerate(ended) if isinstance(one, Unpaid))
+        assert isinstance(await place.pays(made, purchase(f"task {turned_away + 10}", caps=caps)), Paid)
 
 
 async def check_flushed(place: Place) -> None:

@@ -69,7 +69,10 @@ class TakesTheDeadForNotMade(MemoryJournal):
 
 
 def forgetting_what_is_open(
-    ask: Ask, sums_of: Callable[[Window], Sums], cap_of: Callable[[Window], int]
+    ask: Ask,
+    sums_of: Callable[[Window], Sums],
+    cap_of: Callable[[Window], int],
+    frees: Callable[[Window, int], datetime | None],
 ) -> Denied | None:
     """Count only what is recorded: what others have reserved is spent a second time."""
 
@@ -77,7 +80,7 @@ def forgetting_what_is_open(
         sums = sums_of(window)
         return Sums(enforced=sums.recorded, recorded=sums.recorded, closed=sums.closed)
 
-    return real_denied(ask, recorded, cap_of)
+    return real_denied(ask, recorded, cap_of, frees)
 
 
 def waiting_whatever_it_is(

@@ -61,6 +61,10 @@ def test_admitted_exactly_when_everything_summed_anew_fits(steps: list[tuple[Any
             else:
                 assert isinstance(answer, Denied)
                 assert answer.recorded_micro + answer.open_micro + answer.asked_micro > answer.cap_micro
+                if answer.cause == "held":
+                    assert answer.recorded_micro + answer.asked_micro <= answer.cap_micro
+                    assert answer.opens_at is not None
+                    assert at < answer.opens_at
         elif word == "settle" and held is not None:
             at, case, worst, state = held
             actual = int(worst * rest[0])

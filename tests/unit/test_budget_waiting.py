@@ -35,6 +35,17 @@ def test_those_that_wait_for_the_same_moment_come_back_one_after_the_other() -> 
     assert backs[-1] - backs[0] > SPREAD / 2
 
 
+def test_who_came_a_moment_ago_comes_back_as_soon_and_waits_longer_each_time() -> None:
+    """Held up by calls under way, a burst comes back no quicker than it came; what came long ago, over `SPREAD` at most."""
+    for waited in (timedelta(seconds=90), timedelta(minutes=10), 2 * SPREAD):
+        opens_at, spread = CAME + waited, min(waited, SPREAD)
+        backs = [back for number in range(200) if (back := waits(CALM, "cold", opens_at, name=str(number)))]
+        assert len(backs) == 200
+        assert opens_at <= min(backs)
+        assert opens_at + spread / 2 < max(backs) < opens_at + spread
+    assert waits(CALM, "cold", CAME - timedelta(seconds=1)) == CAME - timedelta(seconds=1)
+
+
 def test_without_a_clock_it_waits_too_and_not_for_ever() -> None:
     free = replace(CALM, clock=Clock())
     assert waits(free, "cold") is not None

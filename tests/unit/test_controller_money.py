@@ -99,8 +99,47 @@ def test_a_case_costs_what_was_spent_on_those_that_might_ask() -> None:
     assert watch.learned == {}, "what was there before is no news"
     watch.add({"triage": account(0, recorded=1_600)}, totals(hot=15, cold=25), {})
     assert watch.learned == {"triage": Learned(spent_micro=600, cases=20)}
-    watch.add({"triage": account(0, recorded=1_700)}, totals(hot=20, cold=999), {"triage": {"cold"}})
+    watch.add({"triage": account(0, recorded=1_700)}, totals(hot=20, cold=999), {"triage": {"cold": 0}})
     assert watch.learned == {"triage": Learned(spent_micro=700, cases=25)}, "cold may not ask: no proof"
+
+
+def test_what_was_planned_before_a_ceiling_teaches_what_it_cost() -> None:
+    """A burst dearer than what is left by the first guess, and cheaper by what its cases cost: the next one is asked for."""
+    assert CARD is not None
+    money, watch, in_force = Money(accounts=NoAccounts(()), cards=(CARD,)), Watch(), InForce()
+    prior, real = prior_micro(CARD.budget.case_micro), 40
+    left, burst = 500 * prior, 1_000
+
+    def look(at_s: float, waits: dict[str, float], taken: int, asked: int) -> list[str]:
+        nonlocal in_force
+        there: dict[tuple[str, str], Measure] = {
+            (stage, "cold"): Known(value=n) for stage, n in waits.items()
+        }
+        seen = Seen(
+            rows=rows(there), totals=totals(cold=taken),
+            accounts={"triage": account(left - asked * real, recorded=asked * real)},
+        )  # fmt: skip
+        in_force = rule(money, watch, seen, in_force, NOW + timedelta(seconds=at_s)).in_force
+        return [one.lane for one in in_force.ceilings]
+
+    assert look(0, {"planner": burst}, 0, 0) == ["cold"]
+    # Until the order is obeyed, 300 were planned for the large model; they are paid for as they come, and nothing after them.
+    look(1, {"planner": 700, "retriever": 100, PAYER: 150}, 50, 50)
+    look(3, {"planner": 0, PAYER: 800}, 200, 200)
+    look(4, {PAYER: 500}, 500, 300)
+    look(5, {}, burst, 300)
+    assert watch.learned["triage"] == Learned(spent_micro=300 * real, cases=300)
+    look(6, {}, burst, 300)
+    assert look(70, {}, burst, 300) == []
+    assert look(71, {"planner": burst}, burst, 300) == []
+
+
+@pytest.mark.parametrize("lowered", [{}, {"triage": {"cold": 0}}, {"triage": {"cold": 900}}])
+def test_totals_made_anew_teach_nothing_whatever_is_lowered(lowered: dict[str, dict[str, int]]) -> None:
+    watch = Watch()
+    watch.add({"triage": account(0, recorded=1_000)}, totals(cold=500), {})
+    watch.add({"triage": account(0, recorded=1_700)}, totals(cold=20), lowered)
+    assert watch.learned == {"triage": Learned()}
 
 
 def test_what_is_not_known_or_of_another_month_teaches_nothing() -> None:

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from vigimesh.adapters.redis_scripts import Reply, Scripts, client_of, foreign
 from vigimesh.domain.budget.money import is_amount
-from vigimesh.domain.budget.rule import REMEMBERED, SHOWN, Books, Sums, denial, rebuilt
+from vigimesh.domain.budget.rule import REMEMBERED, SHOWN, SWEPT, Books, Sums, denial, rebuilt
 from vigimesh.domain.budget.values import (
     MAX_ASKS,
     MAX_LAPSED,
@@ -211,7 +211,7 @@ class RedisBudget:
         ]
         for window in ASKED:
             told += [names[window], str(ask.caps.of_window(window)), str(KEEP_S[window])]
-        return told
+        return [*told, str(SWEPT // _MICROSECOND)]
 
     @property
     def _strict(self) -> str:
@@ -239,7 +239,8 @@ def _answer(ask: Ask, reply: Reply) -> Reserved | Denied | Shut:
         return Reserved(ask.call_id, int(rest[0]), _moment(rest[1]))
     window = next(one for one in ASKED if one == rest[0])
     cap, recorded, held, closed = int(rest[1]), int(rest[2]), int(rest[3]), rest[5] == "1"
-    return denial(ask, window, cap, Sums(recorded + held, recorded, 0, closed))
+    until = _moment(rest[6]) + SWEPT if rest[6] else None
+    return denial(ask, window, cap, Sums(recorded + held, recorded, 0, closed), until)
 
 
 def _own(reply: Reply, call_id: str) -> Reply:

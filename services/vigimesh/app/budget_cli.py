@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -36,7 +36,8 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     """Show what each workflow may still spend.
 
     This minute, day and month (UTC): the cap, what is recorded, what is open, what is left. What is enforced is recorded
-    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1. Caps are those of
+    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1. *held*: one more case
+    would fit if what is open did not hold its worst case. Caps are those of
     the cards that this command is set to: set VIGIMESH_CARDS as the workers have it.
     """
     from vigimesh.clock import SystemClock
@@ -96,10 +97,11 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One workflow's windows, or why nothing is known of them."""
+    """One workflow's windows, or why nothing is known of them. `case_micro` is what one case may cost by its card."""
 
     workflow: str
     currency: str
+    case_micro: int = 0
     epoch: str = ""
     windows: tuple[WindowStanding, ...] = ()
     why: str = ""
@@ -108,6 +110,10 @@ class Account:
     def broken(self) -> tuple[WindowStanding, ...]:
         """The windows in which enforced is not recorded + open."""
         return tuple(row for row in self.windows if not row.holds)
+
+    def held(self, row: WindowStanding) -> bool:
+        """Whether calls under way, and in doubt, leave one of the windows of money no room for a case that would fit without them."""
+        return row.window in RAISABLE and row.held(self.case_micro)
 
     @property
     def holds(self) -> bool:
@@ -150,11 +156,13 @@ async def accounts_of(budget: Budget, cards: Sequence[Card], at: datetime) -> li
     found = []
     for card in sorted(cards, key=lambda card: card.name):
         there = await budget.standing(card.name, Caps.of(card), at)
-        name, currency = card.name, card.budget.currency
+        account = Account(
+            workflow=card.name, currency=card.budget.currency, case_micro=card.budget.case_micro
+        )
         if isinstance(there, Standing):
-            found.append(Account(workflow=name, currency=currency, epoch=there.epoch, windows=there.windows))
+            found.append(replace(account, epoch=there.epoch, windows=there.windows))
         else:
-            found.append(Account(workflow=name, currency=currency, why=there.why))
+            found.append(replace(account, why=there.why))
     return found
 
 
@@ -166,7 +174,7 @@ def document(accounts: Sequence[Account]) -> dict[str, Any]:
         "epoch": next((one.epoch for one in accounts if one.epoch), None),
         "workflows": [
             {"workflow": one.workflow, "currency": one.currency, "holds": one.holds,
-             "windows": [_plain(row) for row in one.windows]}
+             "windows": [_plain(row) | {"held": one.held(row)} for row in one.windows]}
             for one in accounts
         ],
     }  # fmt: skip
@@ -182,14 +190,14 @@ def table(accounts: Sequence[Account]) -> Table:
     for name in ("cap", "recorded", "open", "left"):
         made.add_column(name, justify="right", no_wrap=True)
     rows = [(one, row) for one in accounts for row in one.windows]
-    stated = any(_state(row) for _, row in rows)
+    stated = any(_state(one, row) for one, row in rows)
     if stated:
         made.add_column("")
     for one, row in rows:
         unit = "calls" if row.window == "minute" else one.currency
         amounts = (row.cap_micro, row.recorded_micro, row.open_micro, row.left_micro)
         cells = (one.workflow, _name(row), unit, *(_text(row, amount) for amount in amounts))
-        made.add_row(*cells, *((_state(row),) if stated else ()))
+        made.add_row(*cells, *((_state(one, row),) if stated else ()))
     return made
 
 
@@ -210,9 +218,11 @@ def _text(row: WindowStanding, amount: int) -> str:
     return f"{amount:,}" if row.window == "minute" else amount_text(amount, "")
 
 
-def _state(row: WindowStanding) -> str:
+def _state(of: Account, row: WindowStanding) -> str:
     if not row.holds:
         return "does not hold"
+    if of.held(row):
+        return "held"
     return "closed by an overrun" if row.closed else ""
 
 

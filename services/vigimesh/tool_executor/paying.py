@@ -41,9 +41,10 @@ from vigimesh.domain.budget.calls import (
     Kept,
     PaidCall,
 )
-from vigimesh.domain.budget.lapse import GRACE_S, is_of, reserved_at
+from vigimesh.domain.budget.lapse import is_of, reserved_at
 from vigimesh.domain.budget.money import exact_text, is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
+from vigimesh.domain.budget.rule import SWEPT
 from vigimesh.domain.budget.values import Denied, NotReserved, Shut
 from vigimesh.domain.cascade.breaker import State
 from vigimesh.domain.cascade.question import (
@@ -168,8 +169,7 @@ class Payer:
             # Lapsed, perhaps while this process stood still: what became of it only the journal knows, and only the sweep may
             # give it back. Begun all the same and not given back, it would count where the budget does not hold it any more.
             detail = "an earlier try of it is being given back"
-            again_at = until + timedelta(seconds=2 * GRACE_S)
-            return await self._looked_up(wanted, at, "not_made", detail, retry_at=again_at, held=held)
+            return await self._looked_up(wanted, at, "not_made", detail, retry_at=until + SWEPT, held=held)
         # The journal has the moment of the reservation, so that both count the call in the same windows.
         call = call_of(wanted, asked, reserved_at(until, lease_s(wanted.question)), most, epoch)
         return await self._begin(wanted, call, price, held)
@@ -312,8 +312,7 @@ class Payer:
     async def _given_up(self, call: PaidCall, why: str, held: _Held) -> Unpaid:
         """Give a call back that was begun and not made; its reservation lapses and is swept."""
         await self._uninterrupted(lambda: self._patiently(lambda: self.journal.not_made(call.call_id, why)))
-        retry_at = held.until + timedelta(seconds=2 * GRACE_S)
-        return _unpaid(call, "not_made", why, retry_at=retry_at)
+        return _unpaid(call, "not_made", why, retry_at=held.until + SWEPT)
 
     async def _patiently(self, write: Callable[[], Awaitable[T]]) -> T | None:
         """Write into the journal, again while it is away; `None` when it stays away for `STORE_S` seconds."""
@@ -381,7 +380,12 @@ def _room(denied: Denied) -> str:
     if denied.cause == "overrun":
         return f"a call cost more than was reserved, which closed this {denied.window}"
     left = denied.cap_micro - denied.recorded_micro - denied.open_micro
-    return f"{exact_text(denied.asked_micro)} asked, {exact_text(max(0, left))} left of the {denied.window}"
+    told = f"{exact_text(denied.asked_micro)} asked, {exact_text(max(0, left))} left of the {denied.window}"
+    return (
+        f"{told} while calls under way hold {exact_text(denied.open_micro)}"
+        if denied.cause == "held"
+        else told
+    )
 
 
 def _unpaid(

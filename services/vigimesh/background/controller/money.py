@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from math import nan
+from datetime import datetime, timedelta
+from math import ceil, nan
 from typing import Protocol
 
 from vigimesh import names
@@ -18,6 +18,7 @@ from vigimesh.domain.control.pricing import (
     PAID,
     Account,
     Backlog,
+    Ceiling,
     InForce,
     LaneBacklog,
     Means,
@@ -37,6 +38,10 @@ _log = logging.getLogger(__name__)
 
 #: The stage that pays: what it has taken is paid for, what stands before it or in it is not.
 PAYER = "tool-executor"
+#: Where a case stands whose tiers are planned and that has not been paid for.
+PLANNED = ("retriever", PAYER)
+#: How long after a ceiling what stands there was planned without it: workers obey within 2 s, most of them within one look.
+OBEYED = timedelta(seconds=1.5)
 #: Seconds that a case is taken to have from its append in a lane to its legal clock: a serious one, which is hot, 15 days as
 #: in most rules of domain/safety/clocks.toml, others 90. Assumed, since no record that the controller reads tells due dates:
 #: it puts hot work before other, and what has waited longest first.
@@ -76,6 +81,15 @@ class NoAccounts:
         """Hold nothing."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one look showed: the lag, the totals of `flow` as of it, and the accounts."""
+
+    rows: Sequence[LagRow]
+    totals: Sequence[FlowTotalled]
+    accounts: Mapping[str, Account]
+
+
 @dataclass(slots=True)
 class Watch:
     """What was seen last of each workflow, to learn from what is added. State of one reign, of which `learned` is handed on."""
@@ -86,13 +100,36 @@ class Watch:
     #: By workflow: the month with what is recorded in it, and the records taken in each lane of the stage that pays.
     _recorded: dict[str, tuple[str, int]] = field(default_factory=dict)
     _taken: dict[str, dict[str, int]] = field(default_factory=dict)
+    #: By workflow and lane with a ceiling: the records taken when all that was planned before the ceiling is.
+    _planned: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def lowered(self, seen: Seen, ceilings: Iterable[Ceiling], now: datetime) -> dict[str, dict[str, int]]:
+        """Return the lanes that are lowered, by workflow, and up to how many records taken what they take may have asked.
+
+        What was planned for the large tier before its ceiling is paid for after it: of a burst, hundreds of cases.
+        """
+        taken = {one.workflow: one.totals for one in seen.totals}
+        found: dict[str, dict[str, int]] = {}
+        for one in ceilings:
+            key = one.workflow, one.lane
+            ahead = total(
+                row.records for row in seen.rows if (row.workflow, row.lane) == key and row.stage in PLANNED
+            )
+            if now - one.since <= OBEYED and isinstance(ahead, Known):
+                before = taken.get(one.workflow, {}).get(f"{PAYER}.{one.lane}.consumed", 0)
+                self._planned[key] = before + ceil(ahead.value)
+            found.setdefault(one.workflow, {})[one.lane] = self._planned.get(key, 0)
+        return found
 
     def add(
-        self, accounts: Mapping[str, Account], totals: Sequence[FlowTotalled], lowered: Mapping[str, set[str]]
+        self,
+        accounts: Mapping[str, Account],
+        totals: Sequence[FlowTotalled],
+        lowered: Mapping[str, Mapping[str, int]],
     ) -> None:
         """Learn from what was recorded and taken since the last look; nothing where either is not known, or a month began.
 
-        Of what was taken only lanes that are not lowered count; see `costs.learn`.
+        Of what was taken in a lane that is lowered only that counts which may have asked (`lowered`); see `costs.learn`.
         """
         for one in totals:
             account, name = accounts.get(one.workflow), one.workflow
@@ -106,7 +143,8 @@ class Watch:
             self._recorded[name], self._taken[name] = (month.name, month.recorded_micro), taken
             if before is None or was is None or before[0] != month.name:
                 continue
-            cases = sum(taken[lane] - was[lane] for lane in LANES if lane not in lowered.get(name, set()))
+            last = {**taken, **lowered.get(name, {})}
+            cases = sum(min(taken[lane], max(last[lane], was[lane])) - was[lane] for lane in LANES)
             known = self.learned.get(name, Learned())
             self.learned[name] = learn(known, month.recorded_micro - before[1], cases)
 
@@ -141,21 +179,9 @@ class Money:
         return max(large, self.small_micro if "small" in card.tiers else 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What one look showed: the lag, the totals of `flow` as of it, and the accounts."""
-
-    rows: Sequence[LagRow]
-    totals: Sequence[FlowTotalled]
-    accounts: Mapping[str, Account]
-
-
 def rule(money: Money, watch: Watch, seen: Seen, in_force: InForce, now: datetime) -> MoneyRuling:
     """Return what is ordered on account of money from now on; learns what a case costs on the way."""
-    lowered: dict[str, set[str]] = {}
-    for one in in_force.ceilings:
-        lowered.setdefault(one.workflow, set()).add(one.lane)
-    watch.add(seen.accounts, seen.totals, lowered)
+    watch.add(seen.accounts, seen.totals, watch.lowered(seen, in_force.ceilings, now))
     costs = {
         card.name: expected_micro(watch.learned.get(card.name, Learned()), money.prior(card))
         for card in money.cards

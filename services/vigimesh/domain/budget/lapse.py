@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vigimesh.domain.budget.rule import REMEMBERED
+from vigimesh.domain.budget.rule import REMEMBERED, SWEPT
 from vigimesh.domain.budget.values import Booked, Lapsed
 
 #: Seconds after the end of a lease before it is given back: clocks of two processes differ by less, or nothing is safe.
@@ -14,6 +14,7 @@ GRACE_S = 30.0
 #: Longest lease for a call that is answered at once: what makes a reservation late must be longer than any lease.
 MAX_LEASE_S = 1_800.0
 assert REMEMBERED.total_seconds() > MAX_LEASE_S
+assert SWEPT.total_seconds() >= 2 * GRACE_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from vigimesh.domain.budget.values import (
     Ask,
     Booked,
     Caps,
+    Cause,
     Denied,
     Lapsed,
     NotReserved,
@@ -31,6 +32,8 @@ from vigimesh.domain.budget.windows import ASKED, Window, names_of, span
 SHOWN: tuple[Window, ...] = ("minute", "day", "month")
 #: How long a settled call is remembered, so that settling it again is no news: longer than any caller tries again.
 REMEMBERED = timedelta(hours=1)
+#: How long after the end of its lease a reservation has surely been dealt with: the journal was asked, and what is held still is in doubt.
+SWEPT = timedelta(minutes=1)
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -65,24 +68,39 @@ def units(window: Window, amount: int) -> int:
     return 1 if window == "minute" else amount
 
 
-def denied(ask: Ask, sums_of: Callable[[Window], Sums], cap_of: Callable[[Window], int]) -> Denied | None:
-    """Return why the call may not be made, or None when it may."""
+def denied(
+    ask: Ask,
+    sums_of: Callable[[Window], Sums],
+    cap_of: Callable[[Window], int],
+    frees: Callable[[Window, int], datetime | None],
+) -> Denied | None:
+    """Return why the call may not be made, or None when it may.
+
+    `frees` says when leases that still run, or ended a moment ago, will have given so much of a window back; None when all of them together hold less.
+    """
+    held: dict[datetime, Denied] = {}
     for window in ASKED:
         sums, cap, asked = sums_of(window), cap_of(window), units(window, ask.worst_micro)
-        if sums.closed or sums.enforced + asked > cap:
-            return denial(ask, window, cap, sums)
-    return None
+        over = sums.enforced + asked - cap
+        if not sums.closed and over <= 0:
+            continue
+        # A minute's calls are made, however they end; and no lease's end brings back what is recorded.
+        fixed = sums.closed or window == "minute" or sums.recorded + asked > cap
+        until = None if fixed else frees(window, over)
+        told = denial(ask, window, cap, sums, until)
+        if until is None:
+            return told
+        held.setdefault(until, told)
+    return held[max(held)] if held else None
 
 
-def denial(ask: Ask, window: Window, cap: int, sums: Sums) -> Denied:
-    """Return the answer to an ask that `window` has no room for."""
+def denial(ask: Ask, window: Window, cap: int, sums: Sums, until: datetime | None) -> Denied:
+    """Return the answer to an ask that `window` has no room for; `until` is when leases will have made room, None when they will not."""
     asked = units(window, ask.worst_micro)
-    never = window == "case" or asked > cap
-    return Denied(
-        ask.call_id, window, cap, sums.recorded, sums.enforced - sums.recorded, asked,
-        None if never else span(window, ask.at).closes_at,
-        "overrun" if sums.closed else "full",
-    )  # fmt: skip
+    cause: Cause = "overrun" if sums.closed else "full" if until is None else "held"
+    if until is None and window != "case" and asked <= cap:
+        until = span(window, ask.at).closes_at
+    return Denied(ask.call_id, window, cap, sums.recorded, sums.enforced - sums.recorded, asked, until, cause)
 
 
 @dataclass(slots=True)
@@ -104,6 +122,7 @@ class Books:
             ask,
             lambda window: self.sums.get((ask.workflow, window, names[window]), Sums()),
             lambda window: self.cap(ask.workflow, window, ask.caps, ask.at),
+            lambda window, over: self._frees(ask, (window, names[window]), over),
         )
         if no is not None:
             return no
@@ -188,6 +207,21 @@ class Books:
                 sums.overrun, sums.closed,
             ))  # fmt: skip
         return Standing(workflow, epoch, tuple(rows))
+
+    def _frees(self, ask: Ask, of: tuple[Window, str], over: int) -> datetime | None:
+        """Return when leases will have given `over` of a window back; see `denied`."""
+        window, name = of
+        leases = sorted(
+            (call.until, call.reserved)
+            for (workflow, _), call in self.calls.items()
+            if workflow == ask.workflow and call.state == "open" and call.names[window] == name
+            and call.until + SWEPT > ask.at
+        )  # fmt: skip
+        for until, amount in leases:
+            over -= amount
+            if over <= 0:
+                return until + SWEPT
+        return None
 
     def _windows(self, workflow: str, call: Call) -> list[tuple[Window, Sums]]:
         """Return the windows of a call that are still kept; one that ended long ago is not made again."""

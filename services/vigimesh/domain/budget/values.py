@@ -14,8 +14,9 @@ from vigimesh.errors import Misconfigured, Refused
 
 State = Literal["open", "settled", "in_doubt"]
 STATES: tuple[State, ...] = ("open", "settled", "in_doubt")
-#: Why a window takes no more: it is full, or an overrun closed it until a person raises its cap or it ends.
-Cause = Literal["full", "overrun"]
+#: Why a window takes no more: it is full, or only until calls under way give back what they hold, or an overrun closed it until a
+#: person raises its cap or it ends.
+Cause = Literal["full", "held", "overrun"]
 #: Windows whose cap a person may raise: the others are no sums that a workflow plans with.
 Raisable = Literal["day", "month"]
 RAISABLE: tuple[Raisable, ...] = ("day", "month")
@@ -137,7 +138,8 @@ class Denied:
     """The call may not be made: recorded + open + asked is more than the cap of `window`, or an overrun closed it.
 
     Of several windows the one that opens last is named. `opens_at` is when time alone opens it, None when it never
-    does: a case, or a worst case above the whole cap.
+    does: a case, or a worst case above the whole cap. Where recorded + asked would fit and the leases of what is open end (`held`), it is
+    the moment at which enough of them have ended: most calls are settled far below their worst case before. What is in doubt has no lease any more.
     """
 
     call_id: str
@@ -235,6 +237,10 @@ class WindowStanding:
     def left_micro(self) -> int:
         """What may still be asked for; 0 where an overrun closed the window."""
         return 0 if self.closed else max(0, self.cap_micro - self.enforced_micro)
+
+    def held(self, asked_micro: int) -> bool:
+        """Whether only what is open leaves no room for `asked_micro`: without it, what is recorded would."""
+        return not self.closed and self.left_micro < asked_micro <= self.cap_micro - self.recorded_micro
 
     @property
     def holds(self) -> bool:

@@ -15,7 +15,8 @@ WAITS: Mapping[str, str] = {"denied": "waits for money", "gathered": "waits for 
 ROOM = timedelta(days=2)
 #: How long after its arrival a case without a legal clock may wait at most: longer than any month.
 LONGEST = timedelta(days=35)
-#: Over how long those that wait for the same moment come back: all at once they would be refused again, all but a few.
+#: Over how long at most those that wait for the same moment come back: all at once they would be refused again, all but a few. Over no
+#: longer than they have been here by then: so they come back no quicker than they came, and who comes back in vain waits longer.
 SPREAD = timedelta(minutes=30)
 
 
@@ -34,7 +35,8 @@ def waits_until(
         return None
     if triage.serious != "no" or triage.grade >= SERIOUS_GRADE:
         return None
-    back_at = opens_at + SPREAD * (int(digest(name.encode())[:8], 16) / 2**32)
+    spread = min(SPREAD, max(opens_at - received_at, timedelta()))
+    back_at = opens_at + spread * (int(digest(name.encode())[:8], 16) / 2**32)
     due_at = triage.clock.due_at
     last = received_at + LONGEST if due_at is None else due_at - ROOM
     return back_at if back_at <= last else None
