@@ -17,6 +17,8 @@ from vigimesh.domain.cascade.shipped import (
     ADVERSE_EVENT,
     EVERY,
     EXTRACTION,
+    GRAVE,
+    LENDERS,
     NAMES,
     SERIOUS,
     SUMS,
@@ -48,14 +50,15 @@ def test_together_they_are_small() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_are_numbers_and_the_texts_are_ours(name: str) -> None:
     with np.load(MODELS / f"{name}.npz", allow_pickle=False) as held:
-        assert {key: held[key].dtype.kind for key in held.files} == dict.fromkeys(
-            ("weights", "idf", "blocks", "bias"), "f"
-        )
+        own = ("weights", "blocks", "bias") if name in LENDERS else ("weights", "idf", "blocks", "bias")
+        assert {key: held[key].dtype.kind for key in held.files} == dict.fromkeys(own, "f")
     card = card_of(shipped_header(name))
     # What is certified says what its scores looked like, for the watch on drift.
-    certified = {"reference"} if shipped_model(name).certificates else set()
+    more = ({"reference"} if shipped_model(name).certificates else set()) | (
+        {"borrows"} if name in LENDERS else set()
+    )
     assert set(json.loads(shipped_header(name))) == {
-        "name", "layout", "features", "npz_sha256", "curve", "certificates", "card", *certified,
+        "name", "layout", "features", "npz_sha256", "curve", "certificates", "card", *more,
     }  # fmt: skip
     assert card["limits"]
     assert shipped_model(name).digest in (MODELS / f"{name}.md").read_text(encoding="utf-8")
@@ -80,6 +83,16 @@ def test_one_is_not_taken_for_the_other() -> None:
     swapped = {f"{SERIOUS}.npz": f"{ADVERSE_EVENT}.npz"}
     with pytest.raises(Misconfigured, match="VM-2201"):
         model_of(SERIOUS, lambda file: (MODELS / swapped.get(file, file)).read_bytes())
+
+
+@pytest.mark.parametrize("lent", [b"", (MODELS / f"{ADVERSE_EVENT}.npz").read_bytes()])
+def test_a_model_that_borrows_takes_what_its_json_names_and_nothing_else(lent: bytes) -> None:
+    files = {file: (MODELS / file).read_bytes() for file in (f"{GRAVE}.json", f"{GRAVE}.npz", SUMS)}
+    with pytest.raises(Misconfigured, match="VM-2201"):
+        model_of(GRAVE, lambda file: files.get(file, lent))
+    with pytest.raises(Misconfigured, match="VM-2201"):
+        model_of(SERIOUS, lambda file: (MODELS / file.replace(f"{SERIOUS}.npz", f"{GRAVE}.npz")).read_bytes())
+    assert shipped_model(GRAVE).tables.idf.tolist() == shipped_model(SERIOUS).tables.idf.tolist()
 
 
 def test_a_serious_case_scores_higher_than_a_sore_arm_and_says_why() -> None:

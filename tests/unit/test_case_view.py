@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from vigimesh.app.case_history import Listed
+from vigimesh.app.case_history import Listed, gravest_first
 from vigimesh.app.case_view import console_here, show_list
 
 ONE = Listed(
@@ -44,6 +44,20 @@ def test_in_a_narrow_terminal_the_case_s_id_stays_whole_and_the_message_s_gives_
     assert ("message" in head, "a21eb38e684f" in row) == (False, False)
     for word in ("default/DE-2026-0044", "triage", "in_review", "2026-03-17"):
         assert word in row
+
+
+def test_the_estimate_stands_behind_the_grade_and_orders_within_it() -> None:
+    estimated = replace(ONE, grave=0.314, grade=3, case_id="default/estimated")
+    assert "3 (0.31)" in listed(200, estimated)[1]
+    lines = [
+        replace(ONE, lane="cold", grade=5, case_id="last lane"), replace(estimated, grave=0.01, case_id="slight"),
+        replace(estimated, grave=None, case_id="not estimated"), replace(ONE, lane="hot", grade=3, case_id="first lane"),
+        replace(estimated, grave=0.01, case_id="slight, due before", due_at=ONE.accepted_at), replace(ONE, grade=4, case_id="stated"),
+        estimated,
+    ]  # fmt: skip
+    assert [line.case_id for line in gravest_first(lines)] == [
+        "first lane", "stated", "default/estimated", "not estimated", "slight, due before", "slight", "last lane",
+    ]  # fmt: skip
 
 
 def test_a_long_id_is_folded_and_not_cut() -> None:

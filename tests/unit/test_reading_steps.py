@@ -16,17 +16,23 @@ from vigimesh.domain.cascade.reading import (
     EVENT_AT,
     EVENT_STEP,
     FIELDS_STEP,
+    GRAVE_STEP,
     MAX_FIELDS,
     NAMES,
+    PLACED_STEPS,
     STEPS,
     UNREAD_FLAG,
+    estimate_in,
     fields_finding,
+    grave_finding,
     needed,
     questions_from,
+    read_into,
     screened,
 )
 from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.errors import Misconfigured
+from vigimesh.events.case import Product
 from vigimesh.events.classes import CaseDecided, EvidenceRetrieved, Plan, ReviewRequested, Route, Triage
 from vigimesh.events.topics import lane_topic
 from vigimesh.loop.outcome import Input
@@ -36,6 +42,10 @@ from vigimesh.tool_executor.execute import Executor
 CALM = Triage(valid=False, serious="no", grade=0, grade_reasons=("the document tells of no event (text)",))
 #: An event in words that no tool looks for.
 HIDDEN = "Myoclonus induced by lithium is described. It resolved when lithium was withdrawn."
+VACCINE = case(
+    products=(Product(name="Ocellivax", role="suspect", kind="vaccine", started_on="2026-02-20"),), criteria_form="none",
+    narrative="The arm was sore and a little red for a day.",
+)  # fmt: skip
 STORY = "A rash appeared after amoxicillin 500 mg was given to a 34-year-old woman."
 
 
@@ -155,15 +165,19 @@ def test_a_case_without_products_is_looked_up_by_what_its_text_names() -> None:
 
 
 def test_what_is_needed_follows_from_the_structure() -> None:
-    assert [needed(case(), step) for step in STEPS] == [False, False]
-    assert [needed(case(products=()), step) for step in STEPS] == [False, True]
-    assert [needed(mail(), step) for step in STEPS] == [True, True]
+    assert [needed(case(), step) for step in STEPS] == [False, False, False]
+    assert [needed(case(products=()), step) for step in STEPS] == [False, True, False]
+    assert [needed(mail(), step) for step in STEPS] == [True, True, False]
+    assert [needed(VACCINE, step) for step in STEPS] == [False, False, True]
+    # A form says itself which box is ticked, and the model has learned from reports of vaccines alone.
+    assert not needed(replace(VACCINE, criteria_form="form"), GRAVE_STEP)
+    assert not needed(replace(VACCINE, products=(*VACCINE.products, *case().products)), GRAVE_STEP)
 
 
 def test_a_step_that_was_read_is_not_asked_for_again_and_replays_without_models() -> None:
     record = given(mail(STORY), "seriousness_text", EVENT_STEP, FIELDS_STEP)
     needs = Executor().needs(record, {})
-    assert [need.name for need in needs] == [f"read:{step}" for step in STEPS]
+    assert [need.name for need in needs] == [f"read:{step}" for step in PLACED_STEPS]
     answers = {need.name: readers.read([(need.key, need.asked)])[0] for need in needs}
     assert Executor().needs(record, answers) == ()
     assert Executor().decide(record, answers) == Executor().decide(record, answers)
@@ -178,6 +192,51 @@ def test_a_model_that_is_missing_is_an_answer(monkeypatch: pytest.MonkeyPatch) -
     events, fields, names = readers.read([(EVENT_STEP, STORY), (FIELDS_STEP, STORY), (NAMES, STORY)])
     assert (events, fields, names) == ({"why": "VM-2202 not installed"}, {"why": "VM-2202 not installed"}, {})
     assert fields_finding(fields).result == "not_read"
+    (grave,) = readers.read([(GRAVE_STEP, VACCINE)])
+    assert (grave_finding(grave).result, estimate_in([grave_finding(grave)])) == ("not_read", None)
+
+
+def test_what_is_grave_is_estimated_higher_and_the_finding_says_by_which_words() -> None:
+    grave = replace(
+        VACCINE, narrative="The infant stopped breathing, had a cardiac arrest and was put on life support."
+    )
+    one, two = readers.read([(GRAVE_STEP, grave), (GRAVE_STEP, VACCINE)])
+    assert one["probability"] > 0.3 > 0.05 > two["probability"]
+    assert [one, two] == [readers.read([(GRAVE_STEP, each)])[0] for each in (grave, VACCINE)]
+    finding = grave_finding(one)
+    assert estimate_in([finding]) == pytest.approx(one["probability"], abs=0.001)
+    assert any("breathing" in quote or "arrest" in quote or "life" in quote for quote in finding.quotes)
+    assert "decides nothing" in finding.detail
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "   ", "Der Patient wurde nach der Impfung mit dem Notarzt in die Klinik gebracht und starb dort."],
+)
+def test_nothing_is_estimated_of_a_text_that_the_model_cannot_read(text: str) -> None:
+    (told,) = readers.read([(GRAVE_STEP, replace(VACCINE, narrative=text))])
+    assert grave_finding(told).result == "not_read"
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "triage", [CALM, Triage(valid=True, serious="yes", grade=5), Triage(valid=True, serious="unknown")]
+)
+def test_an_estimate_changes_no_triage_result(probability: float, triage: Triage) -> None:
+    told = {"probability": probability, "terms": ["seizure +1.20"], "whole": True, "model": "d"}
+    findings, after = read_into((), triage, {f"read:{GRAVE_STEP}": told})
+    assert after == triage
+    assert estimate_in(findings) == probability
+
+
+def test_a_review_of_a_report_of_vaccines_without_a_form_has_an_estimate_and_a_drug_s_has_none() -> None:
+    found = path(replace(VACCINE, narrative="He had a seizure and was admitted to hospital."), "")
+    assert isinstance(found.end, ReviewRequested)
+    assert estimate_in(found.end.findings) is not None
+    assert f"{GRAVE_STEP} says 0." in found.end.reason
+    drug = path(case(criteria_form="none", narrative="He had a seizure and was admitted to hospital."), "")
+    assert isinstance(drug.end, ReviewRequested)
+    assert estimate_in(drug.end.findings) is None
 
 
 def test_the_cards_that_screen_documents_ask_for_it() -> None:

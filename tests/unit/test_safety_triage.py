@@ -267,7 +267,7 @@ def test_mandatory_tools_run_whatever_the_plan_says() -> None:
 
 def test_steps_are_those_a_card_may_list() -> None:
     reading = pytest.importorskip("vigimesh.domain.policy.reading")
-    assert {*TOOLS, "adverse_event", "extraction", "draft"} == set(reading.STEPS)
+    assert {*TOOLS, "adverse_event", "extraction", "grave", "draft"} == set(reading.STEPS)
 
 
 TEXTS = st.one_of(

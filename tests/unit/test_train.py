@@ -26,7 +26,7 @@ from vigimesh.app.train.subjects import serious
 from vigimesh.domain.cascade.artefact import card_of, read_model
 from vigimesh.domain.cascade.model import score
 from vigimesh.domain.cascade.sample import group_of
-from vigimesh.domain.cascade.shipped import listed
+from vigimesh.domain.cascade.shipped import listed, model_of
 from vigimesh.domain.cascade.small import basis_of
 from vigimesh.errors import Misconfigured
 from vigimesh.events.ids import digest
@@ -199,6 +199,30 @@ def test_the_command_writes_models_cards_and_sums(tmp_path: Path, capsys: pytest
         file.name: digest(file.read_bytes()) for file in out.iterdir() if file.name != "SHA256SUMS"
     }
     assert "serious.json" in sums
+
+
+def test_grade_is_learned_beside_seriousness_and_shares_its_words(tmp_path: Path) -> None:
+    data, out = write_vaers(tmp_path / "v", {1995: 120, 1996: 120, 1997: 600}), tmp_path / "out"
+    for file in data.glob("*DATA.csv"):  # "stopped breathing" and "intubated" were a danger to life
+        lines = file.read_text().splitlines()
+        grave = [
+            line.replace(",,,Y,,,", ",,Y,Y,,,") if "breathing" in line or "intubated" in line else line
+            for line in lines
+        ]
+        file.write_text("\n".join(grave) + "\n", encoding="latin-1")
+    with pytest.raises(Misconfigured, match="VM-2203"):
+        train_command(data=data, out=out, models=("grave",), last_year=None, as_json=True)
+    assert train_command(data=data, out=out, models=("serious", "grave"), last_year=None, as_json=True) == 0
+    model = model_of("grave", lambda file: (out / file).read_bytes())
+    with np.load(out / "grave.npz") as held:
+        assert "idf" not in held.files
+    assert score(model, "pt intubated").probability > 0.5 > score(model, "pt admitted to icu").probability
+    assert model.certificates == ()
+    card = card_of((out / "grave.json").read_bytes())
+    assert set(card["parts"]) == {"train", "tune", "held_out"}
+    # What `serious` is held out from measures nothing here.
+    serious_card = card_of((out / "serious.json").read_bytes())
+    assert card["parts"]["held_out"]["examples"] == serious_card["parts"]["certify"]["examples"]
 
 
 RANKED = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=2, max_size=60).filter(

@@ -16,7 +16,8 @@ from vigimesh.errors import Misconfigured
 if TYPE_CHECKING:
     from vigimesh.app.case_history import Listed, Source
 
-#: Words of a decision (`CaseDecided.decision`).
+#: Orders of the list; words of a decision (`CaseDecided.decision`).
+ORDERS = ("newest", "grave")
 DECISIONS = ("auto_accepted", "superseded", "nullified", "upheld")
 
 app = typer.Typer(name="case", help="What became of a case: list, show, trace.", no_args_is_help=True)
@@ -40,7 +41,14 @@ _Outcome = Annotated[
         help="Only what is there: decided, in_review, parked, dead_lettered, in_flight; or a decision's word.",
     ),
 ]
-_Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most N, the newest; 0 for all.")]
+_Order = Annotated[
+    str,
+    typer.Option(
+        "--order",
+        help="newest, or grave: by lane, grade, the estimate of a grade of 4 or 5, the earliest due. It says nothing of who may wait.",
+    ),
+]
+_Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most N, the first; 0 for all.")]
 
 
 @app.command("list")
@@ -51,14 +59,15 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
     lane: _Lane = "",
     workflow: _Workflow = "",
     outcome: _Outcome = "",
+    order: _Order = "newest",
     limit: _Limit = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List accepted messages, the newest first.
+    """List accepted messages, newest or gravest first.
 
-    Shows where each is, its lane, grade and reason.
+    Shows where each is, its lane, grade and reason; after the grade, where a small model made one, its estimate that it is 4 or 5.
     """
-    from vigimesh.app.case_history import list_cases
+    from vigimesh.app.case_history import gravest_first, list_cases
     from vigimesh.domain.record.checker import PLACES
     from vigimesh.events.topics import LANES
 
@@ -66,8 +75,11 @@ def list_command(  # noqa: PLR0913  typer wants one parameter for each option
         one_of(lane, LANES, "--lane")
     if outcome:
         one_of(outcome, (*PLACES, *DECISIONS), "--outcome")
+    one_of(order, ORDERS, "--order")
     every = list_cases(_source(data, kafka, registry))
     found = [line for line in every if _wanted(line, lane, workflow, outcome)]
+    if order == "grave":
+        found = gravest_first(found)
     shown = found[:limit] if limit else found
     if as_json:
         print_json(

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from vigimesh.domain.cascade.draft import DRAFTED
-from vigimesh.domain.cascade.reading import STEPS
+from vigimesh.domain.cascade.reading import PLACED_STEPS
 from vigimesh.domain.knowledge.recalling import change_words, earlier_words
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.safety.tools import TOOLS
@@ -25,7 +25,7 @@ from vigimesh.events.drafts import Draft
 Detail = str | list[str]
 
 #: Steps whose quotes say where they are from: what is from the narrative can be left out.
-_PLACED = frozenset((*TOOLS, *STEPS, DRAFTED))
+_PLACED = frozenset((*TOOLS, *PLACED_STEPS, DRAFTED))
 #: A quote of the narrative as `Finding.quotes` writes it: its place, a colon, the text.
 _FROM_NARRATIVE = re.compile(r"^(\d+-\d+):", re.ASCII)
 

@@ -86,9 +86,14 @@ def _cells(line: Listed) -> tuple[str, ...]:
     """Return what stands in `_COLUMNS`."""
     return (
         f"{line.accepted_at:%Y-%m-%d %H:%M}", line.case_id, line.message_id[:12], line.workflow, line.lane,
-        line.decision or line.place, "" if line.grade is None else str(line.grade),
+        line.decision or line.place, _grade(line),
         f"{line.due_at:%Y-%m-%d}" if line.due_at else "",
     )  # fmt: skip
+
+
+def _grade(line: Listed) -> str:
+    estimate = "" if line.grave is None else f" ({line.grave:.2f})"
+    return "" if line.grade is None else f"{line.grade}{estimate}"
 
 
 def show_history(console: Console, case_id: str, steps: Sequence[Step]) -> None:

@@ -77,7 +77,7 @@ def train(
         Path, typer.Option("--out", metavar="DIR", help="Where the models and their cards are written.")
     ] = Path("small-models"),
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="serious, adverse_event or extraction. [default: all]")
+        str, typer.Option("--model", metavar="NAME", help="serious, grave (shares the words of serious), adverse_event or extraction. [default: all]")
     ] = "",
     last_year: Annotated[
         int | None,

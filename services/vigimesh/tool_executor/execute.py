@@ -202,7 +202,11 @@ def tools_of(steps: Sequence[str]) -> tuple[str, ...]:
 def _reads(event: EvidenceRetrieved, text: str, answers: Answers) -> tuple[Need, ...]:
     """Return what small models are to read in a pass and have not."""
     wanted = [step for step in reading.STEPS if step in event.plan.steps and reading.needed(event.case, step)]
-    needs = [Need(kind=reading.KIND, key=step, asked=text) for step in wanted]
+    whole = event.case if event.case.narrative == text else replace(event.case, narrative=text)
+    needs = [
+        Need(kind=reading.KIND, key=step, asked=whole if step == reading.GRAVE_STEP else text)
+        for step in wanted
+    ]
     return tuple(need for need in needs if need.name not in answers)
 
 

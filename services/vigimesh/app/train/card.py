@@ -35,7 +35,7 @@ def card_text(model: Model, card: Mapping[str, Any]) -> str:
         "",
         "| part | use | examples | positive | first day | last day |",
         "|---|---|---|---|---|---|",
-        *(_part(part, use, card["parts"][part]) for part, use in _USES.items()),
+        *(_part(part, use, card["parts"][part]) for part, use in _USES.items() if part in card["parts"]),
         "",
         *_people(card),
         "## On the part held out",

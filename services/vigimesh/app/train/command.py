@@ -11,13 +11,13 @@ import typer
 from vigimesh.app.options import print_json
 from vigimesh.app.train.answers import limits_of, provenance, read_answers, taught
 from vigimesh.app.train.card import card_text
-from vigimesh.app.train.examples import by_year, read_sentences, read_vaers
+from vigimesh.app.train.examples import Example, Part, by_year, nothing_to_train, read_sentences, read_vaers
 from vigimesh.app.train.fit import needed
 from vigimesh.app.train.make import Made, make
 from vigimesh.app.train.make_tagger import MadeTagger, make_tagger, tagger_card_text
 from vigimesh.app.train.spans import read_spans
-from vigimesh.app.train.subjects import adverse_event, serious
-from vigimesh.domain.cascade.shipped import ADVERSE_EVENT, EVERY, EXTRACTION, SERIOUS, SUMS, sums_of
+from vigimesh.app.train.subjects import adverse_event, grave, serious
+from vigimesh.domain.cascade.shipped import ADVERSE_EVENT, EVERY, EXTRACTION, GRAVE, SERIOUS, SUMS, sums_of
 from vigimesh.events.ids import digest
 
 
@@ -39,7 +39,7 @@ def train_command(
     told: dict[str, object] = {}
     for name in models:
         typer.echo(f"vigimesh: making {name}", err=True)
-        made = _made(name, data, last_year, answers)
+        made = _grave(data, last_year, files, out) if name == GRAVE else _made(name, data, last_year, answers)
         files |= made.files
         told[name] = {"digest": digest(made.files[f"{name}.json"]), "held_out": made.held_out}
         if not as_json:
@@ -85,10 +85,30 @@ def _files(name: str, made: Made | MadeTagger, card: str) -> _Made:
     return _Made(files, made.card["held_out"])
 
 
-def _serious(data: Path, last_year: int | None, answers: Path | None) -> Made:
+def _grave(data: Path, last_year: int | None, files: Mapping[str, bytes], out: Path) -> _Made:
+    """Return the model of grade 4 or 5, which borrows from that of seriousness: the one just made, else the one in the folder.
+
+    Raises `Misconfigured` VM-2203 when there is none.
+    """
+    name = f"{SERIOUS}.npz"
+    if name not in files and not (out / name).is_file():
+        raise nothing_to_train(
+            f"no {name}, whose frequencies {GRAVE} shares,",
+            out,
+            f"make {SERIOUS} first, with the same --data and --out",
+        )
+    lender = files[name] if name in files else (out / name).read_bytes()
+    made = make(*grave(_parts(data, last_year)), lender)
+    return _files(GRAVE, made, card_text(made.model, made.card))
+
+
+def _parts(data: Path, last_year: int | None) -> dict[Part, list[Example]]:
     examples = read_vaers(data)
-    last = max(one.year for one in examples) if last_year is None else last_year
-    parts = by_year(examples, last)
+    return by_year(examples, max(one.year for one in examples) if last_year is None else last_year)
+
+
+def _serious(data: Path, last_year: int | None, answers: Path | None) -> Made:
+    parts = _parts(data, last_year)
     if answers is None:
         return make(serious(parts), parts)
     more, told = taught(parts, read_answers(answers), data)

@@ -19,7 +19,7 @@ from vigimesh.app.lazy import load
 from vigimesh.app.train.examples import Example, texts_of
 from vigimesh.domain.cascade.features import BITS, BUCKETS
 from vigimesh.domain.cascade.model import batches
-from vigimesh.domain.cascade.vectors import Floats, Tables, counted, idf_of, weighed
+from vigimesh.domain.cascade.vectors import Floats, Table, Tables, counted, idf_of, weighed
 from vigimesh.errors import Misconfigured
 
 #: Steps of the solver; it ends by its own tolerance after 60 to 120.
@@ -43,8 +43,11 @@ class Recipe:
     documents: int
 
 
-def fit(examples: Sequence[Example], recipe: Recipe) -> Tables:
-    """Return the tables of a model of these examples. Raises `Misconfigured` VM-2203 when all are of one kind, VM-2204 without scikit-learn."""
+def fit(examples: Sequence[Example], recipe: Recipe, idf: Table | None = None) -> Tables:
+    """Return the tables of a model of these examples, with the `idf` that is given, else their own.
+
+    Raises `Misconfigured` VM-2203 when all are of one kind, VM-2204 without scikit-learn.
+    """
     labels = np.array([one.label for one in examples], dtype=np.bool_)
     if not labels.any() or labels.all():
         raise Misconfigured(
@@ -55,9 +58,10 @@ def fit(examples: Sequence[Example], recipe: Recipe) -> Tables:
     # One thread, because a sum over several depends on how many there are.
     with limited:
         texts, facts = texts_of(examples)
-        documents = _documents(texts, facts, recipe.documents)
-        # As the file will hold it, so that what is learned is what is scored.
-        idf = idf_of(documents, len(examples)).astype(np.float16).astype(np.float32)
+        if idf is None:
+            documents = _documents(texts, facts, recipe.documents)
+            # As the file will hold it, so that what is learned is what is scored.
+            idf = idf_of(documents, len(examples)).astype(np.float16).astype(np.float32)
         blocks = np.array(recipe.blocks, dtype=np.float64)
         matrix = _matrix(texts, facts, idf, blocks)
         scale = _unevenness(matrix, labels)

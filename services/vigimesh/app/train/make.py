@@ -66,9 +66,10 @@ class Made:
     card: Mapping[str, Any]
 
 
-def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
+def make(subject: Subject, parts: Mapping[Part, Sequence[Example]], lender: bytes = b"") -> Made:
     """Return the model of these parts: the same files for the same examples in the same order.
 
+    `lender` is the npz of a model of the same texts, whose frequencies this one then has. The part `certify` is needed where something is certified.
     Raises `Misconfigured` VM-2203 when a part lacks examples of one kind, VM-2204 without scikit-learn.
     """
     for part, held in parts.items():
@@ -77,17 +78,19 @@ def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
                 "VM-2203", what=f"the part {part} of {len(held)} examples lacks one kind", where=subject.name,
                 todo="name a folder with more reports; the last year is split in shares to tune, certify and hold out",
             )  # fmt: skip
-    data = write_tables(fit(parts["train"], subject.recipe))
-    bare = Model(
-        name=subject.name,
-        digest="",
-        tables_digest=digest(data),
-        tables=read_tables(data),
-        curve=isotonic([0.0], [True]),
+    data = write_tables(
+        fit(parts["train"], subject.recipe, read_tables(lender).idf if lender else None), borrows=bool(lender)
     )
+    bare = Model(
+        name=subject.name, digest="", tables_digest=digest(data), tables=read_tables(data, lender), curve=isotonic([0.0], [True])
+    )  # fmt: skip
     margins = {part: margins_of(bare, *texts_of(parts[part])) for part in parts if part != "train"}
     # What a threshold is held against: the highest margin over a text and its parts.
-    worst = {part: worst_of(bare, *texts_of(parts[part])).highest for part in ("certify", "held_out")}
+    worst = {
+        part: worst_of(bare, *texts_of(parts[part])).highest
+        for part in ("certify", "held_out")
+        if part in parts
+    }
     curve = isotonic(margins["tune"].tolist(), [one.label for one in parts["tune"]])
     certificates = []
     if subject.domain is not None:
@@ -99,17 +102,17 @@ def make(subject: Subject, parts: Mapping[Part, Sequence[Example]]) -> Made:
             certificates += [written(found)] if found else []
     tuned = np.array([one.label for one in parts["tune"]])
     carried = threshold_at_recall(margins["tune"], tuned, CARRIED)
-    more: dict[str, Any] = {"certificates": certificates}
+    more: dict[str, Any] = {"certificates": certificates, **({"borrows": digest(lender)} if lender else {})}
     if certificates:
         more["reference"] = drift.written(drift.reference_of(worst["certify"].tolist()))
-    draft = read_model(write_header(subject.name, data, curve, {**more, "card": {}}), data)
+    draft = read_model(write_header(subject.name, data, curve, {**more, "card": {}}), data, "", lender)
     card = {
         **_about(subject, parts),
         "carried_threshold": {"recall_on_tune": CARRIED, "margin": carried},
         "held_out": figures(draft, parts["held_out"], (margins["held_out"], worst["held_out"]), carried),
     }
     header = write_header(subject.name, data, curve, {**more, "card": card})
-    return Made(header=header, tables=data, model=read_model(header, data), card=card)
+    return Made(header=header, tables=data, model=read_model(header, data, "", lender), card=card)
 
 
 def figures(

@@ -1,6 +1,7 @@
 """A small model as two files: numbers in an npz (no pickle), everything else in JSON; both checked before either is used.
 
-`NAME.npz` holds what makes a margin: `weights` and `idf` as float16, `blocks` and `bias` as float64. A certificate names its digest.
+`NAME.npz` holds what makes a margin: `weights` and `idf` as float16, `blocks` and `bias` as float64. A certificate names its digest. A model that learned from the same
+texts as another has no `idf` of its own: its JSON names the sha256 of the npz that it borrows it from, so that both together take half the room.
 `NAME.json` holds the table of probabilities, the certificates, the model card's facts, and the sha256 of the npz. The model's digest is the sha256
 of the JSON's bytes, so that it covers both. There is no text of any data in them: buckets have numbers, not names.
 """
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vigimesh.domain.cascade import certify, drift, features
 from vigimesh.domain.cascade.calibration import Curve
@@ -35,20 +37,32 @@ _KINDS = {"weights": "<f2", "idf": "<f2", "blocks": "<f8", "bias": "<f8"}
 _SIZES = {"weights": features.BUCKETS, "idf": features.BUCKETS, "blocks": len(features.BITS), "bias": 1}
 
 
-def write_tables(tables: Tables) -> bytes:
-    """Return the npz: the same bytes for the same numbers, uncompressed, so that they do not depend on a version of zlib."""
+def write_tables(tables: Tables, *, borrows: bool = False) -> bytes:
+    """Return the npz: the same bytes for the same numbers, uncompressed, so that they do not depend on a version of zlib.
+
+    With `borrows` it is without `idf`.
+    """
+    values: dict[str, NDArray[Any]] = {
+        "weights": tables.weights, "idf": tables.idf, "blocks": tables.blocks, "bias": np.array([tables.bias]),
+    }  # fmt: skip
+    if borrows:
+        del values["idf"]
+    kept = {name: value.astype(_KINDS[name]) for name, value in values.items()}
     out = io.BytesIO()
-    np.savez(
-        out, weights=tables.weights.astype("<f2"), idf=tables.idf.astype("<f2"), blocks=tables.blocks.astype("<f8"),
-        bias=np.array([tables.bias], dtype="<f8"), allow_pickle=False,
-    )  # fmt: skip
+    np.savez(out, allow_pickle=False, **kept)
     return out.getvalue()
 
 
-def read_tables(data: bytes) -> Tables:
-    """Return the numbers that `write_tables` wrote. Raises `ValueError`, `KeyError` or `zipfile.BadZipFile` for other bytes."""
-    with np.load(io.BytesIO(data), allow_pickle=False) as held:
-        found = {name: held[name] for name in _KINDS}
+def read_tables(data: bytes, lender: bytes = b"") -> Tables:
+    """Return the numbers that `write_tables` wrote; `lender` is the npz that `idf` is borrowed from, its own when empty.
+
+    Raises `ValueError`, `KeyError` or `zipfile.BadZipFile` for other bytes.
+    """
+    with (
+        np.load(io.BytesIO(data), allow_pickle=False) as held,
+        np.load(io.BytesIO(lender or data), allow_pickle=False) as lent,
+    ):
+        found = {name: (lent if name == "idf" else held)[name] for name in _KINDS}
     for name, kind in _KINDS.items():
         if found[name].dtype != np.dtype(kind) or found[name].shape != (_SIZES[name],):
             raise ValueError(f"{name} is {found[name].dtype} {found[name].shape}")
@@ -61,7 +75,7 @@ def read_tables(data: bytes) -> Tables:
 def write_header(name: str, tables: bytes, curve: Curve, more: Mapping[str, Any]) -> bytes:
     """Return the JSON of a model.
 
-    `more` holds `certificates` (as `certify.written`), `reference` (as `drift.written`) where there are any, and `card`, the facts of its model card.
+    `more` holds `certificates` (as `certify.written`), `reference` (as `drift.written`) and `borrows` where there are any, and `card`, the facts of its model card.
     """
     value = {
         "name": name, "layout": LAYOUT, "features": list(features.BITS), "npz_sha256": digest(tables),
@@ -70,19 +84,21 @@ def write_header(name: str, tables: bytes, curve: Curve, more: Mapping[str, Any]
     return (json.dumps(value, ensure_ascii=True, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
 
 
-def read_model(header: bytes, tables: bytes, wanted: str = "") -> Model:
-    """Return the model of these two files; `wanted` is the digest that it must have, any when empty.
+def read_model(header: bytes, tables: bytes, wanted: str = "", lender: bytes = b"") -> Model:
+    """Return the model of these two files; `wanted` is the digest that it must have, any when empty, `lender` the npz that it borrows from, if it does.
 
     Raises `Misconfigured` VM-2201 when they are not what was written: altered, cut off, of another model or of another layout.
     """
     with whole(header, tables, wanted) as value:
         if value["layout"] != LAYOUT or value["features"] != list(features.BITS):
             raise refused(f"its layout is {value['layout']}, this version reads {LAYOUT}")
+        if value.get("borrows", "") != (digest(lender) if lender else ""):
+            raise refused("what it borrows from another model's npz is not what its JSON names")
         curve = Curve(*(tuple(map(float, value["curve"][key])) for key in ("margins", "probabilities")))
         certificates = tuple(map(certify.read, value["certificates"]))
         return Model(
-            name=str(value["name"]), digest=digest(header), tables_digest=digest(tables), tables=read_tables(tables),
-            curve=curve, certificates=certificates,
+            name=str(value["name"]), digest=digest(header), tables_digest=digest(tables),
+            tables=read_tables(tables, lender), curve=curve, certificates=certificates,
             reference=drift.read(value["reference"]) if "reference" in value else None,
         )  # fmt: skip
 

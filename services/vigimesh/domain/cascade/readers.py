@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vigimesh.domain.cascade.extraction import Fields, extract_many
+from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import Absent, Model, score_many
 from vigimesh.domain.cascade.opinion import term_of
 from vigimesh.domain.cascade.padding import MAX_PARTS, parts_of
-from vigimesh.domain.cascade.reading import EVENT_STEP, FIELDS_STEP, MAX_FIELDS, MAX_NAMES, NAMES
-from vigimesh.domain.cascade.shipped import ADVERSE_EVENT, shipped_or_absent, shipped_tagger
+from vigimesh.domain.cascade.reading import EVENT_STEP, FIELDS_STEP, GRAVE_STEP, MAX_FIELDS, MAX_NAMES, NAMES
+from vigimesh.domain.cascade.shipped import ADVERSE_EVENT, GRAVE, shipped_or_absent, shipped_tagger
+from vigimesh.domain.language import is_english
+from vigimesh.domain.plain_form import shown
 from vigimesh.domain.privacy.redaction import Known, Redacted, redact
 from vigimesh.errors import Misconfigured
+from vigimesh.events.case import Case
 
 #: Characters of a sentence that are quoted.
 MAX_QUOTE = 200
 
 
-def read(asked: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Return for each (key, text) what was read, as plain values, in their order; each model reads all of its texts at once."""
+def read(asked: Sequence[tuple[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each (key, what is read) what was found, as plain values, in their order; each model reads all of its texts at once.
+
+    What is read is a text; of `GRAVE_STEP` the case with its text in it.
+    """
     told: list[dict[str, Any]] = [{} for _ in asked]
     for key, reader in _READERS.items():
         places = [place for place, (of, _) in enumerate(asked) if of == key]
@@ -95,6 +103,25 @@ def _terms(text: str, said: Fields, kind: str) -> list[str]:
     return list({one.casefold(): one for one in found if one}.values())[:MAX_NAMES]
 
 
-_READERS: Mapping[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
-    EVENT_STEP: _events, FIELDS_STEP: _fields, NAMES: _names,
+def _grave(cases: Sequence[Case]) -> list[dict[str, Any]]:
+    """Return how likely each case is graded 4 or 5, with what weighed most; of one without a text in English why not."""
+    model = shipped_or_absent(GRAVE) if cases else Absent(why="")
+    if isinstance(model, Absent):
+        return [{"why": model.why} for _ in cases]
+    texts = [shown(case.narrative) for case in cases]
+    given = [replace(case, narrative=text) for case, text in zip(cases, texts, strict=True)]
+    scores = score_many(model, texts, [facts_of(case) for case in given])
+    return [
+        {
+            "probability": round(score.probability, 4), "whole": score.whole, "model": score.model,
+            "terms": [f"{term.text} {term.weight:+.2f}" for term in score.terms],
+        }
+        if text.strip() and is_english(text)
+        else {"why": "there is no narrative in English to read"}
+        for text, score in zip(texts, scores, strict=True)
+    ]  # fmt: skip
+
+
+_READERS: Mapping[str, Callable[[Sequence[Any]], list[dict[str, Any]]]] = {
+    EVENT_STEP: _events, FIELDS_STEP: _fields, GRAVE_STEP: _grave, NAMES: _names,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Steps by which small models read a text: the fields in it, and whether it tells of an adverse event. They only add.
+"""Steps by which small models read a text: the fields in it, whether it tells of an adverse event, how grave a case may be. They only add.
 
 Each reading (`readers.py`) is a plain value that `audit` keeps, so that a replay needs no model. A model that is missing is an answer too: it is said, and a document
 that was to be screened goes to a person.
@@ -7,19 +7,21 @@ that was to be screened goes to a person.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from vigimesh.domain.policy.facts import suspects
 from vigimesh.domain.safety.grade import UNKNOWN_GRADE
 from vigimesh.events.case import Case
 from vigimesh.events.classes import Finding, Triage
 
-#: The kind of need that is answered by reading, and the keys: two steps, and names to look up, which are read without personal data.
+#: The kind of need that is answered by reading, and the keys: three steps, and names to look up, which are read without personal data.
 KIND = "read"
-FIELDS_STEP, EVENT_STEP, NAMES = "extraction", "adverse_event", "names"
-#: The steps in the order in which they are told.
-STEPS = (EVENT_STEP, FIELDS_STEP)
+FIELDS_STEP, EVENT_STEP, GRAVE_STEP, NAMES = "extraction", "adverse_event", "grave", "names"
+#: The steps in the order in which they are told; the first two say where their quotes stand.
+PLACED_STEPS = (EVENT_STEP, FIELDS_STEP)
+STEPS = (*PLACED_STEPS, GRAVE_STEP)
 #: From this probability of one sentence or two on, a document goes to a person. Of the sentences with an event in PHEE's dev part the tools
 #: find 0.46, this 0.92, both together 0.94 (PsyTAR, patients' words: 0.06, 0.49, 0.53); of sentences of guidance it raises 11 %.
 EVENT_AT = 0.80
@@ -32,9 +34,15 @@ MAX_FIELDS, MAX_NAMES = 12, 4
 
 
 def needed(case: Case, step: str) -> bool:
-    """Return whether a step reads a case: events are looked for in documents, fields where the structure names no product or reaction."""
+    """Return whether a step reads a case.
+
+    Events are looked for in documents, fields where the structure names no product or reaction; how grave it may be is estimated of a report of vaccines alone, which the
+    model learned from, that has no form with a box for each criterion: where there is one, it says so itself.
+    """
     if step == EVENT_STEP:
         return case.kind == "document"
+    if step == GRAVE_STEP:
+        return case.kind == "icsr" and case.criteria_form != "form" and set(suspects(case)) == {"vaccine"}
     return case.kind == "document" or not (case.products and case.reactions)
 
 
@@ -42,11 +50,13 @@ def read_into(
     findings: tuple[Finding, ...], triage: Triage, answers: Mapping[str, Any]
 ) -> tuple[tuple[Finding, ...], Triage]:
     """Return what the tools said with what was read besides: `answers` has it under `read:STEP`."""
-    events, fields = answers.get(f"{KIND}:{EVENT_STEP}"), answers.get(f"{KIND}:{FIELDS_STEP}")
+    events, fields, grave = (answers.get(f"{KIND}:{step}") for step in STEPS)
     if events is not None:
         finding, triage = screened(triage, events)
         findings = (*findings, finding)
-    return (findings if fields is None else (*findings, fields_finding(fields))), triage
+    if fields is not None:
+        findings = (*findings, fields_finding(fields))
+    return (findings if grave is None else (*findings, grave_finding(grave))), triage
 
 
 def screened(triage: Triage, told: Mapping[str, Any]) -> tuple[Finding, Triage]:
@@ -90,6 +100,23 @@ def fields_finding(told: Mapping[str, Any]) -> Finding:
         step=FIELDS_STEP, result="read", detail=f"{counted}: {each}{more}; a hint by a small model",
         quotes=tuple(f"{one['start']}-{one['end']}:{one['text']}" for one in shown),
     )  # fmt: skip
+
+
+def grave_finding(told: Mapping[str, Any]) -> Finding:
+    """Return the estimate that a case is graded 4 or 5; `estimate_in` reads it. It touches no triage result."""
+    if "why" in told:
+        return Finding(step=GRAVE_STEP, result="not_read", detail=told["why"])
+    more = "" if told["whole"] else "; only the beginning was read"
+    return Finding(
+        step=GRAVE_STEP, result=f"{told['probability']:.3f}", quotes=tuple(told["terms"]),
+        detail=f"a small model's estimate that it is graded 4 or 5{more}; it orders what waits for persons and decides nothing",
+    )  # fmt: skip
+
+
+def estimate_in(findings: Iterable[Finding]) -> float | None:
+    """Return the estimate that a case is graded 4 or 5, where one was made."""
+    said = (one.result for one in findings if one.step == GRAVE_STEP and one.result != "not_read")
+    return next(map(float, said), None)
 
 
 def questions_from(told: Mapping[str, Any]) -> tuple[str, ...]:

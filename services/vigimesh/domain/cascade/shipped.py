@@ -14,9 +14,11 @@ from vigimesh.domain.cascade.model import Absent, Model
 from vigimesh.errors import Misconfigured
 from vigimesh.events.ids import digest
 
-#: Is the case serious (from narrative and facts); does a sentence tell of an adverse event.
-SERIOUS, ADVERSE_EVENT = "serious", "adverse_event"
-NAMES = (SERIOUS, ADVERSE_EVENT)
+#: Is the case serious, is it graded 4 or 5 (both from narrative and facts); does a sentence tell of an adverse event.
+SERIOUS, GRAVE, ADVERSE_EVENT = "serious", "grave", "adverse_event"
+NAMES = (SERIOUS, GRAVE, ADVERSE_EVENT)
+#: Who has no frequencies of words of its own, and whose it takes: both learned from the same reports.
+LENDERS = {GRAVE: SERIOUS}
 #: Which words of a sentence are drugs, reactions, doses, ages, times.
 EXTRACTION = "extraction"
 EVERY = (*NAMES, EXTRACTION)
@@ -36,14 +38,13 @@ def shipped_model(name: str) -> Model:
 
 
 def model_of(name: str, read: Callable[[str], bytes]) -> Model:
-    """Return a model from what `read` gives for `NAME.json`, `NAME.npz` and `SHA256SUMS`, checked against each other.
+    """Return a model from what `read` gives for `NAME.json`, `NAME.npz`, its lender's npz and `SHA256SUMS`, checked against each other.
 
     Raises `Misconfigured` VM-2201 when one was altered, and what `read` raises.
     """
-    sums = listed(read(SUMS))
-    return read_model(
-        read(f"{name}.json"), read(f"{name}.npz"), wanted=sums.get(f"{name}.json", "not listed")
-    )
+    wanted = listed(read(SUMS)).get(f"{name}.json", "not listed")
+    lender = read(f"{LENDERS[name]}.npz") if name in LENDERS else b""
+    return read_model(read(f"{name}.json"), read(f"{name}.npz"), wanted, lender)
 
 
 @cache

@@ -48,6 +48,7 @@ STEPS = (
     "disproportionality",
     "adverse_event",
     "extraction",
+    "grave",
     "draft",
 )
 VERDICTS: tuple[c.Verdict, ...] = ("accept", "review", "escalate")
