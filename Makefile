@@ -57,8 +57,9 @@ test-fast: venv ## the tests that need no broker
 simulate: venv ## 10,000 seeds of each simulation, on every core (SEEDS=n for another number)
 	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation -k whatever_fails
 
-soak: venv ## calls of 15 minutes and 500 rebalances; MINUTES=15
+soak: venv ## calls of 15 minutes and 500 rebalances, MINUTES=15; a million parked events
 	@SOAK_MINUTES=$(or $(MINUTES),15) SOAK_REBALANCES=500 $(PY) -m pytest tests/parity/test_long_calls.py $(T)
+	@$(PY) benchmarks/parked.py --rounds 2
 
 fix: venv ## let ruff mend what it can
 	@$(PY) -m ruff format --quiet .

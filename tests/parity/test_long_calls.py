@@ -13,14 +13,15 @@ from collections.abc import Iterator
 import confluent_kafka as ck
 import pytest
 
+from fencing import Watched
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec
+from vigimesh.loop.broker import Part
 from vigimesh.loop.outcome import Answers, Input, Need
-from vigimesh.loop.stage import Stage
-from vigimesh.loop.worker import Worker
+from vigimesh.loop.strays import KEPT_S
 from waiting import until_async
 from worlds import INPUT, URGENT, KafkaWorld, copier, drive, work
 
@@ -58,16 +59,19 @@ def commit_start(world: KafkaWorld, *names: str) -> None:
     reader.close()
 
 
-def member(world: KafkaWorld, stage: Stage, protocol: Protocol) -> Worker:
-    consumer = KafkaConsumer(world.base, world.group, (INPUT,), copartitioned=False, protocol=protocol)
-    return world.worker(stage, consumer=consumer)
+def consumer_of(world: KafkaWorld, protocol: Protocol) -> KafkaConsumer:
+    return KafkaConsumer(world.base, world.group, (INPUT,), copartitioned=False, protocol=protocol)
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])
 def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
     world: KafkaWorld, protocol: Protocol
 ) -> None:
-    """The guests read another topic of the same group: its generation moves on, the partition of the call stays."""
+    """The guests read another topic of the same group: its generation moves on, the partition of the call stays.
+
+    A machine that is overloaded may miss the member's heartbeats: then its partitions go and come back, and the call goes on all the
+    same (docs/decisions 0076). Only where one was away for longer than calls are kept may it be made again, once for each time.
+    """
     commit_start(world, URGENT)
     calls: Counter[str] = Counter()
     slow = world.case(0).message_id
@@ -85,7 +89,8 @@ def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
     async def scenario() -> None:
         sent = [world.send(n, partition=0) for n in range(20)]
         stage = copier(wants=wants, callers={"call": call})
-        worker = member(world, stage, protocol)
+        watched = Watched(consumer_of(world, protocol))
+        worker = world.worker(stage, consumer=watched)
         running = asyncio.ensure_future(
             work(worker, until=lambda: len(world.handed_on()) >= 20, within_s=CALL_S + 120)
         )
@@ -99,7 +104,8 @@ def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
         over.set()
         await running
         assert Counter(world.handed_on()) == Counter(sent)
-        assert set(calls.values()) == {1}
+        made_again = sum(away_s >= KEPT_S for part, away_s in watched.away_s if part == Part(INPUT, 0))
+        assert set(calls.values()) <= set(range(1, 2 + made_again))
 
     drive(scenario())
 
@@ -111,7 +117,7 @@ def test_rebalances_without_traffic_never_move_an_offset_back_nor_past_the_end(
     sent = [world.send(n) for n in range(8)]
 
     async def scenario() -> None:
-        worker = member(world, copier(), protocol)
+        worker = world.worker(copier(), consumer=consumer_of(world, protocol))
         rounds = max(1, REBALANCES // 5)
 
         async def moves() -> None:

@@ -10,29 +10,32 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import confluent_kafka as ck
 import pytest
 
-from chaos import wire
 from chaos.proxy import Link, Proxy
+from fencing import Watched, fence
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.memory_broker import MemoryConsumer
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec
 from vigimesh.loop import run as run_module
-from vigimesh.loop.broker import Batch, Consumer, Leave, Part, Position
+from vigimesh.loop.broker import Consumer, Part, Position
+from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.run import run
 from vigimesh.loop.worker import Worker
 from waiting import until_async
 from worlds import INPUT, WAIT_S, FaultyProducer, KafkaWorld, MemoryWorld, World, copier, drive
 
 BEFORE, AFTER = range(4), range(4, 12)
+FIRST = Part(INPUT, 0)
+#: Has the broker fence the member under test.
+Fence = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -55,37 +58,12 @@ class Held(FaultyProducer):
         await self.inner.send_offsets(positions, group)
 
 
-@dataclass
-class Watched:
-    """A consumer of which can be told how many polls have begun since its partitions went and `back` holds."""
-
-    inner: Any
-    back: Callable[[], bool] = lambda: True
-    went: bool = False
-    begun: int = 0
-    #: Polls that have ended, and partitions that the last one left owned.
-    polls: int = 0
-    owned: frozenset[Part] = frozenset()
-
-    async def poll(
-        self, max_records: int, timeout_s: float, leave: Leave, ending: frozenset[Part] = frozenset()
-    ) -> Batch:
-        self.begun += self.went and self.back()
-        batch: Batch = await self.inner.poll(max_records, timeout_s, leave, ending)
-        self.went = self.went or bool(batch.revoked)
-        self.polls, self.owned = self.polls + 1, batch.owned
-        return batch
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
 def _held(worker: Worker, gate: Gate) -> Worker:
     one, two = (Held(producer, lambda step: None, gate) for producer in worker.producers)
     return replace(worker, producers=(one, two))
 
 
-async def _went_and_came_back(world: World, watched: Watched, fence: Callable[[], Any]) -> None:
+async def _went_and_came_back(world: World, watched: Watched, fence: Fence) -> None:
     """Fence a member while its transaction ends, let that end when the partitions are back, and have all the rest done."""
     gate, stop = Gate(asyncio.Event(), asyncio.Event()), threading.Event()
     for number in BEFORE:
@@ -110,10 +88,14 @@ def test_what_ends_after_its_partitions_went_and_came_back_counts_in_memory() ->
     world = MemoryWorld(Codec(MemorySchemas()))
     consumer = MemoryConsumer(world.broker, world.group, (INPUT,))
 
-    async def fence() -> None:
+    drive(_went_and_came_back(world, Watched(consumer), _fenced(consumer)))
+
+
+def _fenced(consumer: MemoryConsumer) -> Fence:
+    async def fenced() -> None:
         consumer.member.fence()
 
-    drive(_went_and_came_back(world, Watched(consumer), fence))
+    return fenced
 
 
 @pytest.fixture
@@ -124,46 +106,17 @@ def linked(applied_stack: Stack) -> Iterator[tuple[KafkaWorld, Link]]:
     world.close()
 
 
-class Passer:
-    """Joins the group for another topic and leaves it: its epoch grows twice, and nobody's partitions move."""
-
-    def __init__(self, world: KafkaWorld) -> None:
-        mine = {"group.id": world.group, "group.protocol": "consumer", "group.remote.assignor": "uniform"}
-        self._consumer = ck.Consumer({**world.base, **mine, "enable.auto.commit": False})
-
-    def join(self) -> None:
-        given = threading.Event()
-        self._consumer.subscribe(["vigimesh.throttle"], on_assign=lambda *_: given.set())
-        while not given.is_set():
-            self._consumer.poll(0.1)
-
-    def leave(self) -> None:
-        self._consumer.close()
-
-
-def _unheard(link: Link, enough: int) -> bool:
-    return link.unheard >= enough
-
-
 @pytest.mark.real
 def test_what_ends_after_its_partitions_went_and_came_back_counts(linked: tuple[KafkaWorld, Link]) -> None:
     world, link = linked
     base = {**world.base, "bootstrap.servers": link.address}
     consumer = KafkaConsumer(base, world.group, (INPUT,), copartitioned=False)
 
-    async def fence() -> None:
-        """Have the answers of two epochs lost: what the member says after them is two epochs old."""
-        passer = Passer(world)
-        link.deaf = frozenset({wire.HEARTBEAT})
-        for step in (passer.join, passer.leave):
-            await asyncio.to_thread(step)
-            enough = link.unheard + 2
-            await until_async(
-                partial(_unheard, link, enough), within_s=WAIT_S, what="an answer that got lost"
-            )
-        link.deaf = frozenset()
-
-    drive(_went_and_came_back(world, Watched(consumer, back=lambda: bool(consumer._owned)), fence))
+    drive(
+        _went_and_came_back(
+            world, Watched(consumer, back=lambda: bool(consumer._owned)), partial(fence, world, link)
+        )
+    )
 
 
 def test_a_partition_stays_until_a_transaction_that_is_ending_has_ended(
@@ -190,3 +143,110 @@ def test_a_partition_stays_until_a_transaction_that_is_ending_has_ended(
 
     drive(scenario())
     assert Counter(Counter(world.handed_on()).values()) == {1: len(BEFORE)}
+
+
+@dataclass
+class Called:
+    """A worker with a call under way that ends when `over` is set; how often each call was made."""
+
+    world: World
+    watched: Watched
+    calls: Counter[str] = field(default_factory=Counter)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: Gate = field(default_factory=lambda: Gate(asyncio.Event(), asyncio.Event()))
+
+    @property
+    def slow(self) -> str:
+        return self.world.case(0).message_id
+
+    def worker(self) -> Worker:
+        def wants(case: Input, answers: Answers) -> tuple[Need, ...]:
+            return (Need(kind="call", key=case.event.case.message_id),)
+
+        stage = copier(wants=wants, callers={"call": self.call})
+        consumer: Consumer = self.watched
+        return _held(self.world.worker(stage, consumer=consumer), self.gate)
+
+    async def call(self, need: Need) -> str:
+        self.calls[need.key] += 1
+        if need.key == self.slow:
+            await self.over.wait()
+        return "answered"
+
+    async def fenced(self, fence: Fence, times: int) -> None:
+        """Have the member fenced, again and again, while its call is under way."""
+        await until_async(lambda: self.calls[self.slow], within_s=WAIT_S, what="the call")
+        for time in range(1, times + 1):
+            await fence()
+            await until_async(partial(self._back, time), within_s=WAIT_S, what="the partition, back again")
+
+    def _back(self, times: int) -> bool:
+        return Counter(part for part, _ in self.watched.away_s)[FIRST] == times
+
+    def begin(self, stop: threading.Event) -> asyncio.Task[None]:
+        for number in range(8):  # two of each key: the second waits for the first
+            self.world.send(number, partition=number % 4, key=f"{self.world.tag}/{number % 4}")
+        return asyncio.ensure_future(run(self.worker(), stop))
+
+    async def ended(self, task: asyncio.Task[None], stop: threading.Event, count: int) -> None:
+        await until_async(lambda: len(self.world.handed_on()) >= count, within_s=WAIT_S, what="all handed on")
+        stop.set()
+        await task
+        found = self.world.handed_on()
+        every = [self.world.case(number).message_id for number in range(count)]
+        assert Counter(found) == dict.fromkeys(every, 1)
+        places = [found.index(message) for message in every[:8]]
+        assert all(earlier < later for earlier, later in zip(places[:4], places[4:], strict=True))
+        assert self.calls == dict.fromkeys(every, 1)
+
+
+def test_a_call_goes_on_while_its_partition_goes_and_comes_back_in_memory() -> None:
+    world = MemoryWorld(Codec(MemorySchemas()))
+    consumer = MemoryConsumer(world.broker, world.group, (INPUT,))
+
+    async def scenario() -> None:
+        called, stop = Called(world, Watched(consumer)), threading.Event()
+        called.gate.open.set()
+        task = called.begin(stop)
+        await called.fenced(_fenced(consumer), times=3)
+        called.over.set()
+        await called.ended(task, stop, 8)
+
+    drive(scenario())
+
+
+@pytest.mark.real
+def test_a_call_goes_on_while_its_partition_goes_and_comes_back(linked: tuple[KafkaWorld, Link]) -> None:
+    world, link = linked
+    base = {**world.base, "bootstrap.servers": link.address}
+    consumer = KafkaConsumer(base, world.group, (INPUT,), copartitioned=False)
+
+    async def scenario() -> None:
+        called, stop = Called(world, Watched(consumer)), threading.Event()
+        called.gate.open.set()
+        task = called.begin(stop)
+        await called.fenced(partial(fence, world, link), times=1)
+        called.over.set()
+        await called.ended(task, stop, 8)
+
+    drive(scenario())
+
+
+def test_what_a_call_brought_is_used_though_its_partition_went_before_it_was_committed() -> None:
+    """Its work waits for the transaction before, and is refused when that has ended: the partition is not ours any more."""
+    world = MemoryWorld(Codec(MemorySchemas()))
+    consumer = MemoryConsumer(world.broker, world.group, (INPUT,))
+
+    async def scenario() -> None:
+        called, stop = Called(world, Watched(consumer)), threading.Event()
+        called.over.set()
+        task = called.begin(stop)
+        await until_async(called.gate.reached.is_set, within_s=WAIT_S, what="a transaction that is ending")
+        later = world.send(8, partition=0)
+        await until_async(lambda: called.calls[later], within_s=WAIT_S, what="the call")
+        consumer.member.fence()
+        await until_async(lambda: FIRST in called.watched.gone_s, within_s=WAIT_S, what="the partition to go")
+        called.gate.open.set()
+        await called.ended(task, stop, 9)
+
+    drive(scenario())

@@ -139,3 +139,11 @@ def test_a_call_of_15_minutes_is_made_once_and_commits_though_others_come_and_go
     assert not result.wrong, str(result)
     assert result.seconds > 900
     assert result.calls[result.long_call] == 1
+
+
+def test_a_call_of_15_minutes_is_made_once_though_its_member_is_fenced() -> None:
+    # In this run the call is under way when that happens, and what comes back comes to the same member.
+    result = simulate(2, Plant(kinds={}, outside=("fence at an await",), call_s=900.0, settle_s=1_000.0))
+    assert not result.wrong, str(result)
+    assert result.seconds > 900
+    assert result.calls[result.long_call] == 1

@@ -1,8 +1,11 @@
-"""Calls of jobs: as many at once as may be, one queued after the other, and no place lost with a call that is given up."""
+"""Calls of jobs: as many at once as may be, one queued after the other, no place lost with a call that is given up, and what is kept of
+a partition that went: whose, for how long, and what a record that is here again goes on with.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from vigimesh.errors import Misconfigured
@@ -10,9 +13,10 @@ from vigimesh.events.envelope import from_headers
 from vigimesh.loop.broker import Part, Position, Record
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.progress import Progress
+from vigimesh.loop.strays import KEPT_S, keeps
 from vigimesh.loop.worker import Job
 from waiting import until_async
-from worlds import drive
+from worlds import copier, drive
 
 STAYS, GOES = Part("topic", 0), Part("topic", 1)
 
@@ -97,5 +101,73 @@ def test_a_call_that_must_end_the_process_is_told_and_its_job_does_not_land() ->
         await until_async(lambda: bool(calls.hand.stopped), within_s=5, what="the call to fail")
         assert [task.exception() for task in calls.hand.stopped] == [error]
         assert calls.landed() == []
+
+    drive(scenario())
+
+
+async def answer(need: object) -> str:
+    return "answered"
+
+
+def test_only_a_stage_with_calls_and_without_state_keeps_anything() -> None:
+    calling = copier(callers={"call": answer})
+    assert keeps(calling)
+    assert not keeps(replace(calling, table_topic="state"))
+    assert not keeps(copier())
+
+
+def test_a_call_goes_on_after_its_partition_went_until_it_has_been_kept_long_enough() -> None:
+    async def scenario() -> None:
+        calls = Calls(most=3)
+        calls.queue(GOES, 0)
+        calls.queue(STAYS, 1)
+        await calls.have_begun(0, 1)
+        gone, stays = calls.hand.calls.values()
+        calls.hand.stray(frozenset({GOES}), 0.0)
+        calls.hand.lose(frozenset({GOES}))
+        assert calls.hand.under_way(gone)
+        assert not calls.hand.busy([GOES])
+        calls.hand.strays.forget(KEPT_S - 1)
+        calls.hand.cut_off()
+        await asyncio.sleep(0)
+        assert calls.hand.under_way(gone)
+        calls.hand.strays.forget(KEPT_S)
+        calls.hand.cut_off()
+        await until_async(lambda: not calls.hand.under_way(gone), within_s=5, what="its end")
+        assert calls.hand.under_way(stays)
+
+    drive(scenario())
+
+
+def test_a_record_goes_on_with_what_is_kept_of_it_and_of_no_other() -> None:
+    async def scenario() -> None:
+        calls = Calls(most=3)
+        calls.queue(GOES, 0, 1)
+        await calls.have_begun(0, 1)
+        first, second = calls.hand.calls.values()
+        calls.hand.stray(frozenset({GOES}), 0.0)
+        calls.hand.lose(frozenset({GOES}))
+        strays = calls.hand.strays
+        assert strays.pop(first.record) is first
+        assert strays.pop(first.record) is None
+        # The topic was made anew: another record has its place.
+        assert strays.pop(second.record._replace(value=b"another")) is None
+        assert not strays.has(second)
+
+    drive(scenario())
+
+
+def test_what_is_lost_once_more_is_kept_and_its_forerunner_is_not() -> None:
+    async def scenario() -> None:
+        calls = Calls(most=3)
+        for epoch in (1, 2):
+            calls.hand.places[GOES] = Progress.resumed(GOES, epoch, Position(offset=0))
+            calls.queue(GOES, 0)
+            await calls.have_begun(*epoch * [0])
+            calls.hand.stray(frozenset({GOES}), float(epoch))
+            calls.hand.lose(frozenset({GOES}))
+        earlier, later = calls.hand.calls.values()
+        await until_async(lambda: not calls.hand.under_way(earlier), within_s=5, what="its end")
+        assert calls.hand.under_way(later)
 
     drive(scenario())

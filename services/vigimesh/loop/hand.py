@@ -14,6 +14,7 @@ from typing import Any
 
 from vigimesh.loop.broker import Batch, Part, Producer
 from vigimesh.loop.progress import Progress
+from vigimesh.loop.strays import Strays
 from vigimesh.loop.worker import MAX_BATCH, Bundle, Job, Work
 
 
@@ -44,6 +45,8 @@ class Hand:
     #: Tasks that make one call after the other, with the job whose call each is at; and jobs that wait for one of them.
     calls: dict[asyncio.Task[None], Job] = field(default_factory=dict)
     queued: deque[Job] = field(default_factory=deque)
+    #: Calls and finished work of partitions that went, should they come back.
+    strays: Strays = field(default_factory=Strays)
     #: Jobs whose answers have come since somebody looked; tasks that something has stopped for good.
     landed: list[Job] = field(default_factory=list)
     stopped: list[asyncio.Task[None]] = field(default_factory=list)
@@ -102,7 +105,7 @@ class Hand:
         wanted = frozenset(parts)
         fetching = (job for jobs in self.flights.values() for job in jobs)
         begun = chain(fetching, self.calls.values(), self.queued, self.landed)
-        flying = (job.record.part for job in begun)
+        flying = (job.record.part for job in begun if self.owns(job.place))
         finished = (work.record.part for t in self.transactions for work in t.bundle.works)
         waiting = (work.record.part for work in (*self.done, *self.doubtful))
         return any(part in wanted for some in (flying, finished, waiting) for part in some)
@@ -173,6 +176,25 @@ class Hand:
         self.doubt = ""
         self.settled.set()
 
+    def stray(self, parts: frozenset[Part], now_s: float) -> None:
+        """Keep what calls have brought, or will bring, of partitions that are about to be lost."""
+        going = {part: self.places[part] for part in parts & self.places.keys()}
+        ending = (work for transaction in self.transactions for work in transaction.bundle.works)
+        every: Iterable[Job | Work] = chain(
+            self.calls.values(), self.landed, ending, self.doubtful, self.done
+        )
+        self.strays.keep((one for one in every if one.place is going.get(one.record.part)), now_s)
+
+    def cut_off(self) -> None:
+        """Wait no longer for calls that are of no use to anybody: of partitions that went, and not kept either."""
+        for task, job in self.calls.items():
+            if not self.owns(job.place) and not self.strays.has(job):
+                task.cancel()
+
+    def under_way(self, job: Job) -> bool:
+        """Return whether a job's call goes on: then it lands by itself."""
+        return any(job is other and not task.done() for task, other in self.calls.items())
+
     def lose(self, parts: frozenset[Part]) -> list[Job]:
         """Let go of partitions with everything in hand of them; return jobs that waited only for what is gone now."""
         for part in parts & self.places.keys():
@@ -190,9 +212,7 @@ class Hand:
             if not any(self.owns(job.place) for job in jobs):
                 task.cancel()
         self.queued = deque(job for job in self.queued if self.owns(job.place))
-        for task, job in self.calls.items():
-            if not self.owns(job.place):
-                task.cancel()
+        self.cut_off()
         self.later = [(due_s, job) for due_s, job in self.later if self.owns(job.place)]
         self.done = [work for work in self.done if self.owns(work.place)]
         self.doubtful = [work for work in self.doubtful if self.owns(work.place)]

@@ -20,8 +20,9 @@ from vigimesh.loop.finish import finish, reject
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.orders import Order
 from vigimesh.loop.outcome import Input, Need, Outcome, Park, Reject, Retry
+from vigimesh.loop.progress import Progress
 from vigimesh.loop.stage import MAX_ROUNDS
-from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S, Job, Worker
+from vigimesh.loop.worker import BACKOFF_S, MAX_ATTEMPTS, MAX_BACKOFF_S, POLL_S, Job, Work, Worker
 
 #: Jobs worked on at once before other tasks have their turn, some 5 ms: a transaction that is ending would wait for a whole
 #: batch with each of its steps.
@@ -39,6 +40,9 @@ async def handle(worker: Worker, hand: Hand, batch: Batch) -> None:
     Raises `Misconfigured` or `Fenced` when a source says so, `Broken` VM-1304 when a dead letter does not fit.
     """
     ready = [*_landed(hand), *_due(worker, hand), *_taken(worker, hand, batch)]
+    if hand.strays:
+        hand.strays.forget(worker.clock.monotonic_s())
+        hand.cut_off()
     _call(worker, hand)  # where a call was cancelled, its place is free
     while ready:
         asked = await _work(worker, hand, ready)
@@ -95,8 +99,11 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
             worker.consumer.hold(part)
         if taken != "new":
             continue
-        envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
         key = (part.partition, record.key)
+        if hand.strays and key not in hand.keys and (stray := hand.strays.pop(record)) is not None:
+            first += _gone_on_with(hand, stray, place)
+            continue
+        envelope = from_headers(record.headers, f"{part.topic}-{part.partition}-{record.offset}")
         job = Job(record=record, key=key, place=place, envelope=envelope, taken_s=now_s)
         queue = hand.keys.get(key)
         if queue is None:
@@ -108,6 +115,16 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
         if part in hand.places and part not in hand.held and part not in hand.leaving:
             hand.places[part].reached(end)
     return first
+
+
+def _gone_on_with(hand: Hand, stray: Job | Work, place: Progress) -> list[Job]:
+    """Take in hand what was kept of a record that is here again; return the job if what it waited for has come meanwhile."""
+    stray.place = place
+    if isinstance(stray, Work):
+        hand.done.append(stray)
+        return []
+    hand.keys[stray.key] = deque((stray,))
+    return [] if hand.under_way(stray) else [stray]
 
 
 def _landed(hand: Hand) -> list[Job]:

@@ -16,6 +16,7 @@ from vigimesh.loop.gather import gather
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.handle import handle
 from vigimesh.loop.progress import Progress
+from vigimesh.loop.strays import keeps
 from vigimesh.loop.throttle import rest, throttle
 from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S, MAX_OPEN, POLL_S, STOP_S, Worker
 
@@ -82,7 +83,7 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
                 while hand.busy(parts):
                     await hand.turned()
         # What is not under way to the broker by now never will be; what is, ends before anybody may read the positions.
-        lose(hand, parts)
+        lose(worker, hand, parts)
         while hand.doubt or not parts.isdisjoint(hand.ending()):
             await hand.turned()
 
@@ -116,7 +117,7 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
     if not (batch.assigned or batch.revoked):
         return
     parts = batch.revoked | batch.assigned.keys()
-    lose(hand, parts)
+    lose(worker, hand, parts)
     if worker.table is not None:
         worker.table.forget({part.partition for part in parts})
     for part, position in batch.assigned.items():
@@ -129,8 +130,10 @@ def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
     worker.telemetry.level(names.OWNED_PARTITIONS, len(hand.places), labels)
 
 
-def lose(hand: Hand, parts: frozenset[Part]) -> None:
+def lose(worker: Worker, hand: Hand, parts: frozenset[Part]) -> None:
     """Let go of partitions with all that is in hand of them; what waited for it alone goes on at once."""
+    if keeps(worker.stage):
+        hand.stray(parts, worker.clock.monotonic_s())
     for job in hand.lose(parts):
         hand.later.append((float("-inf"), job))
 
