@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vigimesh.events import ids
+from vigimesh.events.bodies import NOTHING, Carried
 from vigimesh.events.classes import AuditRecorded, FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, Headers, from_headers, to_headers
@@ -47,8 +48,13 @@ class Records:
     def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]:
         """Yield what one input becomes: outputs, then audit."""
         got = from_headers(headers, "")
+        carried: Carried = {}
         case = Input(
-            topic=name, event=self.codec.decode(name, value), event_id=got.id, key=key.decode(), at=at
+            topic=name,
+            event=self.codec.decode(name, value, carried),
+            event_id=got.id,
+            key=key.decode(),
+            at=at,
         )
         done, answers = self.make(case)
         outputs = [ids.event_id(got.id, self.stage, done.pass_number, n) for n in range(len(done.events))]
@@ -64,7 +70,7 @@ class Records:
                    workflow=where[0], lane=where[1])  # fmt: skip
         names = (*outputs, ids.event_id(got.id, self.stage, done.pass_number, -1))
         for emit, own in zip((*done.events, log), names, strict=True):
-            yield self._record(emit, own, trace)
+            yield self._record(emit, own, trace, carried)
         self.flow[*where, "consumed"] += 1
         self.flow[*where, "produced"] += sum(e.topic not in ASIDE for e in done.events)
         for emit in done.events:
@@ -72,13 +78,18 @@ class Records:
                 self.flow[emit.workflow, emit.lane, emit.topic] += 1
         self.first = self.first if self.first[0] else (got.id, trace)
 
-    def _record(self, emit: Emit, own: str, trace: str) -> Out:
+    def _record(self, emit: Emit, own: str, trace: str, carried: Carried = NOTHING) -> Out:
         envelope = Envelope(
             id=own, source=f"/vigimesh/{self.stage}", type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}", time=self.now,
             subject=emit.key, dataschema=f"/schemas/ids/{self.codec.schema_id(emit.topic)}", traceparent=trace,
             messageid=emit.messageid, workflow=emit.workflow, lane=emit.lane,
         )  # fmt: skip
-        return emit.topic, emit.key.encode(), self.codec.encode(emit.topic, emit.event), to_headers(envelope)
+        return (
+            emit.topic,
+            emit.key.encode(),
+            self.codec.encode(emit.topic, emit.event, carried),
+            to_headers(envelope),
+        )
 
     def end(self) -> Iterator[Out]:
         """Yield what closes a transaction: its flow."""

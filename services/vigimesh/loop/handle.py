@@ -146,7 +146,7 @@ def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | Non
     try:
         if job.input is None:
             record = job.record
-            event = worker.codec.decode(record.part.topic, record.value)
+            event = worker.codec.decode(record.part.topic, record.value, job.carried)
             key = record.key.decode("utf-8", "replace")
             job.input = Input(
                 topic=record.part.topic, event=event, event_id=job.envelope.id, key=key, at=record.at
