@@ -100,7 +100,7 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
         job = Job(record=record, key=key, place=place, envelope=envelope, taken_s=now_s)
         queue = hand.keys.get(key)
         if queue is None:
-            hand.keys[key] = deque((job,))
+            hand.keys[key] = [job]
             first.append(job)
         else:
             queue.append(job)
@@ -202,7 +202,7 @@ def _conclude(worker: Worker, hand: Hand, job: Job, concluded: tuple[Outcome, da
     hand.done.append(work)
     key = job.key
     queue = hand.keys[key]
-    queue.popleft()
+    del queue[0]
     if queue:
         return queue[0]
     del hand.keys[key]
