@@ -10,6 +10,8 @@ T ?=
 FAST_TESTS := $(wildcard tests/unit tests/rules tests/parity)
 
 export PYTHON
+# Where Python is told to keep nothing that it compiled, each of some thousand processes would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo check check-fast soak chaos bench bench-all venv format lint types imports wheel test test-fast simulate fix lock clean
@@ -50,7 +52,7 @@ test: venv ## every test, chaos last; T="tests/unit -x" is one run of a path, T=
 	@bash .ci/tests $(T)
 
 test-fast: venv ## the tests that need no broker
-	@$(PY) -m pytest -n logical --dist loadfile -m "not real" $(FAST_TESTS) $(T)
+	@$(PY) -m pytest -n $$(($$(nproc) + 1)) --dist loadfile -m "not real" $(FAST_TESTS) $(T)
 
 simulate: venv ## 10,000 seeds of each simulation, on every core (SEEDS=n for another number)
 	@SEEDS=$${SEEDS:-10000} $(PY) -m pytest -s tests/simulation -k whatever_fails

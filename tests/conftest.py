@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 from collections.abc import Generator
@@ -40,11 +41,28 @@ ROOMS = ("simulation", "unit", "rules", "acceptance", "migration", "promises", "
 KEPT = ("stack", "tight", "mesh")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave modules and tests out of the search for garbage: collecting them makes little, and they stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test `real` that asks for the stack, so that none is forgotten by `make check-fast`; order the rooms."""
+    """Mark every test `real` that asks for the stack, so that none is forgotten by `make check-fast`; order the rooms.
+
+    Those that go through the session's mesh are a run of their own (.ci/tests).
+    """
     for item in items:
-        if STACK_FIXTURES & set(getattr(item, "fixturenames", ())):
+        asked = set(getattr(item, "fixturenames", ()))
+        if STACK_FIXTURES & asked:
             item.add_marker(pytest.mark.real)
+        if "mesh" in asked:
+            item.add_marker(pytest.mark.mesh)
     items.sort(key=_turn)
 
 

@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from meshes import COMMAND, Collector, Mesh, refuse_missing
+from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.demo import write_demo
+from vigimesh.app.devstack.state import read_state
 from vigimesh.app.settings import DEMO_CARDS
+from vigimesh.events.codec import Codec
 from waiting import until
 
 #: Seconds for stack and workers on a machine that does other things too; about 15 on an idle one.
@@ -62,7 +65,10 @@ def kept_mesh(settings: Mapping[str, str]) -> Iterator[Mesh]:
             if process.poll() is not None:
                 refuse_missing(log.read_text(encoding="utf-8"))
                 raise AssertionError(log.read_text(encoding="utf-8"))
-            yield Mesh(data=folder, pid=process.pid, spans=collector)
+            stack = read_state(folder)
+            assert stack is not None
+            codec = Codec(RegistrySchemas({"url": stack.urls.registry}))
+            yield Mesh(data=folder, pid=process.pid, spans=collector, codec=codec)
         finally:
             process.terminate()
             try:

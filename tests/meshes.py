@@ -18,7 +18,6 @@ import psutil
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from vigimesh.adapters.history import scan
-from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.devstack.state import StackUrls, read_state
 from vigimesh.app.mesh import read_mesh
 from vigimesh.domain.record.rows import Row
@@ -107,11 +106,15 @@ def child_of(pid: int, words: str) -> psutil.Process | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """A mesh that `vigimesh dev` keeps on a folder; `spans` has what its workers tell of their work."""
+    """A mesh that `vigimesh dev` keeps on a folder; `spans` has what its workers tell of their work.
+
+    `codec` is kept, for it asks the registry for each schema once.
+    """
 
     data: Path
     pid: int
     spans: Collector
+    codec: Codec
 
     @property
     def urls(self) -> StackUrls:
@@ -126,11 +129,6 @@ class Mesh:
         found = read_mesh(self.data)
         assert found is not None
         return found.urls
-
-    @property
-    def codec(self) -> Codec:
-        """A new codec on its registry; keep it, for it asks for each schema once."""
-        return Codec(RegistrySchemas({"url": self.urls.registry}))
 
     def run(self, source: Path, *options: str) -> Answer:
         """Send a file or folder through it."""
@@ -148,9 +146,8 @@ class Mesh:
 
     def events(self, name: str) -> list[Any]:
         """Return the events of a topic (short name), decoded; what a test wrote without headers is passed over."""
-        codec = self.codec
         rows = [row for row in self.rows(name) if row.headers.type]
-        return [codec.decode(row.topic, row.value) for row in rows if row.value is not None]
+        return [self.codec.decode(row.topic, row.value) for row in rows if row.value is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,10 +41,15 @@ def stack_urls(stack: Stack) -> StackUrls:
     return stack.urls
 
 
-@pytest.fixture(scope="session")
-def applied_stack(stack: Stack) -> Stack:
-    """Give the session's stack all topics, consumer groups and schemas."""
+def applied(stack: Stack) -> Stack:
+    """Give a stack all topics, consumer groups and schemas, and return it."""
     clock = SystemClock()
     topics.apply({"bootstrap.servers": stack.urls.kafka}, topics.Shape(), Deadline.after(clock, 30))
     RegistrySchemas({"url": stack.urls.registry}).register_all()
     return stack
+
+
+@pytest.fixture(scope="session")
+def applied_stack(stack: Stack) -> Stack:
+    """Give the session's stack all topics, consumer groups and schemas."""
+    return applied(stack)

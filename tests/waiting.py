@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Seconds between two looks: short beside any service, long beside the look itself.
+#: Seconds between two looks: short beside any service.
 PAUSE_S = 0.02
+
+#: A pause is so many times as long as what the look took of a processor, up to so many seconds: one that reads topics, or
+#: starts a program, would else take a processor from what it waits for.
+REST, REST_MOST_S = 3, 1.0
 
 
 def until(condition: Callable[[], T], *, within_s: float, what: str) -> T:
     """Return the first true value of `condition`; fail after `within_s` seconds, saying `what` did not come."""
     deadline = time.monotonic() + within_s
+    used_s = _used_s()
     while not (value := condition()):
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {within_s:g} s: {what}")
-        time.sleep(PAUSE_S)
+        time.sleep(max(PAUSE_S, min(REST * (_used_s() - used_s), REST_MOST_S)))
+        used_s = _used_s()
     return value
+
+
+def _used_s() -> float:
+    """Return the processor time that this process has used, and those that it started and waited for."""
+    return time.process_time() + sum(os.times()[2:4])
 
 
 async def until_async(condition: Callable[[], T], *, within_s: float, what: str) -> T:

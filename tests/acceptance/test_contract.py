@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +21,10 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
-from vigimesh.adapters import topics
+from stack_fixture import applied, new_stack
 from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.devstack import Stack, up
+from vigimesh.app.devstack import Stack
 from vigimesh.app.samples import sample
-from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events import ids
 from vigimesh.events.avro import schema_of
 from vigimesh.events.classes import CaseReceived
@@ -51,16 +48,8 @@ URGENT, NORMAL = "vigimesh.case.received.urgent", "vigimesh.case.received.normal
 @pytest.fixture(scope="module")
 def own_stack() -> Iterator[Stack]:
     """Start a stack of this module's own: made-up events on every topic would disturb the others' workers."""
-    folder = Path(tempfile.mkdtemp(prefix="vigimesh-test-"))
-    try:
-        with up(folder, attached=True) as running:
-            topics.apply(
-                {"bootstrap.servers": running.urls.kafka}, topics.Shape(), Deadline.after(SystemClock(), 30)
-            )
-            RegistrySchemas({"url": running.urls.registry}).register_all()
-            yield running
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with new_stack() as running:
+        yield applied(running)
 
 
 @pytest.fixture(scope="module")
