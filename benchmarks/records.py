@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vigimesh.events import ids
+from vigimesh.events.bodies import NOTHING, Carried
 from vigimesh.events.classes import AuditRecorded, FlowCounted
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, Headers, from_headers, to_headers
@@ -55,15 +56,24 @@ class Records:
     def of(self, inputs: Sequence[Raw]) -> Iterator[Out]:
         """Yield what each input becomes: outputs, then audit."""
         envelopes = [from_headers(headers, "") for _, _, _, headers, _ in inputs]
+        carried: Carried = {}
         cases = [
-            Input(topic=name, event=self.codec.decode(name, value), event_id=got.id, key=key.decode(), at=at)
+            Input(
+                topic=name,
+                event=self.codec.decode(name, value, carried),
+                event_id=got.id,
+                key=key.decode(),
+                at=at,
+            )
             for got, (name, key, value, _, at) in zip(envelopes, inputs, strict=True)
         ]
         for case, got, raw, made in zip(cases, envelopes, inputs, self.make(cases), strict=True):
-            yield from self._written(case, got, ids.digest(raw[2]), made)
+            yield from self._written((case, carried), got, ids.digest(raw[2]), made)
 
-    def _written(self, case: Input, got: Envelope, digest: str, made: tuple[Done, Answers]) -> Iterator[Out]:
-        done, answers = made
+    def _written(
+        self, read: tuple[Input, Carried], got: Envelope, digest: str, made: tuple[Done, Answers]
+    ) -> Iterator[Out]:
+        (case, carried), (done, answers) = read, made
         outputs = [ids.event_id(got.id, self.stage, done.pass_number, n) for n in range(len(done.events))]
         trace = f"00-{got.traceparent.split('-')[1]}-{ids.span_id(f'{self.stage}|{got.id}')}-01"
         first = next((e for e in done.events if e.workflow), None)
@@ -77,7 +87,7 @@ class Records:
                    workflow=where[0], lane=where[1])  # fmt: skip
         names = (*outputs, ids.event_id(got.id, self.stage, done.pass_number, -1))
         for emit, own in zip((*done.events, log), names, strict=True):
-            yield self._record(emit, own, trace)
+            yield self._record(emit, own, trace, carried)
         self.flow[*where, "consumed"] += 1
         self.flow[*where, "produced"] += sum(e.topic not in ASIDE for e in done.events)
         for emit in done.events:
@@ -85,13 +95,18 @@ class Records:
                 self.flow[emit.workflow, emit.lane, emit.topic] += 1
         self.first = self.first if self.first[0] else (got.id, trace)
 
-    def _record(self, emit: Emit, own: str, trace: str) -> Out:
+    def _record(self, emit: Emit, own: str, trace: str, carried: Carried = NOTHING) -> Out:
         envelope = Envelope(
             id=own, source=f"/vigimesh/{self.stage}", type=f"vigimesh.{BY_NAME[emit.topic].event.__name__}", time=self.now,
             subject=emit.key, dataschema=f"/schemas/ids/{self.codec.schema_id(emit.topic)}", traceparent=trace,
             messageid=emit.messageid, workflow=emit.workflow, lane=emit.lane,
         )  # fmt: skip
-        return emit.topic, emit.key.encode(), self.codec.encode(emit.topic, emit.event), to_headers(envelope)
+        return (
+            emit.topic,
+            emit.key.encode(),
+            self.codec.encode(emit.topic, emit.event, carried),
+            to_headers(envelope),
+        )
 
     def end(self) -> Iterator[Out]:
         """Yield what closes a transaction: its flow."""

@@ -12,6 +12,7 @@ from simulation.plant import OUTSIDE, Plant
 from simulation.virtual import Process
 from simulation.world import World
 from vigimesh.adapters.memory_broker import MemoryProducer
+from vigimesh.events.bodies import NOTHING, Carried
 from vigimesh.loop import commit as loop_commit
 from vigimesh.loop import finish as loop_finish
 from vigimesh.loop.broker import Part, Position, Write
@@ -102,7 +103,14 @@ async def believing(worker: Worker, hand: Hand) -> None:
     await _real_settle(worker, hand)
 
 
-def causeless(worker: Worker, emit: Emit, named: tuple[str, str], now: datetime, cause: str = "") -> Write:
+def causeless(
+    worker: Worker,
+    emit: Emit,
+    named: tuple[str, str],
+    now: datetime,
+    cause: str = "",
+    carried: Carried = NOTHING,
+) -> Write:
     """Write what came of a recall without its cause: it looks like the arrival again."""
     return _real_write_of(worker, emit, named, now)
 

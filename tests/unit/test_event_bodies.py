@@ -55,7 +55,7 @@ def written(event: Any) -> bytes:
 
 
 def read(cls: type, data: bytes) -> Any:
-    event, end = reader_of(cls)(data, 0, lambda _: None)
+    event, end = reader_of(cls)(data, 0, {})
     if end != len(data):
         raise EOFError
     return event

@@ -16,7 +16,7 @@ from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.app.samples import sample
 from vigimesh.errors import Refused
 from vigimesh.events.avro import schema_of
-from vigimesh.events.bodies import writer_of
+from vigimesh.events.bodies import Carried, writer_of
 from vigimesh.events.classes import (
     CasePlanned,
     CaseRouted,
@@ -26,7 +26,6 @@ from vigimesh.events.classes import (
     ToolsExecuted,
 )
 from vigimesh.events.codec import Codec
-from vigimesh.events.remembered import MAX_REMEMBERED, MAX_REMEMBERED_BYTES, Remembered
 from vigimesh.events.topics import TOPICS, Topic, lane_topic, topic
 
 
@@ -45,9 +44,10 @@ def test_parts_make_the_same_bytes_as_the_whole_record(row: Topic) -> None:
 def test_what_is_handed_on_is_the_bytes_that_were_read() -> None:
     codec = Codec(MemorySchemas())
     name, onward = lane_topic("plan", "hot"), lane_topic("retrieve", "hot")
-    read: CaseRouted = codec.decode(name, codec.encode(name, sample(CaseRouted)))
+    carried: Carried = {}
+    read: CaseRouted = codec.decode(name, codec.encode(name, sample(CaseRouted)), carried)
     plan = sample(CasePlanned).plan
-    handed_on = codec.encode(onward, CasePlanned(case=read.case, route=read.route, plan=plan))
+    handed_on = codec.encode(onward, CasePlanned(case=read.case, route=read.route, plan=plan), carried)
     fresh = Codec(MemorySchemas()).encode(onward, CasePlanned(case=read.case, route=read.route, plan=plan))
     assert handed_on == fresh
 
@@ -55,56 +55,44 @@ def test_what_is_handed_on_is_the_bytes_that_were_read() -> None:
 def test_a_changed_part_is_written_anew() -> None:
     codec = Codec(MemorySchemas())
     name = lane_topic("execute", "hot")
-    read: EvidenceRetrieved = codec.decode(name, codec.encode(name, sample(EvidenceRetrieved)))
+    carried: Carried = {}
+    read: EvidenceRetrieved = codec.decode(name, codec.encode(name, sample(EvidenceRetrieved)), carried)
     route = dataclasses.replace(read.route, lane="cold", reason="another")
     changed = dataclasses.replace(read, route=route)
-    assert codec.decode(name, codec.encode(name, changed)) == changed
+    assert codec.decode(name, codec.encode(name, changed, carried)) == changed
 
 
-def test_another_value_in_the_place_of_a_forgotten_one_is_not_mistaken_for_it() -> None:
-    remembered = Remembered()
-    for number in range(MAX_REMEMBERED + 10):
-        value = (number, str(number))
-        remembered.put(value, str(number).encode())
-        assert remembered.get(value) == str(number).encode()
-        assert remembered.get((number, "other")) is None
-
-
-def test_what_is_remembered_are_the_bytes_of_each_part_by_itself() -> None:
+def test_what_is_carried_are_the_bytes_of_each_part_by_itself() -> None:
     name = lane_topic("supervise", "hot")
     data = Codec(MemorySchemas()).encode(name, sample(ToolsExecuted))
-    codec = Codec(MemorySchemas())
-    read: ToolsExecuted = codec.decode(name, data)
+    carried: Carried = {}
+    read: ToolsExecuted = Codec(MemorySchemas()).decode(name, data, carried)
     for value in (read.case, read.route, read.plan, read.triage):
         pieces: list[bytes] = []
         writer_of(type(value))(value, pieces, lambda _: None)
-        assert codec._remembered.get(value) == b"".join(pieces)
+        assert carried[id(value)] == b"".join(pieces)
     for several in (read.passages, read.findings):
-        kept = codec._remembered.get(several)
-        assert kept is not None
-        assert kept in data
+        assert carried[id(several)] in data
 
 
 def test_what_may_be_missing_is_handed_on_as_it_was_read_too() -> None:
     codec = Codec(MemorySchemas())
     name, review = lane_topic("supervise", "hot"), topic("case.review")
-    read: ToolsExecuted = codec.decode(name, codec.encode(name, sample(ToolsExecuted)))
+    carried: Carried = {}
+    read: ToolsExecuted = codec.decode(name, codec.encode(name, sample(ToolsExecuted)), carried)
     asked = dataclasses.replace(sample(ReviewRequested), case=read.case, triage=read.triage)
-    kept = codec._remembered.get(read.case)
-    assert kept is not None
-    assert b"\2" + kept in codec.encode(review, asked)
-    assert codec.encode(review, asked) == Codec(MemorySchemas()).encode(review, asked)
+    assert b"\2" + carried[id(read.case)] in codec.encode(review, asked, carried)
+    assert codec.encode(review, asked, carried) == Codec(MemorySchemas()).encode(review, asked)
 
 
-def test_the_first_event_that_is_read_is_remembered_too() -> None:
+def test_the_first_event_that_is_read_is_carried_too() -> None:
     name, onward = lane_topic("plan", "hot"), lane_topic("retrieve", "hot")
     data = Codec(MemorySchemas()).encode(name, sample(CaseRouted))
     codec = Codec(MemorySchemas())
-    read: CaseRouted = codec.decode(name, data)
-    kept = codec._remembered.get(read.case)
-    assert kept is not None
+    carried: Carried = {}
+    read: CaseRouted = codec.decode(name, data, carried)
     planned = CasePlanned(case=read.case, route=read.route, plan=sample(CasePlanned).plan)
-    assert kept in codec.encode(onward, planned)
+    assert carried[id(read.case)] in codec.encode(onward, planned, carried)
 
 
 def test_a_writer_that_counts_time_otherwise_is_not_taken_for_ours() -> None:
@@ -128,12 +116,3 @@ def test_a_registered_schema_that_is_no_avro_is_a_fault_of_the_record() -> None:
     )
     with pytest.raises(Refused, match="VM-1002"):
         Codec(schemas).decode("vigimesh.parked", b"\0" + number.to_bytes(4, "big") + b"x")
-
-
-def test_the_bytes_remembered_are_bounded_by_their_size() -> None:
-    remembered = Remembered()
-    values = [(number,) for number in range(9)]
-    for value in values:
-        remembered.put(value, b"x" * (MAX_REMEMBERED_BYTES // 4))
-    held = sum(remembered.get(value) is not None for value in values)
-    assert 1 <= held <= 4

@@ -17,10 +17,9 @@ from vigimesh.events.envelope import Envelope
 from vigimesh.loop.broker import Batch, Part, Position, Record
 from vigimesh.loop.gather import gather
 from vigimesh.loop.hand import Hand, Transaction
-from vigimesh.loop.outcome import Done
 from vigimesh.loop.progress import Progress
 from vigimesh.loop.throttle import rest, throttle
-from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, POLL_S, Bundle, Work, Worker
+from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, POLL_S, Bundle, Ended, Work, Worker
 from worlds import INPUT, URGENT, MemoryWorld, copier, drive
 
 
@@ -39,8 +38,8 @@ def finished(hand: Hand, name: str, offset: int) -> Work:
     key = f"{name}|{offset}"
     envelope = Envelope(id=key, source="/test", type="vigimesh.CaseReceived", time=now, subject=key)
     return Work(
-        record=Record(part, offset, key.encode(), b"v", [], now), key=(0, key.encode()), envelope=envelope, input=None,
-        answers={}, outcome=Done(events=(), why="planted"), place=hand.places[part],
+        record=Record(part, offset, key.encode(), b"v", [], now), key=(0, key.encode()), envelope=envelope, place=hand.places[part],
+        taken_s=0.0, trace_id="", span_id="", writes=(), ended=Ended(action="done", label=("", "")),
     )  # fmt: skip
 
 

@@ -22,12 +22,14 @@ from vigimesh.events.case import Case
 from vigimesh.events.classes import Finding, Plan, Route, Triage
 from vigimesh.events.knowledge import Passage
 
-#: Appends pieces of a body; returns the bytes that a carried value was read as, or `None`.
-Known = Callable[[Any], bytes | None]
-Write = Callable[[Any, list[bytes], Known], None]
-#: Takes a whole record and a place in it, returns the plain value (a dict for a class) and the place behind it. The last argument is
-#: told the name, the first byte and the byte behind the last of each carried field.
-Read = Callable[[bytes, int, Callable[[tuple[str, int, int]], None]], tuple[Any, int]]
+#: The bytes that carried values were read as, by the identity of the value: good for as long as the event lives that they came in.
+Carried = dict[int, bytes]
+#: Of an event that hands nothing on; nobody changes it.
+NOTHING: Carried = {}
+#: Appends pieces of a body; the last argument returns the carried bytes of an identity, or `None`.
+Write = Callable[[Any, list[bytes], Callable[[int], bytes | None]], None]
+#: Takes a whole record and a place in it, returns the value and the place behind it, and notes what is carried.
+Read = Callable[[bytes, int, Carried], tuple[Any, int]]
 
 #: Types of fields that stages hand on as they got them.
 CARRIED: tuple[Any, ...] = (Case, Route, Plan, tuple[Passage, ...], tuple[Finding, ...], Triage)
@@ -66,7 +68,7 @@ def _made_writer(cls: Any) -> Any:
 
 
 def _made_reader(cls: Any) -> Any:
-    lines = ["def made(d, p, spans):", " o = new()"]
+    lines = ["def made(d, p, carried):", " o = new()"]
     names: dict[str, Any] = dict(_READING) | {"new": _blank(cls), "cls": cls}
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
@@ -75,7 +77,7 @@ def _made_reader(cls: Any) -> Any:
             lines.append(" s = p")
         lines += _indented(_reads(hints[field.name], names, (f"o.{field.name}", 0)), 1)
         if carried:
-            lines.append(f" spans((o.{field.name}, s, p))")
+            lines.append(f" carried[id(o.{field.name})] = d[s:p]")
     return _made(cls, [*lines, " o.__class__ = cls", " return o, p"], names)
 
 
@@ -101,7 +103,7 @@ def _writes(hint: Any, names: dict[str, Any], depth: int) -> list[str]:
         inner = _optional(hint)
         if inner is None:
             return [
-                "b = known(v)",
+                "b = known(id(v))",
                 "if b is None:",
                 *_indented(_anew(hint, names, depth), 1),
                 "else:",
@@ -178,7 +180,7 @@ def _reads(hint: Any, names: dict[str, Any], into: tuple[str, int]) -> list[str]
     if dataclasses.is_dataclass(hint):
         name = _named(hint)
         names[name] = reader_of(hint)
-        return [f"{target}, p = {name}(d, p, nowhere)"]
+        return [f"{target}, p = {name}(d, p, carried)"]
     raise TypeError(f"no Avro type for {hint!r}")
 
 
@@ -255,13 +257,9 @@ def _not_text(value: object) -> None:
     raise TypeError(f"a text is wanted, not {type(value).__name__}")
 
 
-def _nowhere(_: tuple[str, int, int]) -> None:
-    """Carried values within carried ones are not remembered by themselves."""
-
-
 _WRITING: dict[str, Any] = {"ZERO": b"\0", "ONE": b"\1", "TWO": b"\2", "L": _LONGS, "long": _long, "double": _DOUBLE.pack,
                             "micros": _micros, "not_text": _not_text}  # fmt: skip
-_READING: dict[str, Any] = {"long": _read_long, "length": _read_length, "block": _read_block, "nowhere": _nowhere,
+_READING: dict[str, Any] = {"long": _read_long, "length": _read_length, "block": _read_block,
                             "double": _DOUBLE.unpack_from, "EPOCH": _EPOCH, "timedelta": timedelta}  # fmt: skip
 _SIZED = ["n = len(b)", f"out.append(L[n] if n < {_READY} else long(n))", "out.append(b)"]
 _WRITES: dict[Any, list[str]] = {

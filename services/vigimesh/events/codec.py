@@ -15,8 +15,7 @@ import msgspec
 
 from vigimesh.errors import Refused
 from vigimesh.events.avro import Schema, schema_of
-from vigimesh.events.bodies import reader_of, writer_of
-from vigimesh.events.remembered import Remembered
+from vigimesh.events.bodies import NOTHING, Carried, reader_of, writer_of
 from vigimesh.events.topics import BY_NAME
 
 #: Wire v0 is a zero byte and a 4-byte big-endian schema id; v1 is a one byte and a 16-byte GUID.
@@ -64,7 +63,6 @@ class Codec:
     _places: dict[str, str] = field(default_factory=dict)
     _ours: dict[type, Any] = field(default_factory=dict)
     _theirs: dict[bytes, Any] = field(default_factory=dict)
-    _remembered: Remembered = field(default_factory=Remembered)
 
     def __post_init__(self) -> None:
         """Make every class known to msgspec before threads share it."""
@@ -81,8 +79,8 @@ class Codec:
             place = self._places[topic] = f"/schemas/ids/{self.schema_id(topic)}"
         return place
 
-    def encode(self, topic: str, event: object) -> bytes:
-        """Return the record value of `event` for `topic`, wire v0.
+    def encode(self, topic: str, event: object, carried: Carried = NOTHING) -> bytes:
+        """Return the record value of `event` for `topic`, wire v0; what was `carried` from a record that was read is not written anew.
 
         Raises `TypeError` for a class of another topic, `Refused` VM-1004 for a value that Avro cannot hold (half a
         surrogate pair, an integer beyond 64 bits).
@@ -92,14 +90,16 @@ class Codec:
             raise TypeError(f"{topic} takes {expected.__name__}, not {type(event).__name__}")
         pieces = [self._head(topic)]
         try:
-            writer_of(expected)(event, pieces, self._remembered.get)
+            writer_of(expected)(event, pieces, carried.get)
         except (UnicodeEncodeError, OverflowError) as error:
             raise Refused("VM-1004", what=f"a value does not fit Avro: {type(error).__name__}", where=topic,
                           todo="send text that is valid Unicode and numbers within 64 bits") from error  # fmt: skip
         return b"".join(pieces)
 
-    def decode(self, topic: str, data: bytes) -> Any:
-        """Return the event in a record value of `topic`.
+    def decode(self, topic: str, data: bytes, carried: Carried | None = None) -> Any:
+        """Return the event in a record value of `topic`; `carried` is given the bytes of what stages hand on.
+
+        They are good for what is encoded while the event lives.
 
         Raises `Refused` VM-1001 (not the wire format), VM-1002 (unknown schema), VM-1003 (bytes do not fit),
         VM-1004 (value does not fit the class); `Transient` when the registry is away.
@@ -113,10 +113,9 @@ class Codec:
             )  # fmt: skip
         ours = self._own(cls)
         writer = self._writer(data[:size])
-        spans: list[tuple[Any, int, int]] = []
         try:
             if writer is ours:
-                event, end = reader_of(cls)(data, size, spans.append)
+                event, end = reader_of(cls)(data, size, {} if carried is None else carried)
             else:
                 body = io.BytesIO(data)
                 body.seek(size)
@@ -136,8 +135,6 @@ class Codec:
             )
             raise Refused("VM-1003", what=what, where=topic,
                           todo="compare the schema id in the record with the schema it was written with")  # fmt: skip
-        for value, begin, behind in spans:
-            self._remembered.put(value, data[begin:behind])
         return event
 
     def _head(self, topic: str) -> bytes:

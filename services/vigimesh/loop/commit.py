@@ -81,8 +81,7 @@ def _positions(bundle: Bundle) -> dict[Part, Position]:
 
 def _finish(works: tuple[Work, ...] | list[Work]) -> None:
     for work in works:
-        if work.place is not None:
-            work.place.finish((work.record.offset,))
+        work.place.finish((work.record.offset,))
 
 
 async def settle(worker: Worker, hand: Hand) -> None:

@@ -6,7 +6,7 @@ from vigimesh.events.classes import EventDeadLettered, EventParked, Header
 from vigimesh.events.envelope import Headers
 from vigimesh.loop.broker import Record
 from vigimesh.loop.outcome import Park, Reject
-from vigimesh.loop.worker import RECORD_BYTES, Spill, Work
+from vigimesh.loop.worker import RECORD_BYTES, Job, Spill
 
 #: Characters of a cause that are kept.
 _CAUSE_CHARS = 1_000
@@ -14,9 +14,9 @@ _CAUSE_CHARS = 1_000
 _KEPT_BYTES = RECORD_BYTES // 2
 
 
-def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventDeadLettered:
+def dead_letter(job: Job, outcome: Reject, stage: str, spill: Spill) -> EventDeadLettered:
     """Return the dead letter of a record; its bytes go to the object store when they fill a record by themselves."""
-    record, envelope = work.record, work.envelope
+    record, envelope = job.record, job.envelope
     large = _large(record)
     return EventDeadLettered(
         event_id=envelope.id,
@@ -26,7 +26,7 @@ def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventD
         stage=stage,
         code=outcome.code,
         cause=outcome.why[:_CAUSE_CHARS],
-        attempt=work.attempt,
+        attempt=job.attempt,
         message_id=envelope.messageid,
         workflow=envelope.workflow,
         lane=envelope.lane,
@@ -38,9 +38,9 @@ def dead_letter(work: Work, outcome: Reject, stage: str, spill: Spill) -> EventD
     )
 
 
-def parked(work: Work, outcome: Park, spill: Spill) -> EventParked:
+def parked(job: Job, outcome: Park, spill: Spill) -> EventParked:
     """Return the waiting event, as it was."""
-    record, envelope = work.record, work.envelope
+    record, envelope = job.record, job.envelope
     large = _large(record)
     return EventParked(
         event_id=envelope.id,

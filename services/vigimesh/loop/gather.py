@@ -11,7 +11,7 @@ from vigimesh.events.topics import ASIDE, READ, topic
 from vigimesh.loop.broker import Part, Write
 from vigimesh.loop.finish import traceparent, write_of
 from vigimesh.loop.hand import Hand
-from vigimesh.loop.outcome import Done, Emit, Park, Reject
+from vigimesh.loop.outcome import Emit
 from vigimesh.loop.worker import RECOMMIT_S, Bundle, Work, Worker
 
 #: Seconds that finished work of a lane that yields waits for a transaction of others to go with.
@@ -46,7 +46,7 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
         return Bundle(works=(), writes=(), places=dict(hand.places), started_s=now_s)
     writes = [write for work in works for write in work.writes]
     writes.extend(_flow(worker, works))
-    places = {work.record.part: work.place for work in works if work.place is not None}
+    places = {work.record.part: work.place for work in works}
     return Bundle(works=tuple(works), writes=tuple(writes), places=places, started_s=works[0].taken_s)
 
 
@@ -84,20 +84,14 @@ def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     sent: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for work in works:
-        count = counts[work.label]
+        ended = work.ended
+        count = counts[ended.label]
         count["consumed"] += 1
-        match work.outcome:
-            case Done(events=events):
-                for emit in events:
-                    count["produced"] += emit.topic not in ASIDE
-                    if emit.topic in READ:
-                        sent[emit.workflow, emit.lane][emit.topic] += 1
-            case Reject():
-                count["dead_lettered"] += 1
-            case Park():
-                count["parked"] += 1
-            case _:
-                raise AssertionError("a record to be tried again is not finished")
+        count[ended.action] += 1
+        for name, workflow, lane in ended.sent:
+            count["produced"] += name not in ASIDE
+            if name in READ:
+                sent[workflow, lane][name] += 1
     first, now = works[0], worker.clock.now()
     trace = traceparent(first)
     for index, label in enumerate(sorted(counts.keys() | sent.keys())):
@@ -105,7 +99,7 @@ def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
         flowed = FlowCounted(
             stage=worker.stage.name, workflow=workflow, lane=lane,
             consumed=counts[label]["consumed"], produced=counts[label]["produced"],
-            dead_lettered=counts[label]["dead_lettered"], parked=counts[label]["parked"],
+            dead_lettered=counts[label]["rejected"], parked=counts[label]["parked"],
             sent=dict(sent[label]),
         )  # fmt: skip
         counted = Emit(topic=topic("flow"), key=workflow, event=flowed, workflow=workflow, lane=lane)

@@ -38,8 +38,9 @@ class Hand:
     room: asyncio.Semaphore
     places: dict[Part, Progress] = field(default_factory=dict)
     group: Any = None
-    #: Records of one key, in order: the first is worked on, the others wait for it.
-    keys: dict[tuple[int, bytes], deque[Job]] = field(default_factory=dict)
+    #: Records of one key, in order: the first is worked on, the others wait for it. Lists: nearly all hold one record, and a deque
+    #: of one takes ten times the memory.
+    keys: dict[tuple[int, bytes], list[Job]] = field(default_factory=dict)
     #: Tasks that fetch, with the jobs that wait for them.
     flights: dict[asyncio.Task[None], list[Job]] = field(default_factory=dict)
     #: Tasks that make one call after the other, with the job whose call each is at; and jobs that wait for one of them.
@@ -217,7 +218,7 @@ class Hand:
         self.done = [work for work in self.done if self.owns(work.place)]
         self.doubtful = [work for work in self.doubtful if self.owns(work.place)]
         for key, queue in list(self.keys.items()):
-            kept = deque(job for job in queue if self.owns(job.place))
+            kept = [job for job in queue if self.owns(job.place)]
             if not kept:
                 del self.keys[key]
             elif len(kept) < len(queue):

@@ -107,7 +107,7 @@ def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:
         job = Job(record=record, key=key, place=place, envelope=envelope, taken_s=now_s)
         queue = hand.keys.get(key)
         if queue is None:
-            hand.keys[key] = deque((job,))
+            hand.keys[key] = [job]
             first.append(job)
         else:
             queue.append(job)
@@ -163,7 +163,7 @@ def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | Non
     try:
         if job.input is None:
             record = job.record
-            event = worker.codec.decode(record.part.topic, record.value)
+            event = worker.codec.decode(record.part.topic, record.value, job.carried)
             key = record.key.decode("utf-8", "replace")
             job.input = Input(
                 topic=record.part.topic, event=event, event_id=job.envelope.id, key=key, at=record.at
@@ -219,7 +219,7 @@ def _conclude(worker: Worker, hand: Hand, job: Job, concluded: tuple[Outcome, da
     hand.done.append(work)
     key = job.key
     queue = hand.keys[key]
-    queue.popleft()
+    del queue[0]
     if queue:
         return queue[0]
     del hand.keys[key]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from vigimesh import names
-from vigimesh.loop.outcome import Done, Outcome, Park, Reject, Retry
 from vigimesh.loop.telemetry import Processed
 from vigimesh.loop.worker import Bundle, Work, Worker
 
@@ -21,15 +20,10 @@ def report(worker: Worker, bundle: Bundle) -> None:
     telemetry = worker.telemetry
     telemetry.processed(_span(worker, work, times_ns) for work in bundle.works)
     telemetry.observe(names.PROCESS_DURATION, took_s, labels)
-    outcomes, codes = Counter[str](), Counter[str]()
-    for (outcome, code), count in Counter([_named(work.outcome) for work in bundle.works]).items():
-        outcomes[outcome] += count
-        codes[code] += count
-    for outcome, count in outcomes.items():
+    for outcome, count in Counter([work.ended.action for work in bundle.works]).items():
         telemetry.add(names.OUTCOMES, count, {**labels, "outcome": outcome})
-    for code, count in codes.items():
-        if code:
-            telemetry.add(names.DEAD_LETTERS, count, {**labels, "code": code})
+    for code, count in Counter([work.ended.code for work in bundle.works if work.ended.code]).items():
+        telemetry.add(names.DEAD_LETTERS, count, {**labels, "code": code})
     for topic, count in Counter([work.record.part.topic for work in bundle.works]).items():
         telemetry.add(names.CONSUMED, count, {**labels, "topic": topic})
     for topic, count in Counter([write.topic for write in bundle.writes]).items():
@@ -38,7 +32,6 @@ def report(worker: Worker, bundle: Bundle) -> None:
 
 def _span(worker: Worker, work: Work, times_ns: tuple[int, int]) -> Processed:
     parts = work.envelope.traceparent.split("-")
-    outcome, code = _named(work.outcome)
     return Processed(
         stage=worker.stage.name,
         lane=worker.lane,
@@ -52,18 +45,6 @@ def _span(worker: Worker, work: Work, times_ns: tuple[int, int]) -> Processed:
         parent_span_id=parts[2] if len(parts) == 4 else "",
         started_ns=times_ns[0],
         ended_ns=times_ns[1],
-        outcome=outcome,
-        code=code,
+        outcome=work.ended.action,
+        code=work.ended.code,
     )
-
-
-def _named(outcome: Outcome) -> tuple[str, str]:
-    match outcome:
-        case Done():
-            return "done", ""
-        case Park():
-            return "parked", ""
-        case Reject(code=code):
-            return "rejected", code
-        case Retry():
-            return "retried", ""

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from vigimesh.clock import Clock
+from vigimesh.events.bodies import Carried
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope
 from vigimesh.loop.broker import Consumer, Part, Producer, Record, Write
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import NoOrders, Orders
-from vigimesh.loop.outcome import Answers, Input, Need, Outcome
+from vigimesh.loop.outcome import Input, Need, Outcome
 from vigimesh.loop.progress import Progress
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
@@ -98,6 +99,8 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
     envelope: Envelope
     taken_s: float
     input: Input | None = None
+    #: The bytes of what its event hands on: good as long as `input` is here.
+    carried: Carried = msgspec.field(default_factory=dict)
     answers: dict[str, Any] = msgspec.field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     rounds: int = 0
@@ -110,26 +113,35 @@ class Job(msgspec.Struct, kw_only=True, eq=False):
         return self.rounds > 0
 
 
-class Work(msgspec.Struct, kw_only=True, eq=False):
-    """A record with what became of it and the records that say so. `input` is missing when its bytes are no event.
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of a record, as it is counted: `action` as audit names it, workflow and lane it counts under, and what it sent.
 
-    `key` is that of its job. Nobody changes it once it is finished.
+    `code` is the error code of one that was rejected; `sent` has topic, workflow and lane of each event that was handed on.
+    """
+
+    action: str
+    label: tuple[str, str]
+    code: str = ""
+    sent: tuple[tuple[str, str, str], ...] = ()
+
+
+class Work(msgspec.Struct, kw_only=True, eq=False):
+    """Finished work on a record: the records that say what became of it. `key` is that of its job. Nobody changes it.
+
+    It does not hold the event nor what was made of it: hundreds wait for the end of their transaction, and what is let go of
+    at once is cheap.
     """
 
     record: Record
     key: tuple[int, bytes]
     envelope: Envelope
-    input: Input | None
-    answers: Answers
-    outcome: Outcome
-    attempt: int = 1
-    place: Progress | None = None
-    taken_s: float = 0.0
-    writes: tuple[Write, ...] = ()
-    #: W3C ids of the trace it belongs to and of the span of this stage's work on it; workflow and lane it is counted under.
-    trace_id: str = ""
-    span_id: str = ""
-    label: tuple[str, str] = ("", "")
+    place: Progress
+    taken_s: float
+    #: W3C ids of the trace it belongs to and of the span of this stage's work on it.
+    trace_id: str
+    span_id: str
+    writes: tuple[Write, ...]
+    ended: Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
