@@ -123,7 +123,7 @@ def _gone_on_with(hand: Hand, stray: Job | Work, place: Progress) -> list[Job]:
     if isinstance(stray, Work):
         hand.done.append(stray)
         return []
-    hand.keys[stray.key] = deque((stray,))
+    hand.keys[stray.key] = [stray]
     return [] if hand.under_way(stray) else [stray]
 
 
