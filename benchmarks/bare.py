@@ -16,7 +16,7 @@ from typing import Any
 import confluent_kafka as ck
 
 import chain
-from records import Out, Work, rest_collector
+from records import Out, Raw, Work, rest_collector
 
 #: Records of a transaction, as the loop takes them.
 BATCH = 500
@@ -49,13 +49,15 @@ def serve(kafka: str, group: str, topics: Sequence[str], work: Work) -> None:
         metadata, positions = consumer.consumer_group_metadata(), {}
         producers.reverse()
         producers[0].begin_transaction()
+        inputs: list[Raw] = []
         for message in messages:
             if message.error():
                 raise ck.KafkaException(message.error())
             at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
-            for out in work.of(message.topic(), message.key(), message.value(), message.headers(), at):
-                _write(producers[0], out)
+            inputs.append((message.topic(), message.key(), message.value(), message.headers(), at))
             positions[message.topic(), message.partition()] = message.offset() + 1
+        for out in work.of(inputs):
+            _write(producers[0], out)
         for out in work.end():
             _write(producers[0], out)
         if ending is not None:

@@ -18,9 +18,13 @@ from typing import Any
 import msgspec
 
 import sample
-from records import Make, Records
+from records import MakeAll, Records, each
+from vigimesh.adapters.memory_answers import MemoryAnswers
 from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.readers import read
+from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
+from vigimesh.domain.cascade.small import tell
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.limits import Limits
@@ -34,17 +38,19 @@ from vigimesh.intake.values import Accepted
 from vigimesh.loop.outcome import Answers, Done, Input, Need
 from vigimesh.loop.stage import MAX_ROUNDS, Verb
 from vigimesh.planner.plan import Planner
+from vigimesh.retriever.lookup import Lookup
 from vigimesh.retriever.retrieve import Retriever
 from vigimesh.router.route import Router
 from vigimesh.supervisor.supervise import Supervisor
 from vigimesh.tool_executor.execute import Executor
+from vigimesh.tool_executor.scoring import Scoring
 
 #: Cases whose outcome is kept for chains without verbs: the sizes of the first cases of a source vary little.
 TEMPLATES = 64
 #: Passes over a case before a template is given up; the cards allow two.
 MAX_PASSES = 4
-#: What the mesh without a model has.
-_LIMITS = Limits(tiers=("tools", "person")).plain()
+#: What the mesh has without an endpoint: the shipped small model reads, as in the worker beside.
+_LIMITS = Limits(tiers=("tools", "small", "person")).plain()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +91,7 @@ def group_of(stage: str) -> str:
 def stage(chosen: argparse.Namespace) -> Stage:
     """Return what the command line asks for."""
     name: str = chosen.stage
-    make: Make = sample.make
+    make: MakeAll = each(sample.make)
     topics: tuple[str, ...]
     if chosen.verbs == "sample":
         group, topics = sample.GROUP, (sample.INPUT,)
@@ -108,37 +114,46 @@ def verbs() -> dict[str, Verb]:
     """Return the five verbs as the mesh runs them."""
     there = cards()
     return {
-        "router": Router(there), "planner": Planner(there), "retriever": Retriever(), "tool-executor": Executor(),
-        "supervisor": Supervisor(there),
+        "router": Router(there), "planner": Planner(there), "retriever": Retriever(),
+        "tool-executor": Executor(scoring=Scoring(cards=there)), "supervisor": Supervisor(there),
     }  # fmt: skip
 
 
-def memory_search() -> MemorySearch:
-    """Return the knowledge base in memory with the shipped documents."""
+def lookup() -> Lookup:
+    """Return what answers searches: the shipped documents and the answers given before, all in memory."""
     search = MemorySearch()
     search.load(shipped_documents())
-    return search
+    return Lookup(search=search, clock=SystemClock(), stores=(MemoryAnswers(),))
 
 
 class Answering:
-    """Answers needs from memory: searches, limits, and the heads that the supervisor moved before."""
+    """Answers needs from memory: searches, limits, what the small models read, and the heads that the supervisor moved before."""
 
     def __init__(self) -> None:
-        self.search, self.heads = memory_search(), dict[str, Any]()
+        self.lookup, self.heads = lookup(), dict[str, Any]()
 
-    def answer(self, need: Need) -> Any:
-        """Return the answer as plain values."""
-        match need.kind:
+    def answers(self, needs: Sequence[Need]) -> list[Any]:
+        """Return the answers as plain values; those of a kind are asked for together, as the loop does."""
+        found: dict[int, Any] = {}
+        for kind in dict.fromkeys(need.kind for need in needs):
+            there = [at for at, need in enumerate(needs) if need.kind == kind]
+            found |= zip(there, self._of_kind(kind, [needs[at] for at in there]), strict=True)
+        return [found[at] for at in range(len(needs))]
+
+    def _of_kind(self, kind: str, needs: Sequence[Need]) -> Sequence[Any]:
+        match kind:
             case "limits":
-                return dict(_LIMITS)
+                return [dict(_LIMITS) for _ in needs]
             case "search":
-                return msgspec.to_builtins(list(self.search.find((need.key,), need.limit)[0].passages))
+                return self.lookup.answers(needs)
             case "head":
-                head = self.heads.get(need.key)
-                return None if head is None else msgspec.to_builtins(head)
+                heads = (self.heads.get(need.key) for need in needs)
+                return [None if head is None else msgspec.to_builtins(head) for head in heads]
             case "read":
-                return read([(need.key, need.asked)])[0]
-            case kind:
+                return read([(need.key, need.asked) for need in needs])
+            case "score":
+                return tell(shipped_or_absent(SERIOUS), [need.asked for need in needs])
+            case _:
                 raise KeyError(kind)
 
     def learn(self, done: Done) -> None:
@@ -148,24 +163,32 @@ class Answering:
                 self.heads[emit.key] = emit.event
 
 
-def worked_out(verb: Verb, source: Answering) -> Make:
-    """Return what calls a verb: needs until there are none, then the decision."""
+def worked_out(verb: Verb, source: Answering) -> MakeAll:
+    """Return what calls a verb: needs until there are none, of all cases together, then the decisions.
 
-    def make(case: Input) -> tuple[Done, Answers]:
-        answers: dict[str, Any] = {}
+    A case must not come twice in a transaction: what its first version moved is not looked at before the second.
+    """
+
+    def make(cases: Sequence[Input]) -> list[tuple[Done, Answers]]:
+        answers: list[dict[str, Any]] = [{} for _ in cases]
         for _ in range(MAX_ROUNDS):
-            needs = verb.needs(case, answers)
-            if not needs:
+            asked = [(at, need) for at, case in enumerate(cases) for need in verb.needs(case, answers[at])]
+            if not asked:
                 break
-            for need in needs:
-                answers[need.name] = source.answer(need)
-        done = verb.decide(case, answers)
-        if not isinstance(done, Done):
-            raise TypeError(f"the benchmark's cases are all done, not {type(done).__name__}: {done.why}")
-        source.learn(done)
-        return done, answers
+            for (at, need), answer in zip(asked, source.answers([need for _, need in asked]), strict=True):
+                answers[at][need.name] = answer
+        return [(decided(verb, case, had, source), had) for case, had in zip(cases, answers, strict=True)]
 
     return make
+
+
+def decided(verb: Verb, case: Input, answers: Answers, source: Answering) -> Done:
+    """Return what a verb decides, and keep what it moves."""
+    done = verb.decide(case, answers)
+    if not isinstance(done, Done):
+        raise TypeError(f"the benchmark's cases are all done, not {type(done).__name__}: {done.why}")
+    source.learn(done)
+    return done
 
 
 #: What each stage once made of a case: the outcome and the answers it took.
@@ -189,13 +212,13 @@ def _admitted(source: Path) -> Iterator[Admitted]:
             yield found
 
 
-def _followed(makes: dict[str, Make], received: Any, name: str) -> Template:
+def _followed(makes: dict[str, MakeAll], received: Any, name: str) -> Template:
     made: Template = {}
     event, at, case = received, 0, received.case
     for number in range(MAX_PASSES * len(STAGES)):
         stage_name = STAGES[at]
         got = Input(topic=name, event=event, event_id=str(number), key=case.case_id, at=datetime.now(UTC))
-        made[stage_name] = makes[stage_name](got)
+        (made[stage_name],) = makes[stage_name]([got])
         first = made[stage_name][0].events[0]
         if first.topic.startswith("vigimesh.plan.") and stage_name == "supervisor":
             at = 0
@@ -205,7 +228,7 @@ def _followed(makes: dict[str, Make], received: Any, name: str) -> Template:
     raise RuntimeError(f"a template was not concluded in {MAX_PASSES} passes")
 
 
-def handed_on(name: str, made: Sequence[Template]) -> Make:
+def handed_on(name: str, made: Sequence[Template]) -> MakeAll:
     """Return what puts each case into the outcome of the next template."""
     turn = cycle(one[name] for one in made)
 
@@ -224,7 +247,7 @@ def handed_on(name: str, made: Sequence[Template]) -> Make:
         )
         return msgspec.structs.replace(done, events=emits), answers
 
-    return make
+    return each(make)
 
 
 def _named(event: Any, version: Case) -> Any:

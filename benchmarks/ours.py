@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import chain
 import sample
-from vigimesh.adapters.memory_answers import MemoryAnswers
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.app.settings import KafkaSettings, Settings, WorkerSettings
@@ -25,7 +24,6 @@ from vigimesh.loop.outcome import Need
 from vigimesh.loop.run import run
 from vigimesh.loop.stage import Caller, Stage
 from vigimesh.loop.worker import Worker
-from vigimesh.retriever.lookup import Lookup
 
 #: Calls under way at once.
 CONCURRENCY = 100
@@ -36,7 +34,7 @@ def worker(kafka: str, ids: sample.FixedSchemas, stage: str, lane: str | None) -
     settings = replace(
         Settings(), kafka=KafkaSettings(bootstrap=kafka), worker=WorkerSettings(instance="bench")
     )
-    lookup = Lookup(search=chain.memory_search(), clock=SystemClock(), stores=(MemoryAnswers(),))
+    lookup = chain.lookup()
     parts = Parts(
         settings=settings, cards=chain.cards(), codec=Codec(ids), objects=MemoryObjects(), lookup=lambda: lookup,
         telemetry=OtelTelemetry(stage, instance="bench"), clock=SystemClock(),

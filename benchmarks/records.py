@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -17,8 +17,11 @@ from vigimesh.events.envelope import Envelope, Headers, from_headers, to_headers
 from vigimesh.events.topics import ASIDE, BY_NAME, READ, topic
 from vigimesh.loop.outcome import Answers, Done, Emit, Input
 
-#: Works out what one input becomes, with the answers it took.
+#: Works out what one input becomes, with the answers it took; or what all inputs of a transaction become.
 Make = Callable[[Input], tuple[Done, Answers]]
+MakeAll = Callable[[Sequence[Input]], Sequence[tuple[Done, Answers]]]
+#: Topic, key, value, headers, and when the broker appended it.
+Raw = tuple[str, bytes, bytes, Any, datetime]
 #: Topic, key, value, headers.
 Out = tuple[str, bytes, bytes, Headers]
 
@@ -30,34 +33,44 @@ def rest_collector() -> None:
 
 
 class Work(Protocol):
-    """What a transaction writes: `of` each input, and at its `end`."""
+    """What a transaction writes: `of` its inputs, and at its `end`."""
 
-    def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]: ...
+    def of(self, inputs: Sequence[Raw]) -> Iterator[Out]: ...
     def end(self) -> Iterator[Out]: ...
+
+
+def each(make: Make) -> MakeAll:
+    """Return what works out one input after the other."""
+    return lambda cases: [make(case) for case in cases]
 
 
 class Records:
     """Makes the records of a batch: outputs and audit per input, flow per transaction."""
 
-    def __init__(self, stage: str, codec: Codec, make: Make) -> None:
+    def __init__(self, stage: str, codec: Codec, make: MakeAll) -> None:
         self.stage, self.codec, self.make = stage, codec, make
         self.flow: Counter[tuple[str, str, str]] = Counter()
         self.first, self.now = ("", ""), datetime.now(UTC)
 
-    def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]:
-        """Yield what one input becomes: outputs, then audit."""
-        got = from_headers(headers, "")
-        case = Input(
-            topic=name, event=self.codec.decode(name, value), event_id=got.id, key=key.decode(), at=at
-        )
-        done, answers = self.make(case)
+    def of(self, inputs: Sequence[Raw]) -> Iterator[Out]:
+        """Yield what each input becomes: outputs, then audit."""
+        envelopes = [from_headers(headers, "") for _, _, _, headers, _ in inputs]
+        cases = [
+            Input(topic=name, event=self.codec.decode(name, value), event_id=got.id, key=key.decode(), at=at)
+            for got, (name, key, value, _, at) in zip(envelopes, inputs, strict=True)
+        ]
+        for case, got, raw, made in zip(cases, envelopes, inputs, self.make(cases), strict=True):
+            yield from self._written(case, got, ids.digest(raw[2]), made)
+
+    def _written(self, case: Input, got: Envelope, digest: str, made: tuple[Done, Answers]) -> Iterator[Out]:
+        done, answers = made
         outputs = [ids.event_id(got.id, self.stage, done.pass_number, n) for n in range(len(done.events))]
         trace = f"00-{got.traceparent.split('-')[1]}-{ids.span_id(f'{self.stage}|{got.id}')}-01"
         first = next((e for e in done.events if e.workflow), None)
         where = (first.workflow, first.lane) if first else ("", got.lane)
         audit = AuditRecorded(
             case_id=case.key, message_id=got.messageid, event_id=got.id, stage=self.stage, actor="bare", action="done",
-            why=done.why, input_digest=ids.digest(value), outputs=tuple(outputs),
+            why=done.why, input_digest=digest, outputs=tuple(outputs),
             answers=msgspec.msgpack.encode(answers) if answers else b"", answers_ref="",
         )  # fmt: skip
         log = Emit(topic=topic("audit"), key=case.key, event=audit, messageid=got.messageid,

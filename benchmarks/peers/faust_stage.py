@@ -11,7 +11,7 @@ from typing import Any
 import faust
 
 import sample
-from records import Out, Records, rest_collector
+from records import Out, Records, each, rest_collector
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 
@@ -36,7 +36,7 @@ def main() -> None:
     reader.add_argument("--kafka", required=True)
     reader.add_argument("--ids", required=True, type=Path)
     asked, _ = reader.parse_known_args()
-    made = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), sample.make)
+    made = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), each(sample.make))
     rest_collector()
     with tempfile.TemporaryDirectory() as folder:
         app = application(asked.kafka, folder)
@@ -53,7 +53,7 @@ def main() -> None:
             async for event in stream.events():
                 at = datetime.fromtimestamp(event.message.timestamp, UTC)
                 headers = list((event.headers or {}).items())
-                for out in made.of(sample.INPUT, event.key, event.value, headers, at):
+                for out in made.of([(sample.INPUT, event.key, event.value, headers, at)]):
                     await send(out)
                 count += 1
                 if count % BATCH == 0:  # it has no hook at the end of a transaction

@@ -12,7 +12,7 @@ import confluent_kafka as ck
 
 import chain
 import sample
-from records import Records, rest_collector
+from records import Records, each, rest_collector
 from vigimesh.events.codec import Codec
 
 #: Records of a transaction: few, so that its end costs little beside the calls and progress is seen.
@@ -38,7 +38,7 @@ def work(kafka: str, partition: int, begin: int, records: Records, call: tuple[f
             at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
             marked = records.codec.decode(sample.INPUT, message.value()).case.urgent
             time.sleep(call[1] if marked else call[0])
-            for out in records.of(sample.INPUT, message.key(), message.value(), message.headers(), at):
+            for out in records.of([(sample.INPUT, message.key(), message.value(), message.headers(), at)]):
                 producer.produce(out[0], out[2], out[1], headers=out[3])  # type: ignore[arg-type]  # declared narrower
         offset = ck.TopicPartition(sample.INPUT, partition, messages[-1].offset() + 1)  # type: ignore[operator]
         producer.send_offsets_to_transaction([offset], consumer.consumer_group_metadata())
@@ -54,7 +54,7 @@ def main() -> None:
     partitions = asking.list_topics(sample.INPUT, timeout=10).topics[sample.INPUT].partitions
     asking.close()
     for partition in partitions:
-        records = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), sample.make)
+        records = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), each(sample.make))
         arguments = (asked.kafka, partition, 0, records, call)
         threading.Thread(target=work, args=arguments, daemon=True).start()
     signal.sigwait({signal.SIGTERM})

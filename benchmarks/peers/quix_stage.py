@@ -13,7 +13,7 @@ from quixstreams import Application
 from quixstreams.models import BytesDeserializer, Serializer
 
 import sample
-from records import Out, Records, rest_collector
+from records import Out, Records, each, rest_collector
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 
@@ -44,7 +44,7 @@ def main() -> None:
     reader.add_argument("--kafka", required=True)
     reader.add_argument("--ids", required=True, type=Path)
     asked, _ = reader.parse_known_args()
-    made = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), sample.make)
+    made = Records(sample.STAGE, Codec(sample.FixedSchemas(asked.ids)), each(sample.make))
     rest_collector()
     app = application(asked.kafka)
     names = (sample.OUTPUT, topic("usage"), topic("audit"), topic("flow"))
@@ -57,7 +57,7 @@ def main() -> None:
 
     def of(value: bytes, key: bytes, at_ms: int, headers: Any) -> Iterator[Out]:
         nonlocal count
-        yield from made.of(sample.INPUT, key, value, headers, datetime.fromtimestamp(at_ms / 1_000, UTC))
+        yield from made.of([(sample.INPUT, key, value, headers, datetime.fromtimestamp(at_ms / 1_000, UTC))])
         count += 1
         if count % BATCH == 0:  # it has no hook at the end of a transaction
             yield from made.end()

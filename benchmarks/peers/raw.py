@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import bare
 import chain
 import sample
-from records import Out
+from records import Out, Raw
 
 
 class Passing:
     """Hands each record on as it is."""
 
-    def of(self, name: str, key: bytes, value: bytes, headers: Any, at: datetime) -> Iterator[Out]:
-        """Yield the input under the output's topic."""
-        yield sample.OUTPUT, key, value, headers
+    def of(self, inputs: Sequence[Raw]) -> Iterator[Out]:
+        """Yield the inputs under the output's topic."""
+        for _, key, value, headers, _ in inputs:
+            yield sample.OUTPUT, key, value, headers
 
     def end(self) -> Iterator[Out]:
         """Yield nothing: no flow."""

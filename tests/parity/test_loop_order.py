@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from vigimesh.errors import Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.topics import topic
 from vigimesh.loop import gather as gather_module
 from vigimesh.loop import run as run_module
-from vigimesh.loop.broker import Batch, InDoubt, Leave, Part, Position, Write
+from vigimesh.loop.broker import Batch, Leave, Part, Position
 from vigimesh.loop.orders import Order
 from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.progress import holds
@@ -32,7 +31,6 @@ from worlds import (
     World,
     copier,
     drive,
-    once,
     work,
     world_of,
 )
@@ -152,115 +150,6 @@ def test_the_committed_position_stands_at_the_slow_record_and_tells_what_is_done
     done = [holds(position, position.offset + step) for step in range(4)]
     assert done == [False, True, True, True]
     assert not holds(position, position.offset + 4)
-
-
-@dataclass
-class Slow:
-    """A producer whose commits wait until they are let go; what was asked of it is kept in the order it was asked."""
-
-    inner: FaultyProducer
-    name: str
-    log: list[tuple[str, str]]
-    gate: asyncio.Event
-
-    def expire(self) -> None:
-        self.log.append((self.name, "expire"))
-        self.inner.expire()
-
-    async def renew(self) -> None:
-        await self.inner.renew()
-
-    def begin(self) -> None:
-        self.log.append((self.name, "begin"))
-        self.inner.begin()
-
-    def write(self, record: Write) -> None:
-        self.inner.write(record)
-
-    async def send_offsets(self, positions: Mapping[Part, Position], group: Any) -> None:
-        self.log.append((self.name, "offsets"))
-        await self.inner.send_offsets(positions, group)
-
-    async def commit(self) -> None:
-        await self.gate.wait()
-        await self.inner.commit()
-        self.log.append((self.name, "ended"))
-
-    async def abort(self) -> None:
-        self.log.append((self.name, "abort"))
-        await self.inner.abort()
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-
-def overlapping(
-    world: World, fault: Any = lambda step: None
-) -> tuple[Worker, list[tuple[str, str]], asyncio.Event]:
-    """Return a worker whose second transaction begins while the first still ends."""
-    log: list[tuple[str, str]] = []
-    gate = asyncio.Event()
-    worker = world.worker(copier())
-    one, two = worker.producers
-    assert isinstance(one, FaultyProducer)
-    assert isinstance(two, FaultyProducer)
-    one.fault = fault
-    return replace(worker, producers=(Slow(one, "a", log, gate), Slow(two, "b", log, gate))), log, gate
-
-
-async def while_ending(
-    world: World, log: list[tuple[str, str]], gate: asyncio.Event, sent: list[str]
-) -> None:
-    """Let the second transaction begin while the first waits; then let both go."""
-    await until_async(lambda: ("a", "begin") in log, within_s=WAIT_S, what="the first transaction")
-    sent.append(await asyncio.to_thread(world.send, len(sent)))
-    await until_async(lambda: ("b", "begin") in log, within_s=WAIT_S, what="the second transaction")
-    # What is wrong would be done at once: the loop goes round some more times before the first may end.
-    turns = iter(range(5))
-    await until_async(lambda: next(turns, None) is None, within_s=WAIT_S, what="some turns")
-    gate.set()
-
-
-def test_offsets_are_sent_only_when_the_transaction_before_has_ended(world: World) -> None:
-    sent = [world.send(0)]
-
-    async def scenario() -> None:
-        worker, log, gate = overlapping(world)
-        meanwhile = asyncio.ensure_future(while_ending(world, log, gate, sent))
-        await work(worker, until=lambda: meanwhile.done() and len(world.handed_on()) >= 2)
-        await meanwhile
-        assert log.index(("b", "begin")) < log.index(("a", "ended")) < log.index(("b", "offsets"))
-
-    drive(scenario())
-    assert Counter(world.handed_on()) == Counter(sent)
-
-
-@pytest.mark.parametrize(
-    ("step", "error"),
-    [
-        ("commit.before", Transient("VM-1301", what="planted")),
-        ("commit.before", InDoubt("VM-1302", what="planted")),
-        ("commit.after", InDoubt("VM-1302", what="planted")),
-    ],
-)
-def test_a_transaction_begun_behind_one_that_fails_loses_and_doubles_nothing(
-    world: World, error: Transient, step: str
-) -> None:
-    sent = [world.send(0)]
-
-    async def scenario() -> None:
-        worker, log, gate = overlapping(world, once(step, error))
-        meanwhile = asyncio.ensure_future(while_ending(world, log, gate, sent))
-        await work(worker, until=lambda: meanwhile.done() and len(world.handed_on()) >= 2)
-        await meanwhile
-        if isinstance(error, InDoubt):
-            assert {name for name, what in log if what == "expire"} == {"a", "b"}
-
-    drive(scenario())
-    assert Counter(world.handed_on()) == Counter(sent)
-    more = world.send(99)
-    drive(work(world.worker(copier()), until=lambda: more in world.handed_on()))
-    assert Counter(world.handed_on()) == Counter([*sent, more])
 
 
 @dataclass

@@ -19,6 +19,7 @@ import account
 import budget
 import chain
 import drive
+import ours
 import pay
 import records
 import sample
@@ -28,14 +29,14 @@ from isolation import MARK, copies
 from measuring import Goal, Report, percentile, spread
 from rules.house import ROOT
 from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.memory_broker import MemoryConsumer
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.adapters.redis_scripts import sha
 from vigimesh.domain.budget.values import Booked, Caps, Denied, Reserved
 from vigimesh.domain.budget.windows import ASKED, names_of
 from vigimesh.events.codec import Codec
-from vigimesh.events.topics import TOPICS, topic
+from vigimesh.events.topics import LANE_STAGES, STAGES, TOPICS, inputs_of, topic
 from vigimesh.loop.broker import Record, Write
-from vigimesh.router.worker import stage as router
 from vigimesh.tool_executor.purchase import name_of
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -137,19 +138,58 @@ def test_the_bare_loop_stays_bare() -> None:
     assert len((BENCHMARKS / "bare.py").read_text(encoding="utf-8").splitlines()) <= 80
 
 
-def test_the_bare_loop_writes_the_records_of_a_worker() -> None:
+def test_the_bare_loop_writes_the_records_of_a_worker(tmp_path: Path) -> None:
     world = worlds.MemoryWorld(Codec(MemorySchemas()))
-    for key, value, headers in drive.received(world.codec, "normal", drive.numbered(sample.CASE, "X", 12)):
-        world.append(Write(topic=worlds.INPUT, key=key, value=value, headers=headers))
-    inputs = world.records(worlds.INPUT)
-    make = chain.worked_out(chain.verbs()["router"], chain.Answering())
-    bare = records.Records("router", world.codec, make)
-    made = [out for r in inputs for out in bare.of(r.part.topic, r.key, r.value, r.headers, r.at)]
-    worker = world.worker(router(chain.cards()))
-    worlds.drive(worlds.work(worker, until=lambda: len(world.records(topic("audit"))) == len(inputs)))
-    found = [record for t in TOPICS if t.name != worlds.INPUT for record in world.records(t.name)]
-    assert Counter(map(of_bare, made)) == Counter(of_loop(r) for r in found if r.part.topic != topic("flow"))
-    assert {out[0] for out in bare.end()} == {topic("flow")} <= {r.part.topic for r in found}
+    for key, value, headers in drive.received(world.codec, "urgent", drive.numbered(sample.CASE, "X", 12)):
+        world.append(Write(topic=topic("case.received.urgent"), key=key, value=value, headers=headers))
+    for name in STAGES:
+        before = everything(world)
+        bare, inputs = by_bare(world, name)
+        by_worker(world, name, tmp_path)
+        found = everything(world) - before
+        flow = {seen: n for seen, n in found.items() if seen[0] == topic("flow")}
+        assert inputs
+        assert bare == found - Counter(flow), name
+        assert flow, name
+
+
+def everything(world: worlds.MemoryWorld) -> Counter[Seen]:
+    """Return all committed records, as far as two engines may not differ in them."""
+    return Counter(of_loop(record) for t in TOPICS for record in world.records(t.name))
+
+
+def by_bare(world: worlds.MemoryWorld, name: str) -> tuple[Counter[Seen], int]:
+    """Return what the bare loop of a stage makes of what waits for it, and how many records that are."""
+    inputs = [record for t in inputs_of(name, lane_of(name)) for record in world.records(t)]
+    make = chain.worked_out(chain.verbs()[name], chain.Answering())
+    bare = records.Records(name, world.codec, make)
+    made = list(bare.of([(r.part.topic, r.key, r.value, r.headers, r.at) for r in inputs]))
+    assert {out[0] for out in bare.end()} == {topic("flow")}
+    return Counter(map(of_bare, made)), len(inputs)
+
+
+def by_worker(world: worlds.MemoryWorld, name: str, folder: Path) -> None:
+    """Let the stage that the benchmark's worker has do the same in the loop."""
+    ids = folder / "ids.json"
+    ids.write_text(json.dumps({t.subject: world.codec.schemas.id_of(t.subject) for t in TOPICS}))
+    theirs = ours.worker("127.0.0.1:9", sample.FixedSchemas(ids), name, lane_of(name))
+    group, topics = f"{world.group}.{name}", theirs.topics
+    world.broker.init_group(group, topics)
+    worker = replace(
+        world.worker(theirs.stage, group=group, consumer=MemoryConsumer(world.broker, group, topics)),
+        topics=topics,
+    )
+    spots = world.broker.offsets(group)
+
+    def through() -> bool:
+        reached = world.broker.offsets(group)
+        return all(reached[part].offset >= world.broker.end_offset(part) for part in spots)
+
+    worlds.drive(worlds.work(worker, until=through))
+
+
+def lane_of(name: str) -> str | None:
+    return sample.LANE if name in LANE_STAGES else None
 
 
 Seen = tuple[str, bytes, tuple[tuple[str, bytes], ...], int]

@@ -21,11 +21,11 @@ _ALONG_S = 0.1
 def gather(worker: Worker, hand: Hand) -> Bundle | None:
     """Take the finished work out of the hand, in the order it was finished, and return it as one transaction.
 
-    Nothing while both producers are busy or a transaction is in doubt: then it waits, and the next bundle is larger. When
-    nothing was finished for `RECOMMIT_S`, the positions alone: they stand behind transaction markers then, and monitors
-    outside see that the group is alive.
+    Nothing while one is ending and less than `worker.overlap` is finished, while both producers are busy, or when an end is in
+    doubt: then it waits, and the next bundle is larger. When nothing was finished for `RECOMMIT_S`, the positions alone: they
+    stand behind transaction markers then, and monitors outside see that the group is alive.
     """
-    if len(hand.transactions) == 2 or hand.doubt:
+    if hand.doubt or len(hand.transactions) == 2 or (hand.transactions and len(hand.done) < worker.overlap):
         return None
     now_s = worker.clock.monotonic_s()
     if not hand.done and (hand.transactions or not hand.places or now_s - hand.committed_s < RECOMMIT_S):

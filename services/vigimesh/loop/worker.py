@@ -22,6 +22,9 @@ from vigimesh.loop.telemetry import Telemetry
 
 #: Records of a poll. Measured: larger batches bring no more throughput, smaller ones cost it.
 MAX_BATCH = 500
+#: Finished records from which a transaction is worth beginning while the one before is ending. Below, it would only wait
+#: behind that one, without the records that come meanwhile, and take what all transactions of a machine wait for (docs/decisions/0079).
+OVERLAP = 100
 #: Records in hand of one worker, beyond which it fetches no more: what a restart has to do again stays small.
 MAX_OPEN = 2_000
 #: Seconds an empty poll waits: bounds how late SIGTERM is seen.
@@ -58,7 +61,7 @@ class Worker:
     """One stage at work in one group.
 
     `topics` are its inputs, most urgent first; `instance` is part of the transactional ids and names the actor in audit;
-    the two `producers` take turns.
+    the two `producers` take turns, the second while the first is ending when at least `overlap` records are finished.
     """
 
     stage: Stage
@@ -74,6 +77,7 @@ class Worker:
     clock: Clock
     table: Table | None = None
     orders: Orders = field(default_factory=NoOrders)
+    overlap: int = OVERLAP
 
     @property
     def lane(self) -> str:

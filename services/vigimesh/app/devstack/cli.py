@@ -89,9 +89,9 @@ def down_command(data: Data = None, as_json: AsJson = False) -> None:
 
 @app.command("prime")
 def prime_command(as_json: AsJson = False) -> None:
-    """Let stacks of this machine start quicker.
+    """Let stacks of this machine start quicker, and be quick sooner.
 
-    Makes the ahead-of-time caches of Kafka and the registry beside the downloads, once; half a minute. Nothing needs them.
+    Makes the ahead-of-time caches of Kafka and the registry beside the downloads, once; a minute. Nothing needs them.
     """
     from vigimesh.app.devstack.prime import prime
     from vigimesh.app.devstack.progress import Terminal
