@@ -19,9 +19,12 @@ from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import read_markdown
 from vigimesh.domain.safety.listedness import listedness
+from vigimesh.domain.safety.report_counts import disproportionality_finding
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.case import Case, Product, Reaction
+from vigimesh.events.classes import Finding
 from vigimesh.loop.outcome import Need
+from vigimesh.planner.plan import questions
 from vigimesh.ports import Search
 from vigimesh.retriever.lookup import Lookup
 
@@ -65,6 +68,21 @@ Rash.
 ### What to do
 
 With hiccups, wait.
+"""
+COUNTS = """---
+id: counts/all
+version: 1.0
+title: Extract of our database
+kind: reference
+---
+# Extract of our database
+
+EBGM prior: 0.2, 0.06, 1.4, 1.8, 0.1
+
+| Product | Reaction | a | b | c | d |
+|---|---|---|---|---|---|
+| Lenoquil | Headache | 3 | 97 | 100 | 9800 |
+| Torvexil | Headache | 25 | 75 | 100 | 9800 |
 """
 QUESTIONS = [
     "DTP (NO BRAND NAME) Pyrexia",
@@ -177,6 +195,22 @@ def test_a_list_of_reactions_is_one_in_all_of_its_parts_and_nothing_else_is(base
     )  # fmt: skip
     assert listedness(case, found).result == "yes"
     assert listedness(case, [one for one in found if not one.lists_reactions]).result == "not_checked"
+
+
+def test_a_table_of_reports_is_found_though_its_product_has_a_document_of_its_own(base: Base) -> None:
+    base.load([*SHIPPED, read(COUNTS, "counts.md")])
+    products = (Product(name="Torvexil 10 mg", role="suspect"),)
+    case = Case(message_id="m", case_id="c", products=products, reactions=(Reaction(term="Headache"),))
+    search = base.fresh()
+
+    def counted(*steps: str) -> Finding:
+        found = [one for answer in passages(search, questions(case, steps=steps), 3) for one in answer]
+        return disproportionality_finding(case, found)
+
+    assert counted("listedness").result == "no_counts"
+    assert counted("listedness", "disproportionality").detail.startswith(
+        "Torvexil with Headache: a 25, b 75, c 100, d 9800, PRR 24.75"
+    )
 
 
 def test_answers_come_in_the_order_of_the_questions_and_repeats_are_equal(base: Base) -> None:

@@ -117,6 +117,22 @@ def test_a_table_in_several_passages_states_its_prior_in_one_of_them() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "result"),
+    [
+        ("Torvexil 10 mg", "calculated"),
+        ("TORVEXIL  0.5 mg film-coated tablet", "calculated"),
+        ("Torvexil, 100 mcg", "calculated"),
+        ("Torvexil Trio 10 mg", "no_counts"),
+        ("Torvexil 10 mgx", "no_counts"),
+        ("10 mg", "no_counts"),
+    ],
+)
+def test_a_strength_behind_a_name_parts_no_product_from_its_row(name: str, result: str) -> None:
+    told = replace(case(), products=(Product(name=name, role="suspect"),))
+    assert findings(told, (passage(TABLE),))["disproportionality"].result == result
+
+
 def test_without_a_prior_there_is_no_ebgm_and_that_is_said() -> None:
     detail = findings(case(), (passage(TABLE),))["disproportionality"].detail
     assert "EBGM not calculated (the table states no prior)" in detail

@@ -84,7 +84,9 @@ def test_an_answer_outside_its_schema_is_no_opinion_and_keeps_the_case_from_a_ma
     assert after.end.cost_micro == without.end.cost_micro + (calls - 1) * CALL_MICRO
     event = after.executed[-1]
     assert event.findings[-1].result == "no opinion"
-    assert event.findings[-1].detail == "standin-1 did not answer in the schema"
+    assert (
+        event.findings[-1].detail == "standin-1 did not answer in the schema, or quoted what it was not sent"
+    )
     assert MISSING in event.triage.flags
     first = after.executed[0].triage
     assert (event.triage.serious, event.triage.grade, event.triage.clock) == (

@@ -148,6 +148,16 @@ def test_many_products_do_not_crowd_out_the_reactions() -> None:
     assert {one.rsplit(" ", 1)[1] for one in found} == {"x", "y", "z"}
 
 
+def test_who_wants_counts_asks_for_their_table_first_and_once() -> None:
+    many = dataclasses.replace(ADULT, products=products(*"ABCDEFGHI"), reactions=reactions("x", "y"))
+    asked = questions(many, steps=("disproportionality",))
+    assert asked[0] == "reports by product and reaction A B C D E F G H I x y"
+    assert asked[1:] == questions(many)[: MAX_QUESTIONS - 1]
+    assert plan(ADULT, workflow="signal").questions[0].startswith("reports by product and reaction Flu")
+    for nothing in (dataclasses.replace(ADULT, products=()), dataclasses.replace(ADULT, reactions=())):
+        assert questions(nothing, steps=("disproportionality",)) == ()
+
+
 def test_a_document_is_asked_by_kind_and_title() -> None:
     assert questions(DOCUMENT) == ("literature A review of nothing", "literature handling")
     assert plan(DOCUMENT, workflow="literature_scan").questions == questions(DOCUMENT)

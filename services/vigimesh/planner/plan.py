@@ -11,6 +11,7 @@ from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import told_by_form
 from vigimesh.domain.policy.limits import Limits, key_of, limits_of
 from vigimesh.domain.policy.tiers import ladder, tier_for
+from vigimesh.domain.safety import report_counts
 from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import CasePlanned, CaseRouted, Plan, Route
 from vigimesh.events.topics import lane_topic
@@ -80,7 +81,7 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits, names: Mapping
     tier = tier_for(number, climb)
     steps = card.steps_of(number)
     # A title may begin with a product, by which the knowledge base finds its own documents.
-    asked = questions(case, (case.title, *reading.questions_from(names)) if names else ())
+    asked = questions(case, (case.title, *reading.questions_from(names)) if names else (), steps)
     parts = [
         f"pass {number}: tier {tier}, {_why_tier(card, climb, form=form)}",
         f"{len(steps)} steps of card {card.name}",
@@ -123,10 +124,12 @@ def complexity(case: Case) -> Iterator[str]:
         yield f"{len(case.reactions)} reactions"
 
 
-def questions(case: Case, named: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what to look up: each suspect product with each reaction, of a document its kind and title; then what its text names."""
+def questions(case: Case, named: Sequence[str] = (), steps: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what to look up: what a step wants beside, each suspect product with each reaction, of a document its kind and title; then what its text names."""
     found: dict[str, str] = {}
-    for text in (*(_document_questions(case) if case.kind == "document" else _case_questions(case)), *named):
+    counts = _counts_question(case) if report_counts.STEP in steps else ()
+    told = _document_questions(case) if case.kind == "document" else _case_questions(case)
+    for text in (*counts, *told, *named):
         question = " ".join(text.split())[:MAX_QUESTION].rstrip()
         if question:
             found.setdefault(question.casefold(), question)
@@ -135,9 +138,20 @@ def questions(case: Case, named: Sequence[str] = ()) -> tuple[str, ...]:
     return tuple(found.values())
 
 
+def _counts_question(case: Case) -> Iterator[str]:
+    """Yield the question that finds a table of reports. It begins with no product: then that product's own document alone would answer."""
+    products, reactions = _suspects(case), case.reactions[:MAX_NAMES]
+    if products and reactions:
+        yield " ".join((*report_counts.ASKED, *map(_name, products), *map(_term, reactions)))
+
+
+def _suspects(case: Case) -> list[Product]:
+    return [p for p in case.products if p.role in ("suspect", "interacting")][:MAX_NAMES]
+
+
 def _case_questions(case: Case) -> Iterator[str]:
     """Pair suspects and reactions; the first of each come first, so that many products do not crowd out a reaction."""
-    products = [p for p in case.products if p.role in ("suspect", "interacting")][:MAX_NAMES]
+    products = _suspects(case)
     reactions = list(case.reactions)[:MAX_NAMES]
     for distance in range(len(products) + len(reactions)):
         for at in range(min(distance, len(reactions) - 1) + 1):

@@ -217,7 +217,11 @@ def _unread(told: Paid | Unpaid, more: str = "") -> Finding:
             step=STEP, result=f"not asked: {told.why}", detail="its first answer could not be read"
         )
     name = told.answer.model or "the model"
-    return Finding(step=STEP, result="no opinion", detail=f"{name} did not answer in the schema{more}")
+    return Finding(
+        step=STEP,
+        result="no opinion",
+        detail=f"{name} did not answer in the schema, or quoted what it was not sent{more}",
+    )
 
 
 def _absent(triage: Triage, why: str) -> Advised:

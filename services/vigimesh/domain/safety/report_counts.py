@@ -30,6 +30,8 @@ from vigimesh.events.knowledge import Passage
 STEP = "disproportionality"
 #: The columns of a table of reports.
 COLUMNS = ("product", "reaction", "a", "b", "c", "d")
+#: How a question for such a table begins: with its head's words, under which it is found whatever its title.
+ASKED = ("reports", "by", "product", "and", "reaction")
 #: The largest count that is read: a hundred times the largest public database of reports.
 MAX_COUNT = 10**10
 #: Pairs told of one case, and lines read of one passage (a passage has 1,200 characters).
@@ -37,6 +39,8 @@ MAX_PAIRS, MAX_LINES = 4, 200
 #: A cell of the line below a table's head.
 _RULE = re.compile(r":?-+:?")
 _SUSPECT = ("suspect", "interacting")
+#: A strength behind a name, and what follows it: a case names `Torvexil 10 mg`, a table of reports `Torvexil`.
+_STRENGTH = re.compile(r"(?i)[ ,]{1,4}\d[\d.,]{0,12} ?(?:mg|g|mcg|ug|\u00b5g|ml|iu|units?|%)(?!\w).{0,200}$")
 _PRIOR = re.compile(
     r"(?i)\bEBGM prior:[ \t]{0,4}((?:\d{1,6}(?:\.\d{1,9})?[,; \t]{1,4}){4}\d{1,6}(?:\.\d{1,9})?)"
 )
@@ -55,9 +59,8 @@ class Counted:
 
 def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
     """Return the rows for suspect products and reactions of `case`, each pair once, the first that is found."""
-    products = {
-        _plain(name) for one in case.products if one.role in _SUSPECT for name in (one.name, one.substance)
-    }
+    given = [name for one in case.products if one.role in _SUSPECT for name in (one.name, one.substance)]
+    products = {_plain(name) for whole in given for name in (whole, _STRENGTH.sub("", whole))}
     reactions = {_plain(name) for one in case.reactions for name in (one.term, one.text)}
     read = [(passage, stated_prior(passage.text)) for passage in passages]
     stated: dict[tuple[str, str], set[Prior]] = defaultdict(set)
