@@ -70,7 +70,7 @@ def test_a_long_call_commits_after_rebalances_that_left_its_partition_in_place(
     """The guests read another topic of the same group: its generation moves on, the partition of the call stays.
 
     A machine that is overloaded may miss the member's heartbeats: then its partitions go and come back, and the call goes on all the
-    same (docs/decisions 0076). Only where one was away for longer than calls are kept may it be made again, once for each time.
+    same (docs/decisions 0074). Only where one was away for longer than calls are kept may it be made again, once for each time.
     """
     commit_start(world, URGENT)
     calls: Counter[str] = Counter()

@@ -39,7 +39,7 @@ _ENDS = {topic("case.decided"): "decided", topic("case.review"): "in_review"}
 #: Fewest digits of a message id that stand for it: 24 bits, so that ten thousand messages rarely clash.
 PREFIX_DIGITS = 6
 
-#: What stands for an estimate that nobody made: the share of grades 4 and 5 among reviews of grade 3 (decision 0077), so that such a case is neither first nor last.
+#: What stands for an estimate that nobody made: the share of grades 4 and 5 among reviews of grade 3 (decision 0075), so that such a case is neither first nor last.
 _UNTOLD = 0.06
 
 #: Cases named in the message about an id that could mean several.

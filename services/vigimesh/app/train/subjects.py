@@ -38,7 +38,7 @@ _GRAVE_LIMITS = (
         "US vaccine reports only, about half of them of children: no evidence for drugs, devices or other languages. The gold is a tick on a form (death, danger to life, "
         "disability), often not in the text; congenital anomaly is on no form of these years."
     ),
-    "Its figures are of the part that certifies `serious`: the part that is held out there is kept for other figures, and nothing is certified here. Decision 0077 has what it does to the order of a queue.",
+    "Its figures are of the part that certifies `serious`: the part that is held out there is kept for other figures, and nothing is certified here. Decision 0075 has what it does to the order of a queue.",
     "It sees what `serious` sees, so that the watch on drift of `serious` is its watch, too; its own scores are not watched, since no gate hangs on them.",
 )
 _ADVERSE_LIMITS = (
