@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 python=.venv/bin/python
 failed=()
 names=(throughput latency parallel isolation mesh budget controllers redaction)
-[ -d ../shared/data ] && names+=(tools listedness retrieval small_model extraction transfer cascade knowledge_saving)
+[ -d ../shared/data ] && names+=(tools listedness retrieval small_model extraction transfer cascade review_order knowledge_saving)
 for name in "${names[@]}"; do
   echo "== $name $(date +%H:%M:%S)" >&2
   new=$(mktemp)

@@ -10,7 +10,7 @@ as the form was ticked with a probability that is its accuracy, else the opposit
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -182,23 +182,29 @@ class Arm:
 
     def end(self, report: Report, serious: bool) -> Ended:
         """Take a case from the door to its end; `serious` is what the large model says of it, whenever it is asked."""
-        event: Any = CaseReceived(case=report.case, door="normal")
-        at, spent, passes = arrived(report), list[Answer](), list[int]()
-        found_by, stated = "", None
-        for _ in range(_STEPS):
-            before = len(spent)
-            event = self._next(event, at, serious, spent)
+        spent, passes = list[Answer](), list[int]()
+        found_by, stated, before = "", None, 0
+        for event in self.course(report, serious, spent):
             if isinstance(event, ToolsExecuted):
                 passes.append(len(spent) - before)
+                before = len(spent)
                 found_by = found_by or _found_by(event)
                 if stated is None and event.triage.serious != "unknown":
                     stated = len(passes)
-            elif isinstance(event, CaseDecided | ReviewRequested):
-                return Ended(
-                    found_by=found_by, by=event.tier if isinstance(event, CaseDecided) else "person",
-                    tokens=sum(one.tokens.prompt + one.tokens.completion for one in spent),
-                    passes=tuple(passes), stated=stated, lane=event.lane,
-                )  # fmt: skip
+        return Ended(
+            found_by=found_by, by=event.tier if isinstance(event, CaseDecided) else "person",
+            tokens=sum(one.tokens.prompt + one.tokens.completion for one in spent),
+            passes=tuple(passes), stated=stated, lane=event.lane,
+        )  # fmt: skip
+
+    def course(self, report: Report, serious: bool, spent: list[Answer]) -> Iterator[Any]:
+        """Yield the events of a case up to the one that ends it; what the large model answers is added to `spent`."""
+        event: Any = CaseReceived(case=report.case, door="normal")
+        for _ in range(_STEPS):
+            event = self._next(event, arrived(report), serious, spent)
+            yield event
+            if isinstance(event, CaseDecided | ReviewRequested):
+                return
         raise AssertionError(f"{report.case.case_id} has no end after {_STEPS} steps")
 
     def _next(self, event: Any, at: datetime, serious: bool, spent: list[Answer]) -> Any:

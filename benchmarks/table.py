@@ -105,6 +105,14 @@ MEANINGS = {
         "resolved_by_person": "A: cases that a person looks at",
         "cost_per_1000_calls": "the small tier, dollars for 1,000 texts at 0.05 a core hour",
     },
+    "review_order": {
+        "rank_arrival": "share of the queue before a case graded 4 or 5, or of death or danger to life (worse of the two), by arrival; reports that go to a person at point A",
+        "rank_grade": "the same, by the mesh's grade",
+        "rank_serious": "the same, by grade, then the probability of the model of seriousness",
+        "rank_grave": "the same, by grade, then the probability of the model of grade (`case list --order grave`)",
+        "gain": "4 or 5: what the last is less than the one before, as a share of it",
+        "gain_low": "lower end of the paired 95 % interval of that difference, worse of the two",
+    },
     "extraction": {
         "f1": "fields in sentences of PHEE that chose nothing, exact place: F1 of the worst of drug, reaction, dose, age, time",
         "f1_micro": "the same, all fields together",

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import account
@@ -27,6 +28,7 @@ import table
 import worlds
 from isolation import MARK, copies
 from measuring import Goal, Report, percentile, spread
+from review_order import ranks
 from rules.house import ROOT
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.memory_broker import MemoryConsumer
@@ -54,6 +56,7 @@ SCRIPTS = (
     "listedness",
     "retrieval",
     "cascade",
+    "review_order",
     "extraction",
     "transfer",
     "retrieval_cache",
@@ -132,6 +135,12 @@ def test_percentiles_are_samples_that_were_seen() -> None:
     samples = [float(n) for n in range(1, 201)]
     assert (percentile(samples, 50), percentile(samples, 99), percentile([7.0], 99)) == (100.0, 198.0, 7.0)
     assert spread([12_345.6])["median"] == 12_346.0
+
+
+def test_waiting_ranks_are_shares_of_the_queue_before() -> None:
+    grades, chances = np.array([3, 5, 3, 3]), np.array([0.2, 0.1, 0.9, 0.2])
+    assert ranks(grades, chances).tolist() == pytest.approx([2.5 / 3, 0.0, 1 / 3, 2.5 / 3])
+    assert ranks(grades).tolist() == pytest.approx([2 / 3, 0.0, 2 / 3, 2 / 3])
 
 
 def test_the_bare_loop_stays_bare() -> None:
