@@ -8,15 +8,20 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.errors import Misconfigured
+from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import from_headers
-from vigimesh.loop.broker import Part, Position, Record
+from vigimesh.loop.broker import Batch, Part, Position, Record
 from vigimesh.loop.hand import Hand
+from vigimesh.loop.handle import handle
+from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.progress import Progress
+from vigimesh.loop.run import lose
 from vigimesh.loop.strays import KEPT_S, keeps
 from vigimesh.loop.worker import Job
 from waiting import until_async
-from worlds import copier, drive
+from worlds import INPUT, MemoryWorld, copier, drive
 
 STAYS, GOES = Part("topic", 0), Part("topic", 1)
 
@@ -169,5 +174,33 @@ def test_what_is_lost_once_more_is_kept_and_its_forerunner_is_not() -> None:
         earlier, later = calls.hand.calls.values()
         await until_async(lambda: not calls.hand.under_way(earlier), within_s=5, what="its end")
         assert calls.hand.under_way(later)
+
+    drive(scenario())
+
+
+def test_a_call_that_ended_as_its_partition_went_and_came_back_is_gone_on_with_once() -> None:
+    world = MemoryWorld(Codec(MemorySchemas()))
+    asked: list[Need] = []
+
+    async def call(need: Need) -> str:
+        asked.append(need)
+        return "answered"
+
+    def wants(case: Input, answers: Answers) -> tuple[Need, ...]:
+        return () if answers else (Need(kind="call", key="k"),)
+
+    async def scenario() -> None:
+        worker = world.worker(copier(wants=wants, callers={"call": call}))
+        world.send(0)
+        (record,) = world.records(INPUT)
+        hand, part = Hand(most_calls=1, room=asyncio.Semaphore(1)), record.part
+        hand.places[part] = Progress.resumed(part, 1, Position(offset=record.offset))
+        await handle(worker, hand, Batch(records=(record,)))
+        await until_async(lambda: bool(hand.landed), within_s=5, what="the answer")
+        lose(worker, hand, frozenset({part}))
+        hand.places[part] = Progress.resumed(part, 2, Position(offset=record.offset))
+        await handle(worker, hand, Batch(records=(record,)))
+        assert [work.record for work in hand.done] == [record]
+        assert len(asked) == 1
 
     drive(scenario())

@@ -128,11 +128,14 @@ def _gone_on_with(hand: Hand, stray: Job | Work, place: Progress) -> list[Job]:
 
 
 def _landed(hand: Hand) -> list[Job]:
-    """Return the jobs whose answers have come; raises what stopped a task for good."""
+    """Return the jobs whose answers have come; raises what stopped a task for good.
+
+    Without those of partitions that went: such a job is kept, and goes on once, when its record is handed out again.
+    """
     for task in hand.stopped:
         task.result()
     jobs, hand.landed = hand.landed, []
-    return jobs
+    return [job for job in jobs if hand.owns(job.place)]
 
 
 def _due(worker: Worker, hand: Hand) -> list[Job]:
