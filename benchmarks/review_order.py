@@ -23,11 +23,13 @@ from cascade import ACCURACY, DATA, A
 from cascade_arms import Arm, Oracle, ours
 from cascade_cases import Report as Case
 from measuring import Goal, Report, finish, options
-from vigimesh.app.train.examples import by_year, texts_of
+from vigimesh.app.train.examples import by_year
 from vigimesh.domain.cascade.artefact import card_of
+from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.model import margins_of
 from vigimesh.domain.cascade.reading import estimate_in
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_header, shipped_model
+from vigimesh.domain.plain_form import shown
 from vigimesh.domain.safety.grade import GRADE_OF
 from vigimesh.events.classes import ReviewRequested
 
@@ -106,7 +108,9 @@ def measure(report: Report, queue: Sequence[Waiting]) -> None:
     """Work out the ranks of each order, and what the last gains."""
     report.add("all", "queue", float(len(queue)))
     grades = np.array([one.grade for one in queue])
-    serious = margins_of(shipped_model(SERIOUS), *texts_of([one.case for one in queue]))
+    cases = [one.case.case for one in queue]
+    texts = [shown(one.narrative) for one in cases]
+    serious = margins_of(shipped_model(SERIOUS), texts, [facts_of(one) for one in cases])
     orders = {
         "rank_arrival": ranks(-np.arange(len(queue))),
         "rank_grade": ranks(grades),
