@@ -313,7 +313,7 @@ class KafkaWorld(World):
             self.found[name] = []
         reader = self.readers[name]
         ends = {
-            part: reader.get_watermark_offsets(ck.TopicPartition(*part), timeout=10)[1]
+            part: reader.get_watermark_offsets(ck.TopicPartition(*part), timeout=WAIT_S)[1]
             for part in self.starts
             if part[0] == name
         }
