@@ -58,6 +58,7 @@ def taken(text: str, known: Known = NOBODY) -> Redacted:
         ("Her husband Paul and nurse Mary came.", "Her husband [PERSON-1] and nurse [PERSON-2] came."),
         ("Patient J.D. was well.", "Patient [PERSON-1] was well."),
         ("It was told by Okonkwo yesterday.", "It was told by [PERSON-1] yesterday."),
+        ("His daughter Beatrix told us.", "His daughter [PERSON-1] told us."),
         ("Zuleikha and Iyer were vaccinated.", "[PERSON-1] and [PERSON-2] were vaccinated."),
         ("DOB 3/4/62, seen 3/4/2024.", "DOB [BIRTH-1], seen 3/4/2024."),
         ("DOB sixty-two or so, seen today.", "DOB [BIRTH-1], seen today."),

@@ -24,6 +24,7 @@ from vigimesh.domain.privacy.words import (
     LINKS,
     MEDICAL,
     ORDINARY_ENDINGS,
+    PRODUCTS,
     ROLES,
     SPEAKS,
     SUFFIXES,
@@ -114,8 +115,25 @@ def _behind_role(reader: Reader, at: int) -> Iterator[Span]:
     ):
         if not word.text.isupper() or word.initial or len(word.text) > 3:
             yield reader.span(behind, reader.run(behind))
+    elif (
+        word.capital and reader.words[at].low in _KIN and word.gap == " " and _ends_as_product(reader, behind)
+    ):
+        yield reader.span(behind, reader.run(behind, strict=True))
     elif word.low in GIVEN or (doctor and _unexplained_small(reader, word)):
         yield reader.span(behind, reader.run(behind))
+
+
+#: Relatives, who are called by a given name: "his daughter Beatrix".
+_KIN = frozenset(
+    "daughter son wife husband mother father sister brother aunt uncle niece nephew cousin grandmother grandfather granddaughter grandson".split()
+)
+
+
+def _ends_as_product(reader: Reader, at: int) -> bool:
+    """Return whether a word is a product by nothing but its ending, of which no dose is told."""
+    low = reader.words[at].low
+    listed = low in reader.products or low in PRODUCTS or low in MEDICAL or low in COMMON
+    return reader.product(low) and not listed and not _product_told(reader, at)
 
 
 def _unexplained_small(reader: Reader, word: Word) -> bool:
