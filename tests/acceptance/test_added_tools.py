@@ -166,7 +166,7 @@ def test_a_tool_that_never_returns_is_killed_and_the_others_go_on() -> None:
         records = [given("endless", text="poison"), *(given("lots", "endless") for _ in range(3))]
         events = [event for event, _ in await asyncio.gather(*(ask(record) for record in records))]
         assert of(events[0], "endless").result == FAILED
-        assert "its process ended" in of(events[0], "endless").detail
+        assert "it took too long: its process ended" in of(events[0], "endless").detail
         assert [of(event, "endless").result for event in events[1:]] == ["nothing"] * 3
         assert [of(event, "lots").result for event in events[1:]] == ["flag"] * 3
 
@@ -186,6 +186,40 @@ def test_a_tool_whose_process_ends_is_left_alone_after_some_failures() -> None:
     said = asyncio.run(run())
     assert said[:-1] == ["its process ended with 3"] * FAILURES
     assert "not asked" in said[-1]
+
+
+LATE = """
+    import sys
+    from vigimesh.adapters.tool_process import READY
+    from vigimesh.app.tool_frames import receive, send, streams
+
+    source, target = streams()
+    receive(source)
+    open(sys.argv[1]).read()  # a pipe: until the test writes
+    send(target, READY)
+    while (call := receive(source)) is not None:
+        send(target, {"id": call["id"], "by": "late 1.0", "findings": []})
+"""
+
+
+def test_what_a_process_takes_to_start_is_not_its_tools_time(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    process = ToolProcess((sys.executable, "-c", textwrap.dedent(LATE), str(gate)), dict(os.environ))
+    calls = ToolCalls({"late": Runs(process, "late", "")}, 0.05, SystemClock())
+
+    async def run() -> Any:
+        asked = asyncio.create_task(calls.call(Need(kind="tool", key="late", asked={"late": {}})))
+        done, _ = await asyncio.wait((asked,), timeout=0.5)
+        assert not done, "ten times its deadline are over, of which none counts yet"
+        calls.deadline_s = 60.0  # for the answer itself, on a busy machine
+        await asyncio.to_thread(gate.write_text, "start")
+        try:
+            return await asked
+        finally:
+            await process.close()
+
+    assert asyncio.run(run()) == {"late": {"by": "late 1.0", "findings": []}}
 
 
 def test_a_server_outside_sees_no_person_and_what_is_broken_there_has_failed(

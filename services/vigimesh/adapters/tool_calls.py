@@ -1,4 +1,4 @@
-"""Answers the need of the tool-executor for what added tools say: all of a pass at once, within one deadline, raising nothing."""
+"""Answers the need of the tool-executor for what added tools say: all of a pass at once, each within its deadline, raising nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vigimesh.adapters.tool_process import Ended, ToolProcess
+from vigimesh.adapters.tool_process import START_S, Ended, ToolProcess
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.cascade.breaker import CLOSED, Breaker, admitted, ended, returned
 from vigimesh.loop.outcome import Need
@@ -27,7 +27,7 @@ class Runs:
 
 @dataclass(slots=True)
 class ToolCalls:
-    """Calls added tools for one event loop; `deadline_s` is what all of one pass have together.
+    """Calls added tools for one event loop; `deadline_s` is what each of a pass has once its process takes calls.
 
     A tool that was away or late several times in a row is not asked for a while (`domain/cascade/breaker`), so that one which
     hangs does not cost each case its deadline.
@@ -41,8 +41,7 @@ class ToolCalls:
     async def call(self, need: Need) -> dict[str, Any]:
         """Return by name what came of each tool of a need, as `foreign.told` reads it. Raises nothing, save when cancelled."""
         bodies: Mapping[str, Mapping[str, Any]] = need.asked
-        deadline = Deadline.after(self.clock, self.deadline_s)
-        answers = await asyncio.gather(*(self._one(name, body, deadline) for name, body in bodies.items()))
+        answers = await asyncio.gather(*(self._one(name, body) for name, body in bodies.items()))
         return dict(zip(bodies, answers, strict=True))
 
     async def keep(self) -> None:
@@ -54,13 +53,17 @@ class ToolCalls:
         finally:
             await asyncio.gather(*(process.close() for process in processes))
 
-    async def _one(self, name: str, body: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
+    async def _one(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         runs = self.tools[name]
-        breaker, may = admitted(self._breakers.get(name, CLOSED), self.clock.monotonic_s(), self.deadline_s)
+        breaker, may = admitted(
+            self._breakers.get(name, CLOSED), self.clock.monotonic_s(), START_S + self.deadline_s
+        )
         self._breakers[name] = breaker
         if not may:
             return {"by": runs.by, "failed": "not asked: it did not answer several times in a row"}
         try:
+            await runs.process.start(self.clock)
+            deadline = Deadline.after(self.clock, self.deadline_s)
             answer = dict(await runs.process.ask(runs.tool, body, deadline))
         except asyncio.CancelledError:
             self._breakers[name] = returned(self._breakers[name], self.clock.monotonic_s())

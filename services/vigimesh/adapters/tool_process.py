@@ -1,7 +1,7 @@
 """A process that runs added tools, and the calls to it: one that hangs is killed, one that dies is started again.
 
-Frames go over its standard streams: four bytes of length, then MessagePack. The first is its configuration; a call is
-`{"id", "tool", "body"}`, its answer `{"id", "by", "findings"}` or `{"id", "by", "failed"}`.
+Frames go over its standard streams: four bytes of length, then MessagePack. The first is its configuration, and its first answer
+`READY`; a call is `{"id", "tool", "body"}`, its answer `{"id", "by", "findings"}` or `{"id", "by", "failed"}`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,12 @@ from vigimesh.clock import Clock, Deadline
 MAX_ANSWER_BYTES = 256 * 1024
 #: Seconds that a process has to end by itself when its input is closed, before it is killed.
 END_S = 2.0
-#: Seconds that a process has until its first answer, before a deadline that passes kills it: an interpreter, and a server.
+#: Seconds that a process has until it is ready, on top of what its calls have: an interpreter, and a server.
 START_S = 60.0
 #: Bytes of the length in front of a frame.
 LENGTH_BYTES = 4
+#: What a process says once it takes calls; calls are numbered from 1.
+READY: Mapping[str, Any] = {"id": 0}
 
 _pack, _unpack = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder()
 
@@ -41,12 +44,14 @@ class _Running:
     began_s: float
     waiting: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     answered: int = 0
+    #: Whether it takes calls, or has ended.
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
     #: How it ended; empty while it runs.
     how: str = ""
 
     def kill_if_stuck(self, now_s: float) -> None:
         """Kill the process, unless it may still be starting."""
-        if self.answered or now_s - self.began_s > START_S:
+        if self.ready.is_set() or now_s - self.began_s > START_S:
             _kill(self.process)
 
 
@@ -85,9 +90,11 @@ class ToolProcess:
             raise
 
     async def start(self, clock: Clock) -> None:
-        """Start the process before it is asked; one that cannot be started says so when it is."""
-        with contextlib.suppress(OSError):
-            await self._started(clock)
+        """Start the process, and return when it takes calls, has had its `START_S` or has ended; one that cannot be started says so when it is asked."""
+        with contextlib.suppress(OSError, TimeoutError):
+            running = await self._started(clock)
+            async with asyncio.timeout(running.began_s + START_S - clock.monotonic_s()):
+                await running.ready.wait()
 
     async def close(self) -> None:
         """End the process; calls under way are answered as if it had died."""
@@ -133,6 +140,9 @@ class ToolProcess:
         try:
             while not away:
                 answer = await _frame(running)
+                running.ready.set()
+                if answer == READY:
+                    continue
                 running.answered += 1
                 away = bool(answer.get("away"))
                 future = running.waiting.pop(answer["id"], None)
@@ -146,7 +156,8 @@ class ToolProcess:
             if self._running is running:
                 self._running = None
             await _end(running.process)
-            running.how = how or f"its process ended with {running.process.returncode}"
+            running.how = how or _told(running.process.returncode)
+            running.ready.set()
             _tell(running, at_fault=not away)
 
 
@@ -176,6 +187,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except (TimeoutError, asyncio.CancelledError):  # cancelled: the loop ends, and the process with it
         _kill(process)
         await process.wait()
+
+
+def _told(status: int | None) -> str:
+    """Return in words how a process ended: by the timer that it sets for each call, or else."""
+    return (
+        "it took too long: its process ended by its timer"
+        if status == -signal.SIGALRM
+        else f"its process ended with {status}"
+    )
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -19,7 +19,7 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
 
-from vigimesh.adapters.tool_process import LENGTH_BYTES
+from vigimesh.adapters.tool_process import LENGTH_BYTES, READY
 from vigimesh.app.tool_frames import receive, send, streams
 
 #: Characters of what a server says of an error.
@@ -52,9 +52,13 @@ async def _serve(config: Mapping[str, Any], source: BinaryIO, target: BinaryIO) 
             server = Client(_server(config, http), read_timeout_seconds=config["deadline_s"])
             client = await stack.enter_async_context(server)
             served = True
+            send(target, READY)
             await _calls(client, _owner(config, client), calls, target)
     except Exception as error:  # noqa: BLE001  whatever the SDK raises, a server is away
-        call = None if served else await _next(calls)
+        if served:
+            return
+        send(target, READY)
+        call = await _next(calls)
         if call is not None:
             why = f"the server is away: {_said(error)}"
             send(target, {"id": call["id"], "by": _owner(config, None), "failed": why, "away": True})

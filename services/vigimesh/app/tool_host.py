@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from vigimesh.adapters.tool_process import READY
 from vigimesh.app.foreign_tools import load_tools, owners
 from vigimesh.app.tool_frames import receive, send, streams
 from vigimesh.domain.safety.foreign import ForeignTool, plain, run_foreign
@@ -26,6 +27,7 @@ def main() -> None:
     source, target = streams()
     receive(source)  # nothing is configured
     tools, of = load_tools(), owners()
+    send(target, READY)
     while (call := receive(source)) is not None:
         # No handler is installed: the kernel's own is to kill.
         signal.setitimer(signal.ITIMER_REAL, RUN_S)
