@@ -59,6 +59,7 @@ EVERY = {
     "VIGIMESH_LARGE_MODEL__LIMIT_FIELD": "max_completion_tokens",
     "VIGIMESH_LARGE_MODEL__PRICES": "prices.toml",
     "VIGIMESH_SMALL_MODEL__BASE_URL": "https://small.example/v1",
+    "VIGIMESH_SMALL_MODEL__FOLDER": "small-models",
     "VIGIMESH_SMALL_MODEL__NAME": "small-1",
     "VIGIMESH_SMALL_MODEL__KEY": "hidden-6",
     "VIGIMESH_SMALL_MODEL__DEADLINE_S": "7",

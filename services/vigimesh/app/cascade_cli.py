@@ -127,15 +127,15 @@ def _room(data: Path | None) -> Room:
     from vigimesh.app.cascade_room import Room
     from vigimesh.app.clients import codec_of, quiet_kafka_of
     from vigimesh.app.located import settings_for
+    from vigimesh.app.own_model import model_or_absent
     from vigimesh.app.small_model import has_endpoint
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
-    from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
 
     settings = settings_for(data, "kafka.bootstrap", "registry.url")
     base = quiet_kafka_of(settings)
     codec = codec_of(settings)
-    model = shipped_or_absent(SERIOUS)
+    model = model_or_absent(settings.small_model)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards
     samples = (card.cascade.audit for card in cards)

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vigimesh.app.model_settings import SmallModelSettings
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, Deadline, SystemClock
-from vigimesh.errors import Transient
+from vigimesh.errors import Misconfigured, Transient
 
 if TYPE_CHECKING:
     from vigimesh.domain.policy.cards import Cards
@@ -93,20 +94,38 @@ def _activate(settings: Settings, cards: Cards, clock: Clock) -> None:
     )  # fmt: skip
 
     async def activate() -> None:
-        await door.activate([*(("card", card.name, card.body) for card in cards.cards), *models_in_force()])
+        await door.activate(
+            [
+                *(("card", card.name, card.body) for card in cards.cards),
+                *models_in_force(settings.small_model),
+            ]
+        )
         await producer.close()
 
     asyncio.run(activate())
 
 
-def models_in_force() -> Iterator[tuple[str, str, bytes]]:
-    """Yield kind, name and header of each shipped small model that can be used; its header names the digest of its weights."""
+def models_in_force(settings: SmallModelSettings) -> Iterator[tuple[str, str, bytes]]:
+    """Yield kind, name and header of each small model that can be used; its header names the digest of its weights."""
+    from vigimesh.app.own_model import header_in_force, model_or_absent
     from vigimesh.domain.cascade.model import Model
-    from vigimesh.domain.cascade.shipped import NAMES, shipped_header, shipped_or_absent
+    from vigimesh.domain.cascade.shipped import (
+        EXTRACTION,
+        NAMES,
+        SERIOUS,
+        shipped_header,
+        shipped_or_absent,
+        shipped_tagger,
+    )
 
+    if isinstance(model_or_absent(settings), Model):
+        yield "model", SERIOUS, header_in_force(settings)
     for name in NAMES:
-        if isinstance(shipped_or_absent(name), Model):
+        if name != SERIOUS and isinstance(shipped_or_absent(name), Model):
             yield "model", name, shipped_header(name)
+    with suppress(Misconfigured):
+        shipped_tagger()
+        yield "model", EXTRACTION, shipped_header(EXTRACTION)
 
 
 def registry_options(settings: Settings) -> dict[str, str]:

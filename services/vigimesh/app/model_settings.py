@@ -74,6 +74,13 @@ class SmallModelSettings:
         "the endpoint does not answer or may not see. Its gate begins closed, whatever it answers, until `vigimesh cascade label` and "
         "`look` have opened it.",
     )
+    folder: str = declare(
+        "VIGIMESH_SMALL_MODEL__FOLDER",
+        "",
+        TEXT,
+        "Folder that `vigimesh train --out` wrote, whose model of seriousness takes the shipped one's place, for every worker and `vigimesh "
+        "cascade`; its gate is open where its own certificate holds, and begins closed elsewhere. Empty takes the shipped one.",
+    )
     name: str = declare(
         "VIGIMESH_SMALL_MODEL__NAME",
         "",
@@ -117,7 +124,7 @@ class ToolsSettings:
         "VIGIMESH_TOOLS__DEADLINE_S",
         10,
         number(1, 60),
-        "Seconds that all added tools of one pass have together; one that takes longer has failed.",
+        "Seconds that an added tool has for its answer; one that takes longer has failed. A server that is being started has up to 60 s before they count.",
     )
 
 

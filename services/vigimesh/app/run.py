@@ -37,6 +37,7 @@ from vigimesh.app.live import live
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.options import print_json
+from vigimesh.app.own_model import model_or_absent
 from vigimesh.app.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.result import Result, fields, show
 from vigimesh.app.settings import DEMO_CARDS, Settings, names_cluster, read_settings
@@ -48,7 +49,6 @@ from vigimesh.app.tail import Tail
 from vigimesh.app.worker import rest_collector
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.cascade.model import Model
-from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
 from vigimesh.errors import Misconfigured
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
@@ -114,7 +114,7 @@ def _demo_model() -> Iterator[LargeModelSettings]:
 
 def _open_demo_gate(settings: Settings) -> None:
     """Let the small model settle the demo's calls about vaccines, upon labels that are invented, and said to be."""
-    model, card = shipped_or_absent(SERIOUS), cards_of(settings).named("vaccine_triage")
+    model, card = model_or_absent(settings.small_model), cards_of(settings).named("vaccine_triage")
     opened = gate(model, card, SystemClock().now()) if isinstance(model, Model) and card else None
     if opened is None:
         return

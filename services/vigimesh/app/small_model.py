@@ -67,7 +67,11 @@ def call_micro(settings: Settings, at: datetime) -> int:
 
 
 def check_models(settings: Settings, clock: Clock) -> None:
-    """Raise `Misconfigured` when a configured endpoint could never be asked: address, key, price, or only half of it is set."""
+    """Raise `Misconfigured` when a configured endpoint could never be asked (address, key, price, or only half of it is set), or a model's folder holds none."""
+    if settings.small_model.folder:
+        from vigimesh.app.own_model import model_in_force  # with numpy
+
+        model_in_force(settings.small_model)
     book_of(settings, clock.now())
     if pays(settings):
         models_of(settings, clock)

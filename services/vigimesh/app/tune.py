@@ -7,6 +7,7 @@ beside it are made as `certify` makes them, for recalls that are fixed beforehan
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,13 +18,15 @@ from typing import Any
 import numpy as np
 import typer
 
+from vigimesh.app.model_settings import SmallModelSettings
 from vigimesh.app.options import print_json
+from vigimesh.app.own_model import header_in_force, model_in_force
+from vigimesh.app.settings import read_settings
 from vigimesh.app.train.examples import one_per_group, read_vaers, texts_of
 from vigimesh.app.tune_picture import drawn, painted
 from vigimesh.domain.cascade.artefact import card_of
 from vigimesh.domain.cascade.certify import allowed_misses, recall_bound
 from vigimesh.domain.cascade.padding import worst_of
-from vigimesh.domain.cascade.shipped import SERIOUS, shipped_header, shipped_model
 from vigimesh.errors import Misconfigured
 
 #: Bounds that are marked on the curve (issue 8), each with confidence 1 - `DELTA`.
@@ -48,16 +51,16 @@ class Labelled:
     model: str = ""
 
 
-def history(data: Path) -> list[Labelled]:
-    """Return the labelled cases of a folder of VAERS tables that the shipped model's weights were not made from.
+def history(data: Path, settings: SmallModelSettings) -> list[Labelled]:
+    """Return the labelled cases of a folder of VAERS tables that the weights of the model in force were not made from.
 
     Raises `Misconfigured` VM-2203 when there is no report, VM-2201 and VM-2202 for the model.
     """
-    last = str(card_of(shipped_header(SERIOUS))["parts"]["train"]["last_day"])
+    last = str(card_of(header_in_force(settings))["parts"]["train"]["last_day"])
     every = read_vaers(data)
     known = {one.group for one in every if one.day <= last}
     fresh = one_per_group(one for one in every if one.day > last and one.group not in known)
-    margins = worst_of(shipped_model(SERIOUS), *texts_of(fresh)).highest.tolist() if fresh else []
+    margins = worst_of(model_in_force(settings), *texts_of(fresh)).highest.tolist() if fresh else []
     return [
         Labelled(margin=inf if one.told else margin, serious=one.label, group=one.group)
         for one, margin in zip(fresh, margins, strict=True)
@@ -141,10 +144,11 @@ def curve(cases: Sequence[Labelled], call_micro: int) -> dict[str, Any]:
 
 def tune_command(*, data: Path | None, labels: Path | None, out: Path, call_micro: int, as_json: bool) -> int:
     """Draw the curve into `out` as `curve.json`, `curve.svg` and `curve.png`; return 0. Raises as `history`, `exported` and `curve`."""
-    cases = exported(labels) if labels is not None else history(data or Path())
+    settings = read_settings(os.environ).small_model
+    cases = exported(labels) if labels is not None else history(data or Path(), settings)
     made = {
         **curve(cases, call_micro),
-        "model": next((one.model for one in cases if one.model), shipped_model(SERIOUS).digest),
+        "model": next((one.model for one in cases if one.model), model_in_force(settings).digest),
         "source": (labels or data or out).name,
     }
     text = json.dumps(made, indent=1, allow_nan=False) + "\n"

@@ -244,9 +244,9 @@ def ages_of(cards: Cards) -> Mapping[str, Ages]:
 
 
 def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Stage:
+    from vigimesh.app.own_model import model_or_absent
     from vigimesh.app.small_model import endpoint_of, pays
     from vigimesh.app.tool_servers import added_tools
-    from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent
     from vigimesh.domain.cascade.small import unlabelled
     from vigimesh.tool_executor.drafting import Drafts
     from vigimesh.tool_executor.execute import Executor
@@ -267,7 +267,7 @@ def _tool_executor(lane: str, parts: Parts, cards: Cards, health: Health) -> Sta
         parts.objects,
         lane,
         verb,
-        score_fetcher(lambda: shipped_or_absent(SERIOUS), parts.standings or unlabelled),
+        score_fetcher(lambda: model_or_absent(parts.settings.small_model), parts.standings or unlabelled),
         till,
         calls,
     )
