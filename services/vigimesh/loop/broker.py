@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
 
@@ -43,8 +45,11 @@ class Part(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
-    """A record as it lies on the topic. `at` is the broker's append time. A tuple, since hundreds are made at once."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A record as it lies on the topic. `at` is the broker's append time.
+
+    This and what is written are structs, since hundreds are made at once: a named tuple takes three times as long to make.
+    """
 
     part: Part
     offset: int
@@ -80,13 +85,13 @@ class Batch:
     group: Any = None
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A record to be written; `value` is `None` in a tombstone of a compacted topic."""
 
     topic: str
     key: bytes
     value: bytes | None
-    headers: Headers = []  # noqa: RUF012  nobody changes it
+    headers: Headers = []
 
 
 def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:
