@@ -10,7 +10,6 @@ Which error means what (the adapter maps, the loop decides):
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -59,16 +58,14 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a group goes on in a partition: the next offset, and the metadata kept with it (ASCII, <= 4,096)."""
 
     offset: int
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a poll gave.
 
     `owned` are the partitions that may be worked on after it; `group` is the metadata captured then, and the only one
@@ -79,9 +76,9 @@ class Batch:
 
     records: tuple[Record, ...] = ()
     owned: frozenset[Part] = frozenset()
-    assigned: Mapping[Part, Position] = field(default_factory=dict)
+    assigned: Mapping[Part, Position] = msgspec.field(default_factory=dict)
     revoked: frozenset[Part] = frozenset()
-    ends: Mapping[Part, int] = field(default_factory=dict)
+    ends: Mapping[Part, int] = msgspec.field(default_factory=dict)
     group: Any = None
 
 

@@ -144,8 +144,7 @@ class Work(msgspec.Struct, kw_only=True, eq=False):
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """All that one transaction holds: finished work, how often it ended how, and the partitions whose positions go with it."""
 
     works: tuple[Work, ...]
