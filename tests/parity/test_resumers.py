@@ -8,10 +8,10 @@ from collections import Counter
 
 import pytest
 
-from parking import PARTITIONS, WAIT_S, Parking, drive, serve
+from parking import PARTITIONS, Parking, drive, serve
 from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.background.resumer.run import run
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import WORLDS, World, world_of
 
 world = pytest.fixture(params=WORLDS)(world_of)
