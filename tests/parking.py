@@ -22,12 +22,10 @@ from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Record, Write
 from vigimesh.loop.health import Health
 from vigimesh.ports import ParkedTopic
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import Fault, FaultyProducer, KafkaWorld, MemoryWorld, Silent, World
 
 PLAN = topic("plan.cold")
-#: Seconds for what a test waits for, on a machine that does other things too.
-WAIT_S = 30.0
 
 
 @dataclass

@@ -30,7 +30,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.events.topics import TOPICS
 from vigimesh.loop.broker import InDoubt, Part, Write
 from vigimesh.loop.health import Health
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import (
     WORLDS,
     Fault,
@@ -44,8 +44,6 @@ from worlds import (
     world_of,
 )
 
-#: Seconds for what a test waits for, on a machine that does other things too.
-WAIT_S = 30.0
 AWAY = Unknown(cause="the broker does not answer")
 LATE, CALM = Known(value=60), Known(value=0)
 

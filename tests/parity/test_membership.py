@@ -23,8 +23,8 @@ from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Batch, Leave, Part
 from vigimesh.loop.outcome import Done
 from vigimesh.loop.run import run
-from waiting import until_async
-from worlds import INPUT, URGENT, WAIT_S, KafkaWorld, copier
+from waiting import WAIT_S, until_async
+from worlds import INPUT, URGENT, KafkaWorld, copier
 
 pytestmark = pytest.mark.real
 

@@ -253,7 +253,7 @@ def test_what_is_thrown_away_need_not_stop_in_its_own_way(tmp_path: Path, by_for
             answers=(tmp_path / "up").exists, log=log,
         )
     )  # fmt: skip
-    waiting.until(slot.advance, within_s=20, what="the service")
+    waiting.until(slot.advance, what="the service")
     stop_all([slot], by_force=by_force)
     assert slot.gone_within(0)
     assert log.read_text(encoding="utf-8") == said

@@ -9,6 +9,7 @@ import pytest
 
 import clocks
 from vigimesh.loop.health import STUCK_S, Health, HealthServer
+from waiting import WAIT_S
 
 
 def test_a_loop_begins_alive_and_not_ready() -> None:
@@ -40,7 +41,7 @@ def served() -> Iterator[tuple[clocks.Hand, list[Health], int]]:
 
 
 def ask(port: int, path: str) -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
     connection.request("GET", path)
     answer = connection.getresponse()
     found = answer.status, answer.read().decode(), answer.headers["Content-Type"]
