@@ -226,10 +226,13 @@ def test_one_leads_and_the_next_goes_on_with_what_is_in_force_in_a_higher_term(r
             async with Reigning(two) as second:
                 await second.until(lambda: (names.LEADING.name,) in told.levels, "a look of the second")
                 assert told.levels[names.LEADING.name,] == 0
+                await second.until(lambda: two.health.ready, "ready, though it does not lead")
+                assert two.health.standby
                 await first.stop(0)
                 realm.wall.move(REPEAT_S)
                 await second.until(lambda: len(realm.shares) == 2, "the second's order")
                 assert told.levels[names.LEADING.name,] == 1
+                assert not two.health.standby
 
     drive(play())
     assert [order.term for order in realm.orders] == [1, 2]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from parking import PLAN, Parking, drive, serve
+from parking import PARTITIONS, PLAN, Parking, drive, serve
 from vigimesh.adapters import compacted
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import run
@@ -260,13 +260,6 @@ def test_a_body_that_cannot_be_had_now_waits_and_others_go_on(parking: Parking) 
     assert letters(parking) == []
 
 
-def test_two_resumers_share_the_partitions(parking: Parking) -> None:
-    parking.park(*(parking.event(n) for n in range(40)))
-    one, two = parking.resumer(instance="a"), parking.resumer(instance="b")
-    drive(serve(one, two, until=lambda: len(parking.resumed()) >= 40))
-    assert Counter(parking.resumed()) == Counter(parking.body(n) for n in range(40))
-
-
 def test_state_restored_from_a_compacted_topic_is_never_old_because_a_transaction_was_open(
     parking: Parking,
 ) -> None:
@@ -323,9 +316,9 @@ def test_a_table_is_not_restored_while_a_transaction_is_open(
         with monkeypatch.context() as short:
             short.setattr(compacted, "RESTORE_S", 1.0)
             with pytest.raises(Transient, match="VM-1306"):
-                await reader.restore(PARKED, range(4))
+                await reader.restore(PARKED, range(PARTITIONS))
         await writer.commit()
-        found = await reader.restore(PARKED, range(4))
+        found = await reader.restore(PARKED, range(PARTITIONS))
         assert (gone in found, stays in found) == (False, True)
         await writer.close()
         await reader.close()
