@@ -31,6 +31,7 @@ from vigimesh.events.classes import AuditRecorded, CaseRouted, Route, ThrottleOr
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, lane_topic, topic
 from vigimesh.loop.broker import InDoubt, Write
+from waiting import WAIT_S
 from worlds import FaultyProducer, KafkaWorld, once
 
 pytestmark = pytest.mark.real
@@ -90,7 +91,7 @@ class Desk:
 
     def settled(self) -> None:
         """Wait for the ends of transactions: a commit is answered before its markers lie in all partitions."""
-        assert settle(self.base, [THROTTLE, AUDIT], within_s=30)
+        assert settle(self.base, [THROTTLE, AUDIT], within_s=WAIT_S)
 
     async def give(self, change: Change, order: Given, producer: Any = None) -> None:
         desk = OrderDesk(self.base, self.codec, SystemClock(), producer)

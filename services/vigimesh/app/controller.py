@@ -63,7 +63,9 @@ def controller_of(settings: Settings, orders: Orders) -> Controller:
     codec = codec_of(settings)
     cards = cards_of(settings).cards
     return Controller(
-        consumer=KafkaConsumer(base, CONTROLLER_ID, (THROTTLE,), copartitioned=False),
+        consumer=KafkaConsumer(
+            base, CONTROLLER_ID, (THROTTLE,), copartitioned=False, protocol=settings.worker.protocol
+        ),
         producer=KafkaProducer(base, CONTROLLER_ID),
         lag=LagReader(base, codec, [card.name for card in cards], clock),
         objectives={card.name: float(card.lane_objectives.hot_s) for card in cards},

@@ -140,6 +140,7 @@ async def poll(controller: Controller, seat: Seat) -> None:
     if seat.part is not None:
         _learn(controller, seat, seat.part, batch)
         seat.group = batch.group
+    controller.health.standby = seat.part is None
     controller.telemetry.level(names.LEADING, float(seat.part is not None), {})
 
 
