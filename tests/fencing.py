@@ -15,8 +15,8 @@ import confluent_kafka as ck
 from chaos import wire
 from chaos.proxy import Link
 from vigimesh.loop.broker import Batch, Leave, Part
-from waiting import until_async
-from worlds import WAIT_S, KafkaWorld
+from waiting import WAIT_S, until_async
+from worlds import KafkaWorld
 
 
 @dataclass

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
 from vigimesh.adapters.parked_topic import KafkaParkedTopic
@@ -22,12 +23,12 @@ from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Record, Write
 from vigimesh.loop.health import Health
 from vigimesh.ports import ParkedTopic
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import Fault, FaultyProducer, KafkaWorld, MemoryWorld, Silent, World
 
 PLAN = topic("plan.cold")
-#: Seconds for what a test waits for, on a machine that does other things too.
-WAIT_S = 30.0
+#: Of `parked`, in either world.
+PARTITIONS = 4
 
 
 @dataclass
@@ -53,6 +54,7 @@ class Parking:
     world: World
     wall: Wall = field(default_factory=Wall)
     objects: MemoryObjects = field(default_factory=MemoryObjects)
+    protocol: Protocol = "consumer"
 
     @property
     def group(self) -> str:
@@ -86,7 +88,7 @@ class Parking:
             self.world.broker.init_group(self.group, (PARKED,))
             return MemoryParkedTopic(self.world.broker, self.group, PARKED)
         assert isinstance(self.world, KafkaWorld)
-        return KafkaParkedTopic(self.world.base, self.group, PARKED)
+        return KafkaParkedTopic(self.world.base, self.group, PARKED, self.protocol)
 
     def resumer(self, *, instance: str = "a", fault: Fault = lambda step: None, **parts: Any) -> Resumer:
         producer = FaultyProducer(self.world.producer(f"{self.group}.{instance}"), fault)

@@ -13,7 +13,7 @@ from pathlib import Path
 import redis
 
 from vigimesh.app.devstack.parts import valkey_program
-from waiting import until
+from waiting import WAIT_S, until
 
 
 @dataclass
@@ -38,7 +38,7 @@ class OwnValkey:
              str(self.folder), "--save", "", "--daemonize", "no"],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
-        until(self._answers, within_s=20, what="Valkey answers")
+        until(self._answers, what="Valkey answers")
 
     def stop(self, *, keep: bool) -> None:
         """End it, with its data written first when `keep`; otherwise as kill -9 does."""
@@ -69,7 +69,7 @@ class OwnValkey:
         self.start()
 
     def _client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=10)
+        return redis.Redis.from_url(self.url, socket_timeout=WAIT_S)
 
     def _answers(self) -> bool:
         with self._client() as own:

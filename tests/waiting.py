@@ -10,6 +10,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: Seconds after which what must come is taken for lost. A limit of patience and no claim: a busy machine has let a broker stand still
+#: for 45. What is promised within a time is waited for with that time.
+WAIT_S = 60.0
+
 #: Seconds between two looks: short beside any service.
 PAUSE_S = 0.02
 
@@ -18,7 +22,7 @@ PAUSE_S = 0.02
 REST, REST_MOST_S = 3, 1.0
 
 
-def until(condition: Callable[[], T], *, within_s: float, what: str) -> T:
+def until(condition: Callable[[], T], *, within_s: float = WAIT_S, what: str) -> T:
     """Return the first true value of `condition`; fail after `within_s` seconds, saying `what` did not come."""
     deadline = time.monotonic() + within_s
     used_s = _used_s()
@@ -35,7 +39,7 @@ def _used_s() -> float:
     return time.process_time() + sum(os.times()[2:4])
 
 
-async def until_async(condition: Callable[[], T], *, within_s: float, what: str) -> T:
+async def until_async(condition: Callable[[], T], *, within_s: float = WAIT_S, what: str) -> T:
     """Do the same as `until` and let the other tasks of the loop run between two looks."""
     deadline = time.monotonic() + within_s
     while not (value := condition()):

@@ -33,12 +33,12 @@ from vigimesh.loop.run import run
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.worker import Worker
+from waiting import WAIT_S
 
 INPUT = topic("case.received.normal")
 URGENT = topic("case.received.urgent")
 #: Output of the stage under test: any case-keyed topic of the same class would do.
 OUTPUT = URGENT
-WAIT_S = 30.0
 #: Seconds between two looks at a condition.
 PAUSE_S = 0.01
 
@@ -296,7 +296,7 @@ class KafkaWorld(World):
     def append(self, write: Write, partition: int | None = None) -> None:
         where = {} if partition is None else {"partition": partition}
         self.plain.produce(write.topic, write.value, write.key, headers=write.headers, **where)  # type: ignore[arg-type]
-        assert self.plain.flush(10) == 0
+        assert self.plain.flush(WAIT_S) == 0
 
     def consumer(self, group: str) -> Consumer:
         return KafkaConsumer(self.base, group, (INPUT,), copartitioned=False)
@@ -333,8 +333,8 @@ class KafkaWorld(World):
     def behind(self) -> int:
         asking = self._reader(self.group)
         parts = [ck.TopicPartition(n, p) for n, p in self.starts if n == INPUT]
-        ends = [asking.get_watermark_offsets(part, timeout=10)[1] for part in parts]
-        found = sum(ends) - sum(tp.offset for tp in asking.committed(parts, timeout=10))
+        ends = [asking.get_watermark_offsets(part, timeout=WAIT_S)[1] for part in parts]
+        found = sum(ends) - sum(tp.offset for tp in asking.committed(parts, timeout=WAIT_S))
         asking.close()
         return found
 

@@ -32,7 +32,7 @@ from vigimesh.events.classes import CaseDecided, EventParked, ReviewRequested, U
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Write
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -74,7 +74,7 @@ class Depot:
 
     def asked(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}{path}", data, timeout=20) as reply:
+        with urllib.request.urlopen(f"{self.url.removesuffix('/v1')}{path}", data, timeout=WAIT_S) as reply:
             found: dict[str, Any] = json.load(reply)
         return found
 
@@ -85,7 +85,7 @@ class Depot:
 
     def metric(self, seat: str, name: str) -> float:
         """Return the sum of a metric over its labels, as Prometheus reads it."""
-        with urllib.request.urlopen(f"{self.mesh.health[seat]}/metrics", timeout=20) as reply:
+        with urllib.request.urlopen(f"{self.mesh.health[seat]}/metrics", timeout=WAIT_S) as reply:
             shown = reply.read().decode()
         return sum(float(row.rsplit(" ", 1)[1]) for row in shown.splitlines() if row.startswith(name))
 

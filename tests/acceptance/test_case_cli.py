@@ -29,6 +29,7 @@ from vigimesh.events.topics import TOPICS, groups
 from vigimesh.intake.accept import Admitted, accept
 from vigimesh.intake.reading import read_path
 from vigimesh.intake.values import Accepted
+from waiting import WAIT_S
 
 pytestmark = pytest.mark.real
 
@@ -69,7 +70,7 @@ def written(applied_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> W
     before = {part: end for part, (_, end) in bounds(applied_stack.urls.kafka, topics).items()}
     _write(applied_stack.urls.kafka, passage)
     # A commit is answered before its markers lie in all partitions.
-    assert settle(applied_stack.urls.kafka, topics, within_s=30)
+    assert settle(applied_stack.urls.kafka, topics, within_s=WAIT_S)
     return Written(applied_stack, passage, before)
 
 
@@ -123,7 +124,7 @@ def test_an_open_transaction_holds_nothing_up(written: Written) -> None:
         assert not settle(urls.kafka, [name], within_s=0.0)
     finally:
         producer.abort_transaction(30)
-    assert settle(urls.kafka, [name], within_s=30.0)
+    assert settle(urls.kafka, [name], within_s=WAIT_S)
 
 
 def test_a_topic_that_is_not_there_is_named(written: Written) -> None:

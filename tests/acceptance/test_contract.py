@@ -109,7 +109,7 @@ def records(stack: Stack, topic: str, wanted: int, source: bytes = b"") -> list[
         return len(found) >= wanted
 
     try:
-        until(enough, within_s=30, what=f"{wanted} records on {topic}")
+        until(enough, what=f"{wanted} records on {topic}")
     finally:
         consumer.close()
     return found

@@ -38,7 +38,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt
 from vigimesh.loop.broker import Producer as LoopProducer
-from waiting import until
+from waiting import WAIT_S, until
 from worlds import FaultyProducer, once
 
 pytestmark = pytest.mark.real
@@ -88,7 +88,7 @@ class Corner:
         settled(self)
         consumer = Consumer({**self.base, "group.id": "vigimesh.test.reader", "enable.auto.commit": False,
                              "isolation.level": "read_committed", "enable.partition.eof": True})  # fmt: skip
-        left = set(consumer.list_topics(name, timeout=10).topics[name].partitions)
+        left = set(consumer.list_topics(name, timeout=WAIT_S).topics[name].partitions)
         consumer.assign([TopicPartition(name, number, 0) for number in left])
         found: list[Message] = []
         deadline = Deadline.after(SystemClock(), READ_S)
@@ -140,11 +140,11 @@ def topic_limit(corner: Corner, name: str, size: int) -> Iterator[None]:
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
         # Held by a name: a client that is collected takes its answers with it.
         admin = AdminClient(corner.base)
-        admin.incremental_alter_configs([resource])[resource].result(10)
+        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
         # The controller has it; the broker follows.
         until(
-            lambda: admin.describe_configs([asked])[asked].result(10)["max.message.bytes"].value == value,
-            within_s=30, what="the topic's limit",
+            lambda: admin.describe_configs([asked])[asked].result(WAIT_S)["max.message.bytes"].value == value,
+            what="the topic's limit",
         )  # fmt: skip
 
     alter(AlterConfigOpType.SET, str(size))
@@ -324,7 +324,7 @@ def test_an_event_given_up_again_meanwhile_is_left_for_another_look(corner: Corn
 
 def settled(corner: Corner) -> None:
     """Wait for the ends of transactions: a commit is answered before its markers lie in all partitions."""
-    assert settle_all(corner.base, [DEADLETTER, BACK, topic("audit"), topic("flow")], within_s=30)
+    assert settle_all(corner.base, [DEADLETTER, BACK, topic("audit"), topic("flow")], within_s=WAIT_S)
 
 
 def mine(corner: Corner) -> list[Letter]:

@@ -27,6 +27,7 @@ from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Write
 from vigimesh.loop.outcome import Answers, Input, Outcome
+from waiting import WAIT_S
 from worlds import INPUT, OUTPUT, KafkaWorld, copier, drive, work
 
 pytestmark = pytest.mark.real
@@ -77,7 +78,7 @@ def small_dead_letters(world: KafkaWorld) -> Iterator[None]:
         entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, DEAD, incremental_configs=[entry])
         admin = AdminClient(world.base)
-        admin.incremental_alter_configs([resource])[resource].result(10)
+        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
 
     alter(LIMIT)
     try:

@@ -20,7 +20,7 @@ import pytest
 from meshes import workers
 from vigimesh.app.devstack.state import Owned, read_state
 from vigimesh.app.fleet import BESIDE, seats
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -88,7 +88,7 @@ def dev() -> Iterator[Dev]:
 
 def status_of(url: str) -> int:
     host, _, path = url.removeprefix("http://").partition("/")
-    asked = http.client.HTTPConnection(host, timeout=5)
+    asked = http.client.HTTPConnection(host, timeout=WAIT_S)
     try:
         asked.request("GET", f"/{path}")
         return asked.getresponse().status

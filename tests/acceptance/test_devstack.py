@@ -24,7 +24,7 @@ from vigimesh.app.devstack.pins import load_lock
 from vigimesh.app.devstack.progress import Silent
 from vigimesh.app.devstack.state import Owned, default_store, read_state
 from vigimesh.errors import Broken, Misconfigured
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -96,7 +96,7 @@ def test_every_part_answers(stack: Stack) -> None:
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": stack.urls.kafka})
-    assert len(admin.list_topics(timeout=10).brokers) == 1
+    assert len(admin.list_topics(timeout=WAIT_S).brokers) == 1
     assert register(stack, "devstack.answers-value", '{"type": "string"}') > 0
     with psycopg.connect(stack.urls.postgres) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
@@ -207,7 +207,6 @@ def test_a_restart_keeps_schemas_rows_keys_and_topics_and_a_kill_leaves_no_orpha
     # The append-only file is synced every second: wait until the write is on disk, as a killed server would need.
     until(
         lambda: any(b"kept" in part.read_bytes() for part in (folder / "valkey").rglob("*.aof")),
-        within_s=10,
         what="the key in Valkey's append-only file",
     )
 
@@ -220,7 +219,7 @@ def test_a_restart_keeps_schemas_rows_keys_and_topics_and_a_kill_leaves_no_orpha
         processes = identities(second)
         assert not second.found
         assert second.urls == first.urls
-        topics = AdminClient({"bootstrap.servers": second.urls.kafka}).list_topics(timeout=10).topics
+        topics = AdminClient({"bootstrap.servers": second.urls.kafka}).list_topics(timeout=WAIT_S).topics
         assert len(topics["kept"].partitions) == 3
         again = [
             register(second, f"s{n}-value", f'{{"type": "fixed", "name": "F", "size": {n}}}') for n in (1, 2)

@@ -28,7 +28,7 @@ from vigimesh.app.devstack import Stack
 from vigimesh.app.doctor import app, examine
 from vigimesh.app.mesh import prepare
 from vigimesh.app.settings import KafkaSettings, Settings
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -83,14 +83,14 @@ def alter(admin: AdminClient, settings: dict[str, str]) -> None:
         for key, value in settings.items()
     ]
     resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries)
-    admin.incremental_alter_configs([resource])[resource].result(10)
+    admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
     asked = ConfigResource(ResourceType.TOPIC, name)
 
     def told() -> bool:
-        found = admin.describe_configs([asked])[asked].result(10)
+        found = admin.describe_configs([asked])[asked].result(WAIT_S)
         return {key: found[key].value for key in settings} == settings
 
-    until(told, within_s=30, what="the topic as it was changed")
+    until(told, what="the topic as it was changed")
 
 
 def test_what_is_changed_by_hand_is_named(own_stack: Stack, before: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def test_two_members_under_one_name_are_found(own_stack: Stack, before: dict[str
         return all(twin.assignment() for twin in twins)
 
     try:
-        until(shared, within_s=30, what="both members with partitions")
+        until(shared, what="both members with partitions")
         assert "retriever-0 by 2 members" in wrong(run(own_stack, status=1))["instance names"]
     finally:
         for twin in twins:

@@ -28,6 +28,7 @@ from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
 from vigimesh.adapters.orders import OrderReader
+from vigimesh.adapters.positions import HIDDEN
 from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.cli import app
 from vigimesh.app.controller import CONTROLLER_ID
@@ -225,6 +226,33 @@ def test_the_controller_orders_cold_to_yield_while_hot_is_really_late_and_lets_g
 
     asyncio.run(play())
     orders.close()
+
+
+def test_what_an_open_transaction_hides_is_unknown_and_not_0(bench: Bench) -> None:
+    """The records behind it are committed, and nobody is given them until it ends."""
+    name = topic("case.received.normal")
+    settings = common(bench.stack.urls.kafka, {})
+    opened = ck.Producer(
+        {**settings, "transactional.id": "vigimesh.test.open", "transaction.timeout.ms": 600_000}
+    )
+    opened.init_transactions(LOOK_S)
+    opened.begin_transaction()
+    opened.produce(name, b"x", key=b"c", partition=3)
+    assert opened.flush(LOOK_S) == 0
+    behind = ck.Producer(settings)
+    behind.produce(name, b"y", key=b"c", partition=3)
+    assert behind.flush(LOOK_S) == 0
+
+    def row() -> LagRow:
+        return bench.row("router", "normal")
+
+    until(
+        lambda: row().records == row().seconds == Unknown(cause=HIDDEN),
+        within_s=LOOK_S,
+        what="what is hidden",
+    )
+    opened.abort_transaction(LOOK_S)
+    until(lambda: row().records == Known(value=1), within_s=LOOK_S, what="what was hidden")
 
 
 def test_a_group_without_an_offset_is_unknown_and_not_0(bench: Bench) -> None:

@@ -23,7 +23,7 @@ from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Write
-from waiting import until
+from waiting import WAIT_S, until
 from worlds import KafkaWorld
 
 #: Seconds for the process to start and do each duty once, beside other tests.
@@ -79,6 +79,6 @@ def _used(uri: str, run: str) -> int:
 
 
 def _metrics(fleet: Fleet) -> bytes:
-    with urlopen(f"{fleet.urls()['librarian']}/metrics", timeout=10) as answer:
+    with urlopen(f"{fleet.urls()['librarian']}/metrics", timeout=WAIT_S) as answer:
         found: bytes = answer.read()
     return found

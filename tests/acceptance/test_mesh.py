@@ -12,7 +12,7 @@ from meshes import Mesh, Span
 from vigimesh.app.fleet import BESIDE, seats
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.topics import STAGES
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +25,7 @@ SERVICES = tuple(f"vigimesh-{stage}" for stage in STAGES)
 
 def get(url: str) -> tuple[int, str]:
     host, _, path = url.removeprefix("http://").partition("/")
-    asked = http.client.HTTPConnection(host, timeout=10)
+    asked = http.client.HTTPConnection(host, timeout=WAIT_S)
     try:
         asked.request("GET", f"/{path}")
         answer = asked.getresponse()

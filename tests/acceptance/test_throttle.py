@@ -31,7 +31,7 @@ from vigimesh.loop.health import Health
 from vigimesh.loop.run import run
 from vigimesh.loop.worker import Worker
 from vigimesh.planner import worker as planner
-from waiting import until, until_async
+from waiting import WAIT_S, until, until_async
 from worlds import KafkaWorld, Silent
 
 PLAN, RETRIEVE, PARKED, THROTTLE = (
@@ -42,8 +42,6 @@ HELD, FREE = "literature_scan", "drafting"
 CASES = 20
 #: Seconds that an order holds, by a clock that stands still until the test moves it.
 HOLD_S = 12.0
-#: Seconds for what a test waits for, on a machine that does other things too.
-WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

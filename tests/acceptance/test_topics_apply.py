@@ -18,7 +18,7 @@ from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.topics import TOPICS, groups
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -64,7 +64,7 @@ def committed(connection: dict[str, Any], group: str, topic: str) -> list[int]:
     try:
         return [
             part.offset
-            for part in consumer.committed([TopicPartition(topic, n) for n in range(4)], timeout=10)
+            for part in consumer.committed([TopicPartition(topic, n) for n in range(4)], timeout=WAIT_S)
         ]
     finally:
         consumer.close()
@@ -73,7 +73,7 @@ def committed(connection: dict[str, Any], group: str, topic: str) -> list[int]:
 def forget(connection: dict[str, Any], group: str) -> None:
     # A client that is collected before its answer is there takes the answer with it: it is held by a name.
     admin = AdminClient(connection)
-    admin.delete_consumer_groups([group])[group].result(10)
+    admin.delete_consumer_groups([group])[group].result(WAIT_S)
 
 
 def test_an_empty_cluster_gets_every_topic_and_every_group_its_start(
@@ -97,7 +97,7 @@ def test_a_new_group_reads_from_the_first_record_though_reset_is_an_error(
     consumer = reader(connection, GROUP)
     consumer.subscribe([TOPIC])
     try:
-        message = until(lambda: consumer.poll(0.2), within_s=30, what="the first record")
+        message = until(lambda: consumer.poll(0.2), what="the first record")
         assert message is not None
         assert message.error() is None
         assert (message.value(), message.offset()) == (b"first", 0)
@@ -114,7 +114,7 @@ def test_a_group_that_was_forgotten_is_named_and_begins_at_the_log_start(
         producer.produce(topic, str(number).encode(), partition=1)
     assert producer.flush(30) == 0
     admin = AdminClient(connection)
-    admin.delete_records([TopicPartition(topic, 1, 2)])[TopicPartition(topic, 1)].result(10)
+    admin.delete_records([TopicPartition(topic, 1, 2)])[TopicPartition(topic, 1)].result(WAIT_S)
     forget(connection, group)
     assert [(one.name, one.point) for one in run(check, connection).drift] == [(group, "offsets")]
     assert run(apply, connection).initialised == (group,)
@@ -140,11 +140,11 @@ def test_a_group_with_members_is_not_touched(connection: dict[str, Any], applied
 
     def joined() -> bool:
         member.poll(0.1)
-        found = admin.describe_consumer_groups([group], request_timeout=5)[group].result(10)
+        found = admin.describe_consumer_groups([group], request_timeout=WAIT_S)[group].result(WAIT_S)
         return bool(found.state == ConsumerGroupState.STABLE and found.members)
 
     try:
-        until(joined, within_s=30, what="a member of the group")
+        until(joined, what="a member of the group")
         with pytest.raises(Misconfigured, match="VM-1011"):
             run(apply, connection)
     finally:
@@ -169,16 +169,16 @@ def test_what_differs_is_named_and_left_alone(connection: dict[str, Any], applie
     def set_retention(value: str) -> None:
         entry = ConfigEntry("retention.ms", value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, "vigimesh.audit", incremental_configs=[entry])
-        admin.incremental_alter_configs([resource])[resource].result(10)
+        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
 
     set_retention("1000")
-    admin.create_partitions([NewPartitions("vigimesh.usage", 5)])["vigimesh.usage"].result(10)
+    admin.create_partitions([NewPartitions("vigimesh.usage", 5)])["vigimesh.usage"].result(WAIT_S)
     wanted = {("vigimesh.audit", "retention.ms", "-1", "1000"), ("vigimesh.usage", "partitions", "4", "5")}
 
     def named(verb: Callable[[dict[str, Any], Shape, Deadline], Report]) -> bool:
         return {(one.name, one.point, one.wanted, one.found) for one in run(verb, connection).drift} == wanted
 
-    until(lambda: named(check), within_s=20, what="both differences named")
+    until(lambda: named(check), what="both differences named")
     assert named(apply)
     assert named(check)
     set_retention("-1")
@@ -188,15 +188,14 @@ def test_a_topic_is_not_made_beside_others_of_another_width(
     connection: dict[str, Any], applied: object
 ) -> None:
     admin = AdminClient(connection)
-    admin.delete_topics(["vigimesh.knowledge.changed"])["vigimesh.knowledge.changed"].result(10)
+    admin.delete_topics(["vigimesh.knowledge.changed"])["vigimesh.knowledge.changed"].result(WAIT_S)
     until(
-        lambda: "vigimesh.knowledge.changed" not in admin.list_topics(timeout=5).topics,
-        within_s=20,
+        lambda: "vigimesh.knowledge.changed" not in admin.list_topics(timeout=WAIT_S).topics,
         what="the topic gone",
     )
     with pytest.raises(Misconfigured, match="VM-1007"):
         run(apply, connection, Shape(partitions=8))
-    assert "vigimesh.knowledge.changed" not in admin.list_topics(timeout=5).topics
+    assert "vigimesh.knowledge.changed" not in admin.list_topics(timeout=WAIT_S).topics
 
 
 def test_a_cluster_that_is_away_is_an_error_within_the_deadline() -> None:

@@ -20,7 +20,7 @@ from vigimesh.app.devstack import Stack
 from vigimesh.app.transactions_cli import app
 from vigimesh.errors import Refused
 from vigimesh.events.topics import topic
-from waiting import until
+from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
 
@@ -79,7 +79,7 @@ def opened(applied_stack: Stack) -> Iterator[tuple[str, Producer]]:
         write(applied_stack, producer, where, name)
     yield name, producer
     try:
-        producer.abort_transaction(10)
+        producer.abort_transaction(WAIT_S)
     except KafkaException:
         pass  # fenced by the test
 
@@ -94,8 +94,8 @@ def committed_end(stack: Stack, name: str) -> int:
         }
     )
     try:
-        parts = consumer.list_topics(name, timeout=10).topics[name].partitions
-        ends = [consumer.get_watermark_offsets(TopicPartition(name, part), timeout=10) for part in parts]
+        parts = consumer.list_topics(name, timeout=WAIT_S).topics[name].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(name, part), timeout=WAIT_S) for part in parts]
         return sum(high for _, high in ends)
     finally:
         consumer.close()
@@ -121,7 +121,8 @@ def test_without_yes_it_stays_open_and_with_yes_it_ends_and_its_producer_is_fenc
     assert run(applied_stack, "abort", name)["ended"] is False
     assert listed(applied_stack, name) is not None
     assert run(applied_stack, "abort", name, "--yes")["ended"] is True
-    until(lambda: committed_end(applied_stack, COLD) > before, within_s=10, what="the end of the transaction")
+    # Well before the transaction's own time of 60 s ends it.
+    until(lambda: committed_end(applied_stack, COLD) > before, within_s=20, what="the end of the transaction")
     assert listed(applied_stack, name) is None
     with pytest.raises(KafkaException, match=r"fenced|epoch|_FENCED"):
         producer.commit_transaction(30)

@@ -33,7 +33,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, lane_topic, topic
 from vigimesh.loop.broker import Write
 from vigimesh.loop.worker import STUCK_S
-from waiting import until
+from waiting import WAIT_S, until
 from worlds import KafkaWorld, copier, drive, work
 
 pytestmark = pytest.mark.real
@@ -242,7 +242,7 @@ def held_back(rig: Rig, name: str) -> int:
     try:
         ends = {part: end for part, (_, end) in bounds(rig.bootstrap, [name]).items()}
         return sum(
-            asking.get_watermark_offsets(ck.TopicPartition(*part), timeout=10)[1] - end
+            asking.get_watermark_offsets(ck.TopicPartition(*part), timeout=WAIT_S)[1] - end
             for part, end in ends.items()
         )
     finally:

@@ -38,7 +38,7 @@ CUT_OFF = "cut off"
 async def ended(journal: PgJournal, bench: PgBench) -> None:
     """Close a journal, and wait until the server has done whatever it was asked before the cut."""
     await journal.close()
-    await until_async(lambda: not bench.serves(CUT_OFF), within_s=10, what="the end of its last statement")
+    await until_async(lambda: not bench.serves(CUT_OFF), what="the end of its last statement")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ class Trial:
                 break
         self.messages = self.messages or proxy.count
         if cut is not None:
-            await until_async(lambda: proxy.has_cut, within_s=10, what=f"{cut}")
+            await until_async(lambda: proxy.has_cut, what=f"{cut}")
         await ended(journal, bench)
         # The worker dies here; the record is delivered to another one, and the provider is well again.
         world.provider = "answer"
@@ -233,7 +233,7 @@ async def mend_under(cut: Cut | None, proxy: PostgresProxy, direct: PgJournal, b
         pass
     messages = proxy.count
     if cut is not None:
-        await until_async(lambda: proxy.has_cut, within_s=10, what=f"{cut}")
+        await until_async(lambda: proxy.has_cut, what=f"{cut}")
     await ended(journal, bench)
     # Whoever waits for the dead one's rebuild gets it; what was resolved stays resolved, at the same cost.
     if not await direct.epoch():

@@ -28,6 +28,7 @@ from vigimesh.loop.outcome import Need
 from vigimesh.ports.knowledge import Answers, Keep
 from vigimesh.retriever.lookup import Lookup
 from vigimesh.retriever.terms import OneForAll, Terms
+from waiting import WAIT_S
 
 #: After the time of the machine, so that a server keeps what is to be kept.
 LATER = datetime(2999, 1, 1, tzinfo=UTC)
@@ -77,7 +78,7 @@ def fresh(request: pytest.FixtureRequest) -> Callable[[int], Answers]:
     if request.param == "memory":
         return MemoryAnswers
     url = request.getfixturevalue("valkey").url
-    return lambda most: RedisAnswers(redis.Redis.from_url(url, socket_timeout=10), most=most)
+    return lambda most: RedisAnswers(redis.Redis.from_url(url, socket_timeout=WAIT_S), most=most)
 
 
 def test_what_is_kept_comes_back_as_it_was(fresh: Callable[[int], Answers]) -> None:
@@ -161,7 +162,7 @@ def test_an_answer_that_is_too_long_is_not_kept(valkey: OwnValkey) -> None:
 
 @pytest.mark.real
 def test_a_batch_is_asked_in_pieces_and_comes_back_in_order(valkey: OwnValkey) -> None:
-    store = RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=10))
+    store = RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=WAIT_S))
     many = [answer(f"Zelora rash {n}") for n in range(3 * redis_answers.COMMAND_KEYS + 1)]
     store.write([kept(one, f"s{n}") for n, one in enumerate(many)])
     assert store.read([place(one) for one in many]) == many
@@ -203,7 +204,7 @@ def base() -> MemorySearch:
 def test_a_server_that_is_away_or_full_costs_searches_only(valkey: OwnValkey) -> None:
     failed: list[str] = []
     clock = of_the_machine(Hand())
-    client = redis.Redis.from_url(valkey.url, socket_timeout=10)
+    client = redis.Redis.from_url(valkey.url, socket_timeout=WAIT_S)
     lookup = Lookup(
         search=base(), clock=clock, stores=(RedisAnswers(client),), products=ALWAYS, failed=failed.append
     )
@@ -228,7 +229,7 @@ def test_what_one_process_found_another_serves_as_old_as_it_is(valkey: OwnValkey
     clock = of_the_machine(Hand())
 
     def process() -> Lookup:
-        shared = RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=10))
+        shared = RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=WAIT_S))
         return Lookup(search=base(), clock=clock, stores=(MemoryAnswers(), shared), products=ALWAYS)
 
     first, second = process(), process()
@@ -249,7 +250,7 @@ def test_the_timelines_hold_on_the_server_too(valkey: OwnValkey) -> None:
     hot = 0
     for seed in range(6):
         valkey.flush()
-        done = Timeline(store=RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=10)))
+        done = Timeline(store=RedisAnswers(redis.Redis.from_url(valkey.url, socket_timeout=WAIT_S)))
         of_the_machine(done.clock)
         assert done.run(drawn(seed)).faults == []
         hot += done.hot
@@ -263,7 +264,7 @@ PAIRS = 240
 def pairs_served(valkey: OwnValkey, **more: Any) -> list[Pair]:
     """Return the pairs of which the second question was served from the answer to the first, which the server had kept."""
     found = []
-    client: Any = redis.Redis.from_url(valkey.url, socket_timeout=10)
+    client: Any = redis.Redis.from_url(valkey.url, socket_timeout=WAIT_S)
     for pair in adversarial(PAIRS, Random(9)):
         client.flushall()
         base = Labels(version=pair.version_one)

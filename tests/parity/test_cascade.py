@@ -76,7 +76,6 @@ def test_labels_open_a_gate_that_a_worker_reads(world: World, tmp_path: Path) ->
             assert gone.closed
             until(
                 lambda: reader.closed(place) == gone.closed,
-                within_s=30.0,
                 what="the gate is closed to a worker",
             )
         finally:

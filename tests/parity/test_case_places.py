@@ -17,7 +17,7 @@ from vigimesh.adapters.recalls import PgRecalls
 from vigimesh.domain.record.rows import Row
 from vigimesh.loop.broker import Write
 from vigimesh.ports.recalls import Part
-from waiting import until
+from waiting import WAIT_S, until
 from worlds import KafkaWorld, world_of
 
 world = pytest.fixture(params=[pytest.param("kafka", marks=pytest.mark.real)])(world_of)
@@ -125,8 +125,7 @@ def test_topics_that_were_made_anew_are_read_from_their_start(held: Held) -> Non
     for gone in held.admin.delete_topics(list(held.topics)).values():
         gone.result()
     until(
-        lambda: held.topics[0] not in held.admin.list_topics(timeout=5).topics,
-        within_s=20,
+        lambda: held.topics[0] not in held.admin.list_topics(timeout=WAIT_S).topics,
         what="the topics to go",
     )
     held.make()

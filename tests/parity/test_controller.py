@@ -30,7 +30,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.events.topics import TOPICS
 from vigimesh.loop.broker import InDoubt, Part, Write
 from vigimesh.loop.health import Health
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import (
     WORLDS,
     Fault,
@@ -44,8 +44,6 @@ from worlds import (
     world_of,
 )
 
-#: Seconds for what a test waits for, on a machine that does other things too.
-WAIT_S = 30.0
 AWAY = Unknown(cause="the broker does not answer")
 LATE, CALM = Known(value=60), Known(value=0)
 
@@ -228,10 +226,13 @@ def test_one_leads_and_the_next_goes_on_with_what_is_in_force_in_a_higher_term(r
             async with Reigning(two) as second:
                 await second.until(lambda: (names.LEADING.name,) in told.levels, "a look of the second")
                 assert told.levels[names.LEADING.name,] == 0
+                await second.until(lambda: two.health.ready, "ready, though it does not lead")
+                assert two.health.standby
                 await first.stop(0)
                 realm.wall.move(REPEAT_S)
                 await second.until(lambda: len(realm.shares) == 2, "the second's order")
                 assert told.levels[names.LEADING.name,] == 1
+                assert not two.health.standby
 
     drive(play())
     assert [order.term for order in realm.orders] == [1, 2]

@@ -147,7 +147,7 @@ def test_the_process_goes_round_says_what_keeps_it_and_stops_when_it_is_told_to(
         assert isinstance(batcher.agreement, Books)
         health, stop = Health(made.clock), threading.Event()
         going = asyncio.ensure_future(run(batcher, batcher.agreement, health, stop))
-        await until_async(lambda: health.ready or health.trouble, within_s=20, what="a round")
+        await until_async(lambda: health.ready or health.trouble, what="a round")
         assert (health.ready, "VM-1501" in health.trouble) == (not is_away, is_away)
         stop.set()
         await going

@@ -306,7 +306,7 @@ def test_a_call_that_begins_while_an_epoch_is_claimed_is_refused(uri: str, locks
             beginning = asyncio.ensure_future(journal.begin(call_of("a", claimed.epoch)))
             waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             await until_async(
-                lambda: beginning.done() or bench.own.execute(waits).fetchone(), within_s=20, what="the lock"
+                lambda: beginning.done() or bench.own.execute(waits).fetchone(), what="the lock"
             )
         found = await beginning
         await bench.close()

@@ -29,7 +29,8 @@ from vigimesh.loop.health import Health
 from vigimesh.loop.outcome import Done
 from vigimesh.loop.run import run
 from vigimesh.loop.worker import Worker
-from worlds import INPUT, URGENT, WAIT_S, KafkaWorld, Silent, copier, drive, work
+from waiting import WAIT_S
+from worlds import INPUT, URGENT, KafkaWorld, Silent, copier, drive, work
 
 pytestmark = pytest.mark.real
 
@@ -236,18 +237,18 @@ def test_state_is_not_read_past_an_open_transaction(
 ) -> None:
     name, key = topic("case.head"), f"{world.tag}/one".encode()
     producer = ck.Producer({**world.base, "transactional.id": world.group, "partitioner": "murmur2_random"})
-    producer.init_transactions(10)
+    producer.init_transactions(WAIT_S)
     producer.begin_transaction()
     producer.produce(name, b"old", key, partition=0)
-    producer.commit_transaction(10)
+    producer.commit_transaction(WAIT_S)
     producer.begin_transaction()
     producer.produce(name, b"new", key, partition=0)
-    assert producer.flush(10) == 0
+    assert producer.flush(WAIT_S) == 0
     with monkeypatch.context() as short:
         short.setattr(compacted, "RESTORE_S", 0.5)
         with pytest.raises(Transient, match="VM-1306"):
             read_compacted(world.base, name, (0,))
-    producer.commit_transaction(10)
+    producer.commit_transaction(WAIT_S)
     assert read_compacted(world.base, name, (0,))[key] == b"new"
 
 

@@ -10,6 +10,7 @@ from vigimesh.adapters.knowledge_changes import ChangeReader
 from vigimesh.events.knowledge import DocumentVersioned
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Write
+from waiting import WAIT_S
 from worlds import KafkaWorld, World, world_of
 
 CHANGED = topic("knowledge.changed")
@@ -31,9 +32,9 @@ def test_a_change_is_told_of_once_from_now_on(world: World) -> None:
     try:
         assert reader.caught_up(30.0)
         # Once at the beginning, since anything may have changed before; what stood on the topic is not told of again.
-        assert told.acquire(timeout=30)
+        assert told.acquire(timeout=WAIT_S)
         assert not told.acquire(blocking=False)
         world.append(change)
-        assert told.acquire(timeout=30)
+        assert told.acquire(timeout=WAIT_S)
     finally:
         reader.close()

@@ -22,7 +22,7 @@ from vigimesh.events.codec import Codec
 from vigimesh.loop.broker import Part
 from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.strays import KEPT_S
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import INPUT, URGENT, KafkaWorld, copier, drive, work
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(3_600 if "SOAK_MINUTES" in os.environ else 300)]
@@ -142,7 +142,7 @@ def test_rebalances_without_traffic_never_move_an_offset_back_nor_past_the_end(
 def positions(world: KafkaWorld) -> dict[int, int]:
     asking = world._reader(world.group)
     parts = [ck.TopicPartition(n, p) for n, p in world.starts if n == INPUT]
-    found = {tp.partition: tp.offset for tp in asking.committed(parts, timeout=10)}
+    found = {tp.partition: tp.offset for tp in asking.committed(parts, timeout=WAIT_S)}
     asking.close()
     return found
 
@@ -150,7 +150,7 @@ def positions(world: KafkaWorld) -> dict[int, int]:
 def ends(world: KafkaWorld) -> dict[int, int]:
     asking = world._reader(world.group)
     found = {
-        p: asking.get_watermark_offsets(ck.TopicPartition(n, p), timeout=10)[1]
+        p: asking.get_watermark_offsets(ck.TopicPartition(n, p), timeout=WAIT_S)[1]
         for n, p in world.starts
         if n == INPUT
     }

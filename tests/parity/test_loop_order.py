@@ -21,10 +21,9 @@ from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.progress import holds
 from vigimesh.loop.stage import Stage
 from vigimesh.loop.worker import Worker
-from waiting import until_async
+from waiting import WAIT_S, until_async
 from worlds import (
     INPUT,
-    WAIT_S,
     WORLDS,
     Crash,
     FaultyProducer,

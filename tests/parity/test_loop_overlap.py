@@ -14,8 +14,8 @@ from vigimesh.errors import Transient
 from vigimesh.loop.broker import InDoubt, Part, Position, Write
 from vigimesh.loop.outcome import Answers, Input
 from vigimesh.loop.worker import OVERLAP, Worker
-from waiting import until_async
-from worlds import WAIT_S, WORLDS, FaultyProducer, World, copier, drive, once, work, world_of
+from waiting import WAIT_S, until_async
+from worlds import WORLDS, FaultyProducer, World, copier, drive, once, work, world_of
 
 world = pytest.fixture(params=WORLDS)(world_of)
 

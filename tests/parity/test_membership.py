@@ -5,26 +5,33 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 import confluent_kafka as ck
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.app.controller import CONTROLLER_ID, controller_of
 from vigimesh.app.devstack import Stack
+from vigimesh.app.resumer import RESUMER_ID, resumer_of
+from vigimesh.app.settings import Settings
+from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Fenced
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Batch, Leave, Part
+from vigimesh.loop.orders import NoOrders
 from vigimesh.loop.outcome import Done
 from vigimesh.loop.run import run
-from waiting import until_async
-from worlds import INPUT, URGENT, WAIT_S, KafkaWorld, copier
+from waiting import WAIT_S, until_async
+from worlds import INPUT, URGENT, KafkaWorld, copier
 
 pytestmark = pytest.mark.real
 
@@ -153,6 +160,45 @@ class Crew:
 
 
 @pytest.mark.parametrize("topics", [LANE, ALL], ids=["a lane", "all lanes"])
+def resumer(settings: Settings) -> tuple[str, Callable[[], Awaitable[Batch]], Callable[[], Awaitable[None]]]:
+    found = resumer_of(settings, NoOrders())
+    return RESUMER_ID, lambda: found.topic.poll(1, 0.2), found.topic.close
+
+
+def controller(
+    settings: Settings,
+) -> tuple[str, Callable[[], Awaitable[Batch]], Callable[[], Awaitable[None]]]:
+    found = controller_of(settings)
+
+    async def leave(parts: frozenset[Part]) -> None: ...
+
+    return CONTROLLER_ID, lambda: found.consumer.poll(1, 0.2, leave), found.consumer.close
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("made", [resumer, controller])
+def test_what_runs_beside_the_stages_joins_by_the_protocol_that_is_set(
+    applied_stack: Stack, made: Any, protocol: Protocol
+) -> None:
+    plain = Settings.for_stack(applied_stack.urls, Settings())
+    group, poll, close = made(replace(plain, worker=replace(plain.worker, protocol=protocol)))
+
+    async def join() -> str:
+        owned: frozenset[Part] = frozenset()
+        deadline = Deadline.after(SystemClock(), WAIT_S)
+        while not owned:
+            assert not deadline.passed(), "no partition was given"
+            owned = (await poll()).owned
+        asking = AdminClient({"bootstrap.servers": applied_stack.urls.kafka})
+        try:
+            described = asking.describe_consumer_groups([group])[group].result(WAIT_S)
+        finally:
+            await close()
+        return str(described.type.name)
+
+    assert asyncio.run(join()) == protocol.upper()
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_members_join_and_leave_while_records_flow(
     world: KafkaWorld, protocol: Protocol, topics: tuple[str, ...]

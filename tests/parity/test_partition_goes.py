@@ -29,8 +29,8 @@ from vigimesh.loop.broker import Consumer, Part, Position
 from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.run import run
 from vigimesh.loop.worker import Worker
-from waiting import until_async
-from worlds import INPUT, WAIT_S, FaultyProducer, KafkaWorld, MemoryWorld, World, copier, drive
+from waiting import WAIT_S, until_async
+from worlds import INPUT, FaultyProducer, KafkaWorld, MemoryWorld, World, copier, drive
 
 BEFORE, AFTER = range(4), range(4, 12)
 FIRST = Part(INPUT, 0)

@@ -194,7 +194,7 @@ async def check_epoch(place: Place) -> None:
         await asyncio.to_thread(made.rig.flush)
         assert await place.process(made).books.epoch()
         early.opened.set()
-        await until_async(lambda: gate.reached.is_set() or task.done(), within_s=20, what="asked, or refused")
+        await until_async(lambda: gate.reached.is_set() or task.done(), what="asked, or refused")
         month = (await made.standing()).windows[-1]
         rows = await made.booked()
         assert month.open_micro == sum(row.amount_micro for row in rows)
@@ -379,7 +379,7 @@ async def check_rebuilds(place: Place) -> None:
         await asyncio.to_thread(made.rig.flush)
         processes = [place.process(made) for _ in range(8)]
         epochs = await asyncio.gather(*(one.books.epoch() for one in processes))
-        await until_async(lambda: all(one.books._epoch for one in processes), within_s=20, what="all agree")
+        await until_async(lambda: all(one.books._epoch for one in processes), what="all agree")
         assert len({one.books._epoch for one in processes}) == 1, epochs
         assert sum(one.steps.count("rebuild.after") for one in processes) == 1
         assert await made.agreed() == (paid.cost_micro, 0)

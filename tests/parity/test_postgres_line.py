@@ -102,7 +102,7 @@ def test_a_connection_that_ended_is_an_operational_error_whenever_it_ended(uri: 
     async def scenario(line: Line, driver: psycopg.AsyncConnection[Any]) -> None:
         ((own),) = await line.run("SELECT pg_backend_pid() AS pid", {})
         asked = asyncio.ensure_future(line.run("SELECT pg_sleep(50)", {}))
-        await until_async(lambda: line._answer is not None, within_s=10, what="asked")
+        await until_async(lambda: line._answer is not None, what="asked")
         await driver.execute("SELECT pg_terminate_backend(%(pid)s)", own)
         with pytest.raises(psycopg.OperationalError):
             await asked

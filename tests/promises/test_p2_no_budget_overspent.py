@@ -22,6 +22,7 @@ from valkeys import OwnValkey
 from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.topics import LANES
+from waiting import WAIT_S
 
 pytestmark = pytest.mark.real
 
@@ -52,7 +53,7 @@ def test_money_is_kept_as_promised(budget_valkey: OwnValkey, uri: str, promise: 
 
 def test_every_worker_that_pays_says_that_it_can(tight: Tight) -> None:
     for lane in LANES:
-        with urlopen(f"{tight.mesh.health[f'tool-executor.{lane}']}/metrics", timeout=10) as answer:
+        with urlopen(f"{tight.mesh.health[f'tool-executor.{lane}']}/metrics", timeout=WAIT_S) as answer:
             said = answer.read().decode()
         for name in ("vigimesh_paying_shut", "vigimesh_model_breaker"):
             found = re.findall(rf'^{name}{{[^}}]*lane="{lane}"[^}}]*}} (\S+)$', said, re.MULTILINE)

@@ -110,7 +110,7 @@ def test_what_stops_paid_calls_is_told_and_that_it_is_over() -> None:
 
             async def kept_until(done: Callable[[], bool]) -> None:
                 keeping = asyncio.ensure_future(process.books.keep())
-                await until_async(done, within_s=20, what="what is told")
+                await until_async(done, what="what is told")
                 keeping.cancel()
                 await asyncio.gather(keeping, return_exceptions=True)
 

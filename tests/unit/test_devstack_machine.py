@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,13 @@ from vigimesh.app.devstack.service import Command, Service
 from vigimesh.app.devstack.slot import Slot, last_cause, stop_all
 from vigimesh.app.devstack.sockets import SOCKET_PATH_MAX_BYTES, fixed_port, free_ports, socket_folder
 from vigimesh.app.devstack.state import Owned, Stack, StackUrls, read_state, state_path, write_state
-from vigimesh.errors import Misconfigured
+from vigimesh.app.located import located
+from vigimesh.errors import Misconfigured, Transient
 
 PLENTY = Room(memory_bytes=8_000_000_000, disk_bytes=80_000_000_000, disk_at="here")
+
+#: What the command line of a stack's keeper holds.
+KEEPER = "vigimesh.app.devstack.keeper"
 
 
 def plan(folder: Path) -> Plan:
@@ -173,6 +179,22 @@ def test_a_state_file_that_is_none_counts_as_absent(tmp_path: Path, content: byt
     assert read_state(tmp_path) is None
 
 
+@pytest.mark.enable_socket
+def test_a_stack_that_runs_and_does_not_answer_is_not_taken_for_none(tmp_path: Path) -> None:
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, KEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as keeper:
+        assert keeper.stdout is not None
+        keeper.stdout.readline()
+        write_state(replace(state(tmp_path), processes={"keeper": Owned.of(keeper.pid)}))
+        with pytest.raises(Transient, match="VM-1612"):
+            located({}, tmp_path)
+        keeper.communicate()
+    with pytest.raises(Misconfigured, match="VM-1705"):
+        located({}, tmp_path)
+
+
 def test_a_process_number_used_again_is_not_taken_for_ours() -> None:
     own = Owned.of(os.getpid())
     assert own.alive()
@@ -253,7 +275,7 @@ def test_what_is_thrown_away_need_not_stop_in_its_own_way(tmp_path: Path, by_for
             answers=(tmp_path / "up").exists, log=log,
         )
     )  # fmt: skip
-    waiting.until(slot.advance, within_s=20, what="the service")
+    waiting.until(slot.advance, what="the service")
     stop_all([slot], by_force=by_force)
     assert slot.gone_within(0)
     assert log.read_text(encoding="utf-8") == said

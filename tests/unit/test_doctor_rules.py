@@ -140,6 +140,14 @@ def test_an_instance_name_used_twice_is_found(
     assert set(found) == ({"instance names"} if double else set())
 
 
+def test_a_broker_before_kafka_4_will_do_for_the_classic_protocol() -> None:
+    old = cluster(features={"transaction.version": 1})
+    assert [one.name for one in findings(old, NOW) if one.state == "fail"] == ["group.version"]
+    names = {one.name for one in findings(old, NOW, "classic")}
+    assert all(one.state == "ok" for one in findings(old, NOW, "classic"))
+    assert {"group.version", "group.consumer.*"}.isdisjoint(names)
+
+
 def test_what_was_not_told_is_never_taken_for_good() -> None:
     said = "TOPIC_AUTHORIZATION_FAILED"
     facts = ClusterFacts(

@@ -27,9 +27,6 @@ from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
 from vigimesh.events.topics import LANE_STAGES, LANES, groups
 
-#: Seconds a test waits for what takes milliseconds on an idle machine.
-PATIENCE_S = 20.0
-
 SLEEPS = "import signal; print('up', flush=True); signal.pause()"
 ENDS = "import sys; print('could not go on', flush=True); sys.exit(7)"
 MISCONFIGURED = "import sys; print('vigimesh: VM-1102 X must be set', flush=True); sys.exit(2)"
@@ -79,7 +76,7 @@ class HandClock:
 
 
 def until(condition: Callable[[], object], what: str) -> None:
-    waiting.until(condition, within_s=PATIENCE_S, what=what)
+    waiting.until(condition, what=what)
 
 
 def program(folder: Path, code: str, name: str = "router") -> Program:
@@ -192,7 +189,7 @@ def test_stop_kills_at_the_deadline(tmp_path: Path) -> None:
         until(lambda: says(tmp_path, "up"), "the program's start")
         began_s = time.monotonic()
         fleet.stop()
-        assert 0.3 <= time.monotonic() - began_s < PATIENCE_S
+        assert 0.3 <= time.monotonic() - began_s < waiting.WAIT_S
     fleet.stop()
 
 
@@ -200,7 +197,7 @@ def test_stop_kills_at_the_deadline(tmp_path: Path) -> None:
 def test_ready_when_every_program_says_so(tmp_path: Path) -> None:
     (tmp_path / "router.port").write_text("1")  # of an earlier life
     with running(Fleet({"router": program(tmp_path, SERVES)})) as fleet:
-        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+        fleet.wait_ready(Deadline.after(SystemClock(), waiting.WAIT_S))
         assert fleet.urls()["router"].startswith("http://127.0.0.1:")
         assert fleet.ready("router")
     assert fleet.urls() == {}
@@ -220,13 +217,13 @@ def test_wrong_settings_are_not_waited_for(tmp_path: Path) -> None:
         running(Fleet({"router": program(tmp_path, MISCONFIGURED)})) as fleet,
         pytest.raises(Misconfigured, match="VM-1102 X must be set"),
     ):
-        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+        fleet.wait_ready(Deadline.after(SystemClock(), waiting.WAIT_S))
 
 
 def test_one_that_ends_again_and_again_is_not_waited_for(tmp_path: Path) -> None:
     fleet = Fleet({"router": program(tmp_path, ENDS)}, pace=Pace(first_s=0.0))
     with running(fleet), pytest.raises(Broken, match=r"again and again .*: could not go on"):
-        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+        fleet.wait_ready(Deadline.after(SystemClock(), waiting.WAIT_S))
 
 
 def test_what_cannot_be_started_is_said_at_once(tmp_path: Path) -> None:
@@ -324,4 +321,4 @@ def test_the_real_worker_refuses_missing_settings(tmp_path: Path) -> None:
         running(Fleet(programs)) as fleet,
         pytest.raises(Misconfigured, match="VIGIMESH_POSTGRES_DSN must be set"),
     ):
-        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+        fleet.wait_ready(Deadline.after(SystemClock(), waiting.WAIT_S))

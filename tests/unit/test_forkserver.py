@@ -26,9 +26,6 @@ from vigimesh.errors import Misconfigured
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux gives orphans away")
 
-#: Seconds a test waits for what takes a second on an idle machine.
-PATIENCE_S = 60.0
-
 #: `prctl` option (linux/prctl.h).
 _PR_GET_CHILD_SUBREAPER = 37
 
@@ -61,9 +58,7 @@ def said(folder: Path) -> str:
 
 def test_it_is_a_child_that_shows_its_command(server: ForkServer, tmp_path: Path) -> None:
     with Fleet({"router": program(tmp_path)}, server=server) as fleet:
-        waiting.until(
-            lambda: "http://" in said(tmp_path), within_s=PATIENCE_S, what="the command's first line"
-        )
+        waiting.until(lambda: "http://" in said(tmp_path), what="the command's first line")
         shown = psutil.Process(fleet.pids()["router"])
         assert shown.ppid() == os.getpid()
         assert shown.cmdline() == [sys.executable, "-P", "-m", "vigimesh", *SERVES]
@@ -85,7 +80,7 @@ def test_its_death_is_told_and_another_takes_its_seat(server: ForkServer, tmp_pa
     ) as fleet:
         first = fleet.pids()["router"]
         os.kill(first, signal.SIGKILL)
-        waiting.until(lambda: fleet.restarts and fleet.pids(), within_s=PATIENCE_S, what="another")
+        waiting.until(lambda: fleet.restarts and fleet.pids(), what="another")
         assert fleet.pids()["router"] != first
         assert (told[0].status, told[0].deaths) == (-signal.SIGKILL, 1)
 
@@ -97,7 +92,7 @@ def test_its_exit_status_is_that_of_the_command(server: ForkServer, tmp_path: Pa
         Fleet(programs, server=server) as fleet,
         pytest.raises(Misconfigured, match="VIGIMESH_POSTGRES_DSN must be set"),
     ):
-        fleet.wait_ready(Deadline.after(SystemClock(), PATIENCE_S))
+        fleet.wait_ready(Deadline.after(SystemClock(), waiting.WAIT_S))
 
 
 def test_each_has_its_own_settings(server: ForkServer, tmp_path: Path) -> None:
@@ -107,7 +102,7 @@ def test_each_has_its_own_settings(server: ForkServer, tmp_path: Path) -> None:
                 ("config", "show"), {**inherited(), "VIGIMESH_TENANT": tenant}, output.fileno()
             )
         assert made is not None
-        assert made.wait(PATIENCE_S) == 0
+        assert made.wait(waiting.WAIT_S) == 0
         assert tenant in (tmp_path / tenant).read_text(encoding="utf-8")
     assert "first" not in (tmp_path / "second").read_text(encoding="utf-8")
 
@@ -119,7 +114,7 @@ def test_one_that_does_not_end_is_not_waited_for(server: ForkServer, tmp_path: P
     with pytest.raises(subprocess.TimeoutExpired):
         made.wait(0.0)
     made.kill()
-    assert made.wait(PATIENCE_S) == made.poll() == -signal.SIGKILL
+    assert made.wait(waiting.WAIT_S) == made.poll() == -signal.SIGKILL
     # Its number may be another's by now.
     made.terminate()
 
@@ -131,7 +126,7 @@ def test_without_the_server_the_program_is_executed(tmp_path: Path) -> None:
         # A worker outlives the server.
         assert psutil.Process(before).is_running()
         os.kill(before, signal.SIGKILL)
-        waiting.until(lambda: "executed" in said(tmp_path), within_s=PATIENCE_S, what="the program")
+        waiting.until(lambda: "executed" in said(tmp_path), what="the program")
 
 
 def test_a_server_that_died_is_noticed(tmp_path: Path) -> None:
@@ -161,13 +156,11 @@ def test_no_orphan_when_the_keeper_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=inherited()) as keeper:
         assert keeper.stdout is not None
         worker = Owned.of(int(keeper.stdout.readline()))
-        waiting.until(
-            lambda: "http://" in said(tmp_path), within_s=PATIENCE_S, what="the command's first line"
-        )
+        waiting.until(lambda: "http://" in said(tmp_path), what="the command's first line")
         both = [Owned.of(one.pid) for one in psutil.Process(keeper.pid).children()]
         assert worker in both
         keeper.kill()
-    waiting.until(lambda: not any(one.alive() for one in both), within_s=PATIENCE_S, what="the end of both")
+    waiting.until(lambda: not any(one.alive() for one in both), what="the end of both")
 
 
 def test_a_worker_that_is_no_child_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import clocks
-from vigimesh.loop.health import STUCK_S, Health, HealthServer
+from vigimesh.loop.health import STANDBY, STUCK_S, Health, HealthServer
+from waiting import WAIT_S
 
 
 def test_a_loop_begins_alive_and_not_ready() -> None:
@@ -40,7 +41,7 @@ def served() -> Iterator[tuple[clocks.Hand, list[Health], int]]:
 
 
 def ask(port: int, path: str) -> tuple[int, str, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
     connection.request("GET", path)
     answer = connection.getresponse()
     found = answer.status, answer.read().decode(), answer.headers["Content-Type"]
@@ -88,6 +89,20 @@ def test_metrics_are_served_and_other_paths_name_what_there_is(
     status, body, _ = ask(port, "/nothing")
     assert status == 404
     assert "/metrics" in body
+
+
+@pytest.mark.enable_socket
+def test_a_process_whose_loops_have_no_partition_is_ready_and_says_that_it_stands_by(
+    served: tuple[clocks.Hand, list[Health], int],
+) -> None:
+    _, healths, port = served
+    for health in healths:
+        health.ready = health.standby = True
+    assert ask(port, "/readyz")[:2] == (200, f"ready; {STANDBY}\n")
+    healths[1].standby = False
+    assert ask(port, "/readyz")[:2] == (200, "ready\n")
+    healths[1].standby, healths[1].ready = True, False
+    assert ask(port, "/readyz")[:2] == (503, "not ready\n")
 
 
 @pytest.mark.enable_socket

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,14 @@ def numbers(text: str) -> list[int]:
     return found
 
 
+def ended(text: str) -> tuple[list[int], list[int]]:
+    """`12,~13-14` as what ended in vain, marked by `~`, and what is finished."""
+    runs = text.split(",")
+    in_vain = ",".join(run[1:] for run in runs if run.startswith("~"))
+    done = ",".join(run for run in runs if not run.startswith("~"))
+    return numbers(in_vain or "-"), numbers(done or "-")
+
+
 def committed(text: str) -> tuple[int, list[int]]:
     """`10 (12-13)` as a watermark and what is done beyond it."""
     offset, _, beyond = text.partition(" ")
@@ -44,6 +53,14 @@ def placed(offset: int, beyond: Iterable[int]) -> Position:
         return Position(offset=offset)
     high = max(done) + 1
     return Position(offset=offset, metadata=write([at for at in range(offset, high) if at not in done], high))
+
+
+def begins(text: str) -> Position:
+    """Where an assignment begins; `8 [10 (12-13)]` is offset 8 with the map that was made beside 10."""
+    offset, _, left = text.partition(" [")
+    if not left:
+        return placed(*committed(text))
+    return replace(placed(*committed(left.removesuffix("]"))), offset=int(offset))
 
 
 def said(position: Position) -> tuple[int, list[int]]:
@@ -65,15 +82,21 @@ def cases() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("row", cases(), ids=lambda row: row[0])
 def test_the_table_of_cases_holds(row: tuple[str, ...]) -> None:
     _, resumed, taken, finished, end, expected = row
-    progress = begun(placed(*committed(resumed)))
-    for offset in numbers(taken):
-        progress.take(offset)
-    if end != "-":
-        progress.reached(int(end))
-    ahead = progress.position(numbers(finished))
-    progress.finish(numbers(finished))
+    ahead, gone = begins(resumed), begun()
+    for takes, ends in zip(taken.split("/"), finished.split("/"), strict=True):
+        progress = begun(ahead)
+        for offset in numbers(takes):
+            progress.take(offset)
+        if end != "-":
+            progress.reached(int(end))
+        in_vain, done = ended(ends)
+        progress.position(in_vain)
+        gone.finish(in_vain)
+        ahead = progress.position(done)
+        progress.finish(done)
+        assert progress.position() == ahead
+        gone = progress
     assert said(ahead) == committed(expected)
-    assert progress.position() == ahead
 
 
 def test_an_idle_partition_keeps_its_offset_through_500_rebalances() -> None:

@@ -108,7 +108,7 @@ def test_a_till_that_cannot_be_opened_holds_nobody_up_and_is_tried_again(
         first = told_of(await till.pay(NEED))
         assert isinstance(first, Unpaid)
         assert first.reason == "away"
-        await until_async(lambda: till._payer is not None, within_s=20, what="an open till")
+        await until_async(lambda: till._payer is not None, what="an open till")
         second = told_of(await till.pay(NEED))
         assert isinstance(second, Unpaid)
         assert second.reason == "denied"

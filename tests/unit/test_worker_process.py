@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import waiting
 from vigimesh.app import worker as worker_module
 
 pytestmark = pytest.mark.enable_socket
-
-#: Seconds for what takes a second on an idle machine.
-PATIENCE_S = 40.0
 
 #: A process with one loop; `{work}` is the body of the loop.
 PROCESS = """
@@ -65,33 +63,33 @@ def process(work: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_loop_that_fails_ends_the_process_though_a_clients_call_never_returns() -> None:
     with process("raise Broken('VM-1313', what='no end', where='one')") as failed:
-        _, said = failed.communicate(timeout=PATIENCE_S)
+        _, said = failed.communicate(timeout=waiting.WAIT_S)
     assert (failed.returncode, said) == (1, "one: VM-1313 no end (one)\n")
 
 
 def test_an_unexpected_error_is_told_by_its_type_alone() -> None:
     with process("raise ValueError('Jane Doe')") as failed:
-        _, said = failed.communicate(timeout=PATIENCE_S)
+        _, said = failed.communicate(timeout=waiting.WAIT_S)
     assert (failed.returncode, said) == (1, "one: ValueError\n")
 
 
 def test_sigterm_ends_the_process_cleanly_when_the_loop_does() -> None:
     with process("stop.wait()") as asked:
         asked.send_signal(signal.SIGTERM)
-        _, said = asked.communicate(timeout=PATIENCE_S)
+        _, said = asked.communicate(timeout=waiting.WAIT_S)
     assert (asked.returncode, said) == (0, "")
 
 
 def test_sigterm_ends_the_process_at_its_deadline_when_the_loop_hangs() -> None:
     with process("threading.Event().wait()") as asked:
         asked.send_signal(signal.SIGTERM)
-        _, said = asked.communicate(timeout=PATIENCE_S)
+        _, said = asked.communicate(timeout=waiting.WAIT_S)
     assert asked.returncode == 1
     assert said.startswith("VM-1314 the loop did not end within 1 s (one)")
 
 
 def test_a_loop_that_comes_round_no_more_ends_the_process() -> None:
     with process("clock.late_s = 600.0; stop.wait()") as stuck:
-        _, said = stuck.communicate(timeout=PATIENCE_S)
+        _, said = stuck.communicate(timeout=waiting.WAIT_S)
     assert stuck.returncode == 1
     assert said.startswith("VM-1314 the loop does not come round any more (one)")

@@ -24,8 +24,8 @@ def member_settings(group: str, *, copartitioned: bool, protocol: Protocol, memb
     With `copartitioned` the assignor gives partition i of every topic to one member; `member` names a static one.
     """
     chosen: dict[str, Any] = {
+        **joining(protocol, copartitioned=copartitioned),
         "group.id": group,
-        "group.protocol": protocol,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
         "isolation.level": "read_committed",
@@ -38,10 +38,17 @@ def member_settings(group: str, *, copartitioned: bool, protocol: Protocol, memb
     }
     if member:
         chosen["group.instance.id"] = f"{group}.{member}"
-    if protocol == "consumer":
-        chosen["group.remote.assignor"] = "range" if copartitioned else "uniform"
-    else:
-        # Eager `range` revokes everything at each rebalance, long calls too: only where partitions must go together.
-        chosen["partition.assignment.strategy"] = "range" if copartitioned else "cooperative-sticky"
-        chosen |= {"session.timeout.ms": _SESSION_MS, "heartbeat.interval.ms": _HEARTBEAT_MS}
     return chosen
+
+
+def joining(protocol: Protocol, *, copartitioned: bool = False) -> dict[str, Any]:
+    """Return how a member joins, and who shares the partitions out."""
+    if protocol == "consumer":
+        assignor = "range" if copartitioned else "uniform"
+        return {"group.protocol": protocol, "group.remote.assignor": assignor}
+    # Eager `range` revokes everything at each rebalance, long calls too: only where partitions must go together.
+    strategy = "range" if copartitioned else "cooperative-sticky"
+    return {
+        "group.protocol": protocol, "partition.assignment.strategy": strategy, "session.timeout.ms": _SESSION_MS,
+        "heartbeat.interval.ms": _HEARTBEAT_MS,
+    }  # fmt: skip

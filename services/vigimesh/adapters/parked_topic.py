@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import confluent_kafka as ck
 
 from vigimesh.adapters.kafka import CALL_S, RECORD_BYTES, away, moment, raise_for
+from vigimesh.adapters.kafka_member import Protocol, joining
 from vigimesh.errors import Transient, VigimeshError
 from vigimesh.loop.broker import Batch, Part, Position, Record
 from vigimesh.ports import Spot
@@ -36,7 +37,9 @@ T = TypeVar("T")
 class KafkaParkedTopic:
     """Two clients: a member of the group, and one that reads at any offset and asks for ends."""
 
-    def __init__(self, base: Mapping[str, Any], group: str, topic: str) -> None:
+    def __init__(
+        self, base: Mapping[str, Any], group: str, topic: str, protocol: Protocol = "consumer"
+    ) -> None:
         """Subscribe at once; assignments come with the polls."""
         self._topic = topic
         self._owned: set[Part] = set()
@@ -50,8 +53,7 @@ class KafkaParkedTopic:
         self._member = ck.Consumer(
             {
                 **shared,
-                "group.protocol": "consumer",
-                "group.remote.assignor": "uniform",
+                **joining(protocol),
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 100,
             }

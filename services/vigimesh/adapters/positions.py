@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import (
     OFFSET_INVALID,
@@ -23,7 +23,7 @@ from vigimesh.domain.control.flow import input_of
 from vigimesh.domain.control.lag import PLACES, Glance, Stand
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import LANE_STAGES, group_of
-from vigimesh.loop.broker import Position
+from vigimesh.loop.broker import TRANSACTION_S, Position
 from vigimesh.loop.progress import holds
 
 #: Seconds for one look at everything; a broker that is there answers in some 50 ms.
@@ -34,14 +34,28 @@ COUNT_MAX = 256
 _FETCH_BYTES = 64 * 1024
 #: Records taken from the client in one call, and the seconds that it waits for them.
 _BATCH, _POLL_S = 500, 0.05
+#: Seconds that a transaction may be open until what lies behind it is unknown: a worker's lasts milliseconds, and one slower than
+#: half its time-out is doubted. Readers of committed records, and so all that is counted here, see nothing behind it.
+HIDDEN_S = TRANSACTION_S / 2
 #: Seconds without which no question is asked any more: a shorter time-out would only fail.
 _LEAST_S = 0.2
 
 _SPECS: Any = OffsetSpec
 _EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
 
+#: Why nothing is known of a partition with such a transaction.
+HIDDEN = f"a transaction that is open for more than {HIDDEN_S:g} s hides what lies behind it: vigimesh transactions list"
+
 Part = tuple[str, int]
 _Place = tuple[str, str]
+
+
+class _Bounds(NamedTuple):
+    """What a reader of committed records can still see of a partition, and whether an open transaction hides the rest."""
+
+    first: int
+    end: int
+    hides: bool
 
 
 class Positions:
@@ -127,20 +141,37 @@ class Positions:
             if tp.error is None
         }
 
-    def _bounds(self, parts: Sequence[Part], deadline: Deadline) -> dict[Part, tuple[int, int]] | str:
+    def _bounds(self, parts: Sequence[Part], deadline: Deadline) -> dict[Part, _Bounds] | str:
         """Return first and last offset of each partition as a reader of committed records sees them, or why not."""
         try:
             first, end = (self._offsets(parts, spec, deadline) for spec in (_EARLIEST, _LATEST))
+            hides = self._hide(end, deadline)
         except (KafkaException, TimeoutError) as error:
             return _away(error)
-        return {part: (first[part], end[part]) for part in parts}
+        return {part: _Bounds(first[part], end[part], part in hides) for part in parts}
 
-    def _offsets(self, parts: Sequence[Part], spec: Any, deadline: Deadline) -> dict[Part, int]:
+    def _hide(self, end: Mapping[Part, int], deadline: Deadline) -> set[Part]:
+        """Return the partitions whose committed end stands before a transaction that is open for more than `HIDDEN_S`."""
+        every = IsolationLevel.READ_UNCOMMITTED
+        high = self._offsets(tuple(end), _LATEST, deadline, every)
+        behind = [part for part in end if high[part] > end[part]]
+        recent = _SPECS.for_timestamp(int((self._clock.now().timestamp() - HIDDEN_S) * 1000))
+        # The first record since then; the one at the committed end began the transaction.
+        since = self._offsets(behind, recent, deadline, every)
+        return {part for part, offset in since.items() if offset < 0 or offset > end[part]}
+
+    def _offsets(
+        self,
+        parts: Sequence[Part],
+        spec: Any,
+        deadline: Deadline,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[Part, int]:
         if not parts:
             return {}
         futures = self._admin.list_offsets(
             {TopicPartition(*part): spec for part in parts},
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=_left(deadline),
         )
         return {
@@ -234,11 +265,13 @@ def _lags(stand: Stand) -> bool:
 
 
 def _stand(
-    part: Part, committed: Mapping[Part, Position] | str, bounds: Mapping[Part, tuple[int, int]] | str
+    part: Part, committed: Mapping[Part, Position] | str, bounds: Mapping[Part, _Bounds] | str
 ) -> Stand:
     if isinstance(committed, str) or isinstance(bounds, str):
         return Stand(trouble=committed if isinstance(committed, str) else str(bounds))
-    first, end = bounds[part]
+    first, end, hides = bounds[part]
+    if hides:
+        return Stand(first=first, end=end, trouble=HIDDEN)
     if part not in committed:
         return Stand(first=first, end=end, trouble="the group's offset could not be read")
     offset = committed[part].offset

@@ -100,7 +100,7 @@ def _kafka(settings: Settings) -> list[Finding]:
 
     return [
         answers,
-        *findings(facts, clock.now()),
+        *findings(facts, clock.now(), settings.worker.protocol),
         _checked("topics and groups", "as the topics table says", table),
     ]
 

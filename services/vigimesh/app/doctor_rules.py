@@ -10,6 +10,7 @@ from typing import Literal
 
 from vigimesh.adapters.cluster import ClusterFacts, Member
 from vigimesh.adapters.kafka import RECORD_BYTES
+from vigimesh.adapters.kafka_member import Protocol
 from vigimesh.adapters.kafka_producer import TRANSACTION_MS
 from vigimesh.adapters.transactions import CLEANUP
 from vigimesh.events.topics import BY_NAME
@@ -70,12 +71,25 @@ _RULES = (
 )  # fmt: skip
 
 
-def findings(facts: ClusterFacts, now: datetime) -> list[Finding]:
-    """Return every finding about a cluster; what was not told is a warning, never taken for good."""
+#: Features of the cluster, how bad it is without, and what to do.
+_FEATURES: tuple[tuple[str, State, str], ...] = (
+    ("group.version", "fail",
+     "upgrade the cluster to Kafka 4 and finalize the feature (workers join by KIP-848), or set VIGIMESH_GROUP_PROTOCOL=classic everywhere"),
+    ("transaction.version", "warn",
+     "finalize the feature: below it the broker does not check that a record belongs to a transaction"),
+)  # fmt: skip
+
+
+def findings(facts: ClusterFacts, now: datetime, protocol: Protocol = "consumer") -> list[Finding]:
+    """Return every finding about a cluster; what was not told is a warning, never taken for good.
+
+    `protocol` is that of the groups: what only the other one needs is not asked for.
+    """
+    features = [each for each in _FEATURES if protocol == "consumer" or each[0] != "group.version"]
     return [
         *(_setting(facts, rule) for rule in _RULES),
-        *_sessions(facts),
-        *_features(facts),
+        *(_sessions(facts) if protocol == "consumer" else ()),
+        *(_feature(facts, *each) for each in features),
         *_flags(facts),
         _sizes(facts),
         _copies(facts),
@@ -128,20 +142,14 @@ def _sessions(facts: ClusterFacts) -> Iterator[Finding]:
     )
 
 
-def _features(facts: ClusterFacts) -> Iterator[Finding]:
-    """Look at the features of the cluster that the protocol of groups and of transactions needs."""
-    for name, least, otherwise, todo in (
-        ("group.version", 1, "fail", "upgrade the cluster to Kafka 4 and finalize the feature: workers join by KIP-848"),
-        ("transaction.version", 1, "warn", "finalize the feature: below it the broker does not check that a record belongs to a transaction"),
-    ):  # fmt: skip
-        wanted = f"at least {least}"
-        if facts.features is None:
-            yield _untold(facts, name, wanted, "features")
-            continue
-        level = facts.features.get(name, 0)
-        good = level >= least
-        state: State = "ok" if good else "fail" if otherwise == "fail" else "warn"
-        yield Finding(name=name, state=state, found=str(level), wanted=wanted, todo="" if good else todo)
+def _feature(facts: ClusterFacts, name: str, otherwise: State, todo: str) -> Finding:
+    """Look at a feature of the cluster that the protocol of groups or of transactions needs."""
+    wanted = "at least 1"
+    if facts.features is None:
+        return _untold(facts, name, wanted, "features")
+    level = facts.features.get(name, 0)
+    state: State = "ok" if level >= 1 else otherwise
+    return Finding(name=name, state=state, found=str(level), wanted=wanted, todo="" if level >= 1 else todo)
 
 
 def _flags(facts: ClusterFacts) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def resumer_of(settings: Settings, pauses: Pauses) -> Resumer:
     instance = settings.worker.instance
     return Resumer(
         instance=instance,
-        topic=KafkaParkedTopic(base, RESUMER_ID, PARKED),
+        topic=KafkaParkedTopic(base, RESUMER_ID, PARKED, settings.worker.protocol),
         producer=KafkaProducer(base, f"{RESUMER_ID}.{instance}.a"),
         codec=codec_of(settings),
         objects=ObjectStore(settings.objects.url),

@@ -153,14 +153,14 @@ class WorkerSettings:
         "VIGIMESH_GROUP_PROTOCOL",
         "consumer",
         one_of("consumer", "classic"),
-        "Protocol of the consumer groups: `consumer` is KIP-848, of Kafka 4; `classic` is for older brokers. The workers of "
-        "one group use one: the broker converts a group whose members have all left.",
+        "Protocol of the consumer groups, also of controller and resumer: `consumer` is KIP-848, of Kafka 4; `classic` is for older "
+        "brokers. The processes of one group use one: the broker converts a group whose members have all left.",
     )
     static_member: bool = declare(
         "VIGIMESH_STATIC_MEMBERSHIP",
         False,
         FLAG,
-        "Join the group as a static member named after VIGIMESH_INSTANCE: a process that comes back within its session gets "
+        "Of stages: join the group as a static member named after VIGIMESH_INSTANCE: a process that comes back within its session gets "
         "its partitions without moving anybody else's; until then, or the end of the session, nobody else works on them.",
     )
     drain_s: int = declare(

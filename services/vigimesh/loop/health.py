@@ -11,12 +11,15 @@ from vigimesh.clock import Clock
 #: Seconds without a finished turn of the loop after which the process counts as stuck. A turn ends within the
 #: transaction time-out plus the broker's clean-up interval (10 s + 10 s by default), with room for one retry.
 STUCK_S = 60.0
+#: What `/readyz` says beside *ready* while none of the process's loops has a partition.
+STANDBY = "stands by: it has no partition"
 
 
 class Health:
     """What the loop says of itself. One value per loop; written by its thread, read by the server's.
 
-    `trouble` keeps it from its work; `without` is what it does without while it works on.
+    `trouble` keeps it from its work; `without` is what it does without while it works on. `standby` says that it is in its
+    group and no partition is its own: ready all the same, for it takes over at once, and a rollout must not wait for more.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -26,6 +29,7 @@ class Health:
         self.ready = False
         self.trouble = ""
         self.without = ""
+        self.standby = False
 
     def beat(self) -> None:
         """The loop has come round."""
@@ -69,8 +73,11 @@ def _handler(healths: list[Health], metrics: Callable[[], bytes]) -> type[BaseHT
             elif self.path == "/livez":
                 self._state(all(h.alive for h in healths), "alive", "stuck")
             elif self.path == "/readyz":
-                without = "".join(f"; {why}" for why in dict.fromkeys(h.without for h in healths) if why)
-                self._state(all(h.ready and h.alive for h in healths), f"ready{without}", "not ready")
+                told = dict.fromkeys(h.without for h in healths)
+                if all(h.standby for h in healths):
+                    told[STANDBY] = None
+                beside = "".join(f"; {what}" for what in told if what)
+                self._state(all(h.ready and h.alive for h in healths), f"ready{beside}", "not ready")
             else:
                 self._answer(404, b"known: /livez /readyz /metrics\n", "text/plain")
 

@@ -9,33 +9,42 @@ order, so what it was not handed by then will never come (transaction markers, a
 that cannot be read (foreign, damaged, of another version, left beside another offset) is no map: what it may have
 said is done again, never skipped. `take` refuses a record whose map might not fit, so a map is never dropped.
 
-What is committed, as the test reads it from here (`10 (12-13)` is offset 10 with a map that says 12 and 13 are done):
+What is committed, as the test reads it from here (`10 (12-13)` is offset 10 with a map that says 12 and 13 are done,
+`8 [10 (12-13)]` that map left beside offset 8, `/` a new assignment, `~12` that 12 ended in vain: in a transaction that was
+aborted, or in an assignment that had gone):
 
-    case                                        resumed from  taken        finished     read to  committed
-    nothing taken                               10            -            -            -        10
-    taken, nothing finished                     10            10-14        -            -        10
-    all finished                                10            10-14        10-14        -        15
-    first one is slow                           10            10-14        11-14        -        10 (11-14)
-    one in the middle is slow                   10            10-14        10-11,13-14  -        12 (13-14)
-    last one is slow                            10            10-14        10-13        -        14
-    slow one finishes last                      10 (11-14)    10           10           -        15
-    every other one is slow                     10            10-14        11,13        -        10 (11,13)
-    gap at the watermark                        10            13-14        -            -        13
-    gap at the watermark, all finished          10            13-14        13-14        -        15
-    gap in the middle, one before it is slow    10            10,14        14           -        10 (11-14)
-    gap after the last one                      10            10-11        10-11        20       20
-    gap after a slow one                        10            10-11        11           20       10 (11)
-    only markers                                10            -            -            20       20
-    restart, nothing taken yet                  10 (12-13)    -            -            -        10 (12-13)
-    restart, in the midst of reading again      10 (12-14)    10-12        10           -        11 (12-14)
-    restart, what was open is finished          10 (12-13)    10-13        10-11        -        14
-    restart, more was taken after the map       10 (12-13)    10-15        11,15        -        10 (11-13,15)
-    restart, open one compacted away            10 (12-13)    11-12        -            -        11 (12-13)
-    restart, all open ones compacted away       10 (12-13)    12-13        -            -        14
-    restart, open ones gone, read to the end    10 (12-13)    -            -            14       14
-    finished twice                              10            10-12        10,10,10     -        11
-    finished but never taken                    10            10-11        11,50        -        10 (11)
-    taken twice                                 10            10,11,10,11  11           -        10 (11)
+    case                                        resumed from     taken        finished      read to  committed
+    nothing taken                               10               -            -             -        10
+    taken, nothing finished                     10               10-14        -             -        10
+    all finished                                10               10-14        10-14         -        15
+    first one is slow                           10               10-14        11-14         -        10 (11-14)
+    one in the middle is slow                   10               10-14        10-11,13-14   -        12 (13-14)
+    last one is slow                            10               10-14        10-13         -        14
+    slow one finishes last                      10 (11-14)       10           10            -        15
+    every other one is slow                     10               10-14        11,13         -        10 (11,13)
+    gap at the watermark                        10               13-14        -             -        13
+    gap at the watermark, all finished          10               13-14        13-14         -        15
+    gap in the middle, one before it is slow    10               10,14        14            -        10 (11-14)
+    gap after the last one                      10               10-11        10-11         20       20
+    gap after a slow one                        10               10-11        11            20       10 (11)
+    only markers                                10               -            -             20       20
+    restart, nothing taken yet                  10 (12-13)       -            -             -        10 (12-13)
+    restart, in the midst of reading again      10 (12-14)       10-12        10            -        11 (12-14)
+    restart, what was open is finished          10 (12-13)       10-13        10-11         -        14
+    restart, more was taken after the map       10 (12-13)       10-15        11,15         -        10 (11-13,15)
+    restart, open one compacted away            10 (12-13)       11-12        -             -        11 (12-13)
+    restart, all open ones compacted away       10 (12-13)       12-13        -             -        14
+    restart, open ones gone, read to the end    10 (12-13)       -            -             14       14
+    finished twice                              10               10-12        10,10,10      -        11
+    finished but never taken                    10               10-11        11,50         -        10 (11)
+    taken twice                                 10               10,11,10,11  11            -        10 (11)
+    abort, what ended in it is open again       10               10-14        12,~13-14     -        10 (12)
+    abort, all of it committed the next time    10               10-14        ~10-14,10-14  -        15
+    rebalance, what was in hand is taken again  10               10-14/10-14  12/10-11      -        13
+    rebalance, work of before ends too late     10               10-14/10-14  12/~10-11,14  -        10 (12,14)
+    rebalances without traffic                  10 (12-13)       -/-/-        -/-/-         -        10 (12-13)
+    reset back, the map is another offset's     8 [10 (12-13)]   8-13         8-9,13        -        10 (13)
+    reset forward, the map is another offset's  20 [10 (12-13)]  20-22        21            -        20 (21)
 """
 
 from __future__ import annotations

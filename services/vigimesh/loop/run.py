@@ -68,6 +68,7 @@ async def turn(worker: Worker, hand: Hand) -> None:
     await throttle(worker, hand, began_s, batch)
     trouble = next(iter(hand.away.values()), "")
     worker.health.ready = hand.group is not None and not (trouble or hand.failing or hand.doubt)
+    worker.health.standby = not hand.places
     if worker.health.ready or trouble:
         worker.health.trouble = trouble
 

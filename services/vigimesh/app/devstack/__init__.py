@@ -5,7 +5,18 @@ servers, so that nothing outlives whoever started it.
 """
 
 from vigimesh.app.devstack.lease import Lease
-from vigimesh.app.devstack.stack import Wishes, down, status, up
+from vigimesh.app.devstack.stack import Wishes, down, runs, status, up
 from vigimesh.app.devstack.state import Stack, StackUrls, all_pids, default_data_dir
 
-__all__ = ["Lease", "Stack", "StackUrls", "Wishes", "all_pids", "default_data_dir", "down", "status", "up"]
+__all__ = [
+    "Lease",
+    "Stack",
+    "StackUrls",
+    "Wishes",
+    "all_pids",
+    "default_data_dir",
+    "down",
+    "runs",
+    "status",
+    "up",
+]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SYSTEM_USER = "pgserver"
 
 #: Seconds for `useradd` and `postgres --version`, which take milliseconds.
-TOOL_S = 20
+TOOL_S = 60
 
 
 def service(plan: Plan) -> Service:

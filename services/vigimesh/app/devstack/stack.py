@@ -165,10 +165,16 @@ def sweep(data_dir: Path) -> None:
 
 def status(data_dir: Path) -> Stack | None:
     """Return the stack that runs on the folder and answers, or `None`; changes nothing."""
+    kept = runs(data_dir)
+    return replace(kept, found=True) if kept is not None and all_answer(kept.urls) else None
+
+
+def runs(data_dir: Path) -> Stack | None:
+    """Return the stack whose processes run on the folder, whether they answer or not."""
     kept = read_state(data_dir.expanduser().resolve())
-    if kept is None or not kept.all_alive() or not _is_keeper(kept.processes) or not all_answer(kept.urls):
+    if kept is None or not kept.all_alive() or not _is_keeper(kept.processes):
         return None
-    return replace(kept, found=True)
+    return kept
 
 
 def _is_keeper(processes: Mapping[str, Owned]) -> bool:

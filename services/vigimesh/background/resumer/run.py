@@ -119,8 +119,6 @@ async def poll(resumer: Resumer, shelf: Shelf) -> None:
     if not shelf.unread:
         batch = await resumer.topic.poll(POLL_RECORDS, _patience_s(resumer, shelf))
         shelf.change(batch, resumer.clock.monotonic_s())
-        if batch.assigned or batch.revoked:
-            resumer.telemetry.level(names.OWNED_PARTITIONS, len(shelf.places), resumer.labels)
     while shelf.unread:
         record = shelf.unread[0]
         shelf.learn(record, *_seen(resumer, shelf, record))
@@ -211,10 +209,12 @@ async def commit(resumer: Resumer, shelf: Shelf, bundle: Bundle) -> None:
 
 
 def tell(resumer: Resumer, shelf: Shelf) -> None:
-    """Say how it goes: ready when every partition is whole and nothing is in trouble."""
+    """Say how it goes: ready when every partition of its own is whole; without one it stands by."""
     late = shelf.stalled(resumer.clock.monotonic_s(), resumer.stall_s)
     why = str(late) if late else next((group.why for group in shelf.groups), "")
     resumer.health.ready, resumer.health.trouble = shelf.whole, why
+    resumer.health.standby = not shelf.places
+    resumer.telemetry.level(names.OWNED_PARTITIONS, len(shelf.places), resumer.labels)
     resumer.telemetry.level(names.PARKED_WAITING, shelf.waiting(), {"stage": STAGE})
     resumer.health.beat()
 
