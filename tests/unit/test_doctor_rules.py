@@ -13,7 +13,9 @@ from vigimesh.adapters.api_versions import features_in
 from vigimesh.adapters.cluster import ClusterFacts, Member, TopicFacts
 from vigimesh.adapters.transaction_log import Transaction
 from vigimesh.adapters.transactions import CLEANUP, Listing
+from vigimesh.app.doctor import _redis
 from vigimesh.app.doctor_rules import Finding, findings
+from vigimesh.app.settings import Settings
 from vigimesh.events.topics import TOPICS
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -146,6 +148,16 @@ def test_a_broker_before_kafka_4_will_do_for_the_classic_protocol() -> None:
     names = {one.name for one in findings(old, NOW, "classic")}
     assert all(one.state == "ok" for one in findings(old, NOW, "classic"))
     assert {"group.version", "group.consumer.*"}.isdisjoint(names)
+
+
+@pytest.mark.parametrize("model", ["large_model", "small_model"])
+def test_who_pays_for_a_model_is_told_that_the_budget_has_no_store(model: str) -> None:
+    plain = Settings()
+    assert _redis(plain).state == "ok"
+    chosen = replace(getattr(plain, model), base_url="https://models.example/v1", name="m-1")
+    found = _redis(replace(plain, **{model: chosen}))
+    assert found.state == "fail"
+    assert "VIGIMESH_REDIS_URL" in found.found + found.todo
 
 
 def test_what_was_not_told_is_never_taken_for_good() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import pytest
 
@@ -60,7 +59,7 @@ def begins(text: str) -> Position:
     offset, _, left = text.partition(" [")
     if not left:
         return placed(*committed(text))
-    return replace(placed(*committed(left.removesuffix("]"))), offset=int(offset))
+    return Position(offset=int(offset), metadata=placed(*committed(left.removesuffix("]"))).metadata)
 
 
 def said(position: Position) -> tuple[int, list[int]]:

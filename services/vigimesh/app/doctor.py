@@ -149,7 +149,9 @@ def _redis(settings: Settings) -> Finding:
         import redis
 
         if not settings.redis.url:
-            return "not set; nothing of this version needs it yet"
+            if settings.large_model.base_url or settings.small_model.base_url:
+                settings.require("redis.url")  # the budget: who pays does not start without it
+            return "not set; without a model that is paid for it only keeps answers"
         client = redis.Redis.from_url(
             settings.redis.url, socket_timeout=REDIS_S, socket_connect_timeout=REDIS_S
         )
