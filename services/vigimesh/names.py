@@ -77,8 +77,8 @@ LAG_UNKNOWN = Metric(
 )  # fmt: skip
 ORDERED_SHARE = Metric(
     name="vigimesh.orders.share", kind="gauge", unit="{percent}", labels=("lane",),
-    meaning="share of its time that the controller lets a lane work; 100 when it does not yield: a lane that is slow "
-    "because it yields needs no further replicas", alarm="SRE: below 100 for an hour",
+    meaning="share of its time that the controller, or an operator, lets a lane work; 100 when it does not yield: a lane "
+    "that is slow because it yields needs no further replicas", alarm="SRE: below 100 for an hour",
 )  # fmt: skip
 BACKLOG_PRICE = Metric(
     name="vigimesh.backlog.price", kind="gauge", unit="{micro-unit}", labels=("workflow",),
@@ -107,8 +107,8 @@ ORDERED_CALLS = Metric(
 )  # fmt: skip
 THROTTLED = Metric(
     name="vigimesh.throttled", kind="gauge", unit="{lane}", labels=("lane", "workflow"),
-    meaning="1 while the controller slows a lane of a workflow, because it yields or its calls are limited: it is slow for "
-    "that, not for load, and needs no further replicas",
+    meaning="1 while the controller or an operator slows a lane of a workflow, because it yields, waits or its calls are "
+    "limited: it is slow for that, not for load, and needs no further replicas",
 )  # fmt: skip
 PAYING_SHUT = Metric(
     name="vigimesh.paying.shut", kind="gauge", unit="{lane}", labels=("stage", "lane"),

@@ -5,20 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from journals import USAGE, PgBench, begun, call_of, database, processes
+from vigimesh.adapters.registry import RegistrySchemas
 from vigimesh.app.calls_cli import app
+from vigimesh.app.devstack import Stack
 from vigimesh.app.order_giving import login
 from vigimesh.app.train.answers import read_answers
-from vigimesh.domain.budget.calls import ByDigest
+from vigimesh.clock import SystemClock
+from vigimesh.domain.budget.calls import ByDigest, Doubtful, PaidCall
 from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.cascade.question import Answer, write_answer
 from vigimesh.errors import Refused
+from vigimesh.events.classes import UsageRecorded
+from vigimesh.events.codec import Codec
+from vigimesh.events.topics import topic
+from vigimesh.loop.broker import Write
+from worlds import KafkaWorld
 
 pytestmark = pytest.mark.real
 
@@ -103,6 +113,61 @@ def test_answers_are_written_as_training_reads_them(uri: str, tmp_path: Path) ->
     found = read_answers(file)
     assert (found.serious, found.models, found.unread) == ({"a": "yes"}, {"large-1": 1}, 0)
     assert json.loads(result.stdout)["prompt_digest"] == "d" * 64
+
+
+def test_an_old_copy_takes_over_what_usage_tells_of_and_is_believed_again(
+    uri: str, applied_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restored from before its newest calls: one is gone, of one the end is not known, and one is as it was."""
+    monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", applied_stack.urls.kafka)
+    monkeypatch.setenv("VIGIMESH_REGISTRY_URL", applied_stack.urls.registry)
+    codec = Codec(RegistrySchemas({"url": applied_stack.urls.registry}))
+    world = KafkaWorld(codec, bootstrap=applied_stack.urls.kafka)
+    #: Newer than whatever other tests paid: the topic is theirs too.
+    now = SystemClock().now()
+    calls: dict[str, PaidCall] = {}
+
+    async def restored() -> None:
+        bench = PgBench(uri)
+        async with processes(bench) as (epoch, (one, _)):
+            for name in ("kept", "cut"):
+                calls[name] = await begun(one, call_of(f"{uuid4().hex}/{name}", epoch, at=now))
+            await one.answer(calls["kept"].call_id, b"yes", 700, USAGE)
+            calls["gone"] = call_of(f"{uuid4().hex}/gone", epoch, at=now + timedelta(seconds=1))
+
+    async def believed() -> tuple[str, bool]:
+        bench = PgBench(uri)
+        one = bench.process()
+        epoch = await one.epoch(calls["gone"].at)
+        again = isinstance(await one.begin(calls["gone"]), Doubtful)
+        await bench.close()
+        return epoch, again
+
+    asyncio.run(restored())
+    for name, cost in (("kept", 700), ("cut", 400), ("gone", 300), ("gone", 300)):
+        used = used_by(calls[name], cost)
+        world.append(Write(topic=topic("usage"), key=b"k", value=codec.encode(topic("usage"), used)))
+    world.close()
+    assert asyncio.run(believed())[0] == "", "usage knows of a newer call"
+    mine = {calls[name].call_id for name in ("cut", "gone")}
+    told = run("recover", "--reason", "the disk was lost", "--by", "ann")
+    assert mine <= set(told["recovered"])
+    assert calls["kept"].call_id not in told["recovered"]
+    made = {one["call_id"]: one for one in run("list", "--state", "made")["calls"]}
+    assert [made[calls[name].call_id]["counted_micro"] for name in ("cut", "gone")] == [400, 300]
+    assert made[calls["gone"].call_id]["why"] == "ann: the disk was lost"
+    epoch, again = asyncio.run(believed())
+    assert epoch, "it is believed again"
+    assert again, "what was paid is not made again"
+    assert run("recover", "--reason", "again")["recovered"] == []
+
+
+def used_by(call: PaidCall, cost_micro: int) -> UsageRecorded:
+    return UsageRecorded(
+        case_id=call.case_id, message_id="m", workflow=call.workflow, lane="warm", stage="tool-executor", kind="model_call",
+        name=call.model, tier="large", quantity=1, unit="tokens", cost_micro=cost_micro, call_id=call.call_id, called_at=call.at,
+        step=call.step,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

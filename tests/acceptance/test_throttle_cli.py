@@ -41,6 +41,7 @@ APPS: dict[str, typer.Typer] = {
     "throttle": throttle_cli.app, "lane": brakes_cli.lane_app, "tier": brakes_cli.tier_app,
     "policy": brakes_cli.policy_app,
 }  # fmt: skip
+COLD = ("--lane", "cold", "--workflow", "all")
 COLD_TRIAGE = ("--lane", "cold", "--workflow", "triage")
 
 
@@ -120,20 +121,20 @@ def desk(applied_stack: Stack) -> Iterator[Desk]:
 
 
 def test_an_order_is_given_shown_and_lifted(desk: Desk) -> None:
-    done = desk.run("throttle", "set", *COLD_TRIAGE, "--share", "25", "--tier", "small", "--calls", "4",
+    done = desk.run("throttle", "set", *COLD, "--share", "25", "--tier", "small", "--calls", "4",
                     "--reason", "hot is late", "--until", "2h", "--by", "ops@example")  # fmt: skip
     (order,) = done["orders"]
     shown = desk.mine()
-    assert shown == {("cold", "triage"): order}
+    assert shown == {("cold", ""): order}
     assert (order["share_percent"], order["tier_ceiling"], order["calls_per_minute"]) == (25, "small", 4)
     assert (order["by"], order["reason"], order["holds_acceptance"]) == ("ops@example", "hot is late", False)
     (line,) = desk.command("throttle", "show").stdout.splitlines()
-    assert line.startswith("cold/triage  share 25 %, no tier above small, 4 calls a minute, until 20")
+    assert line.startswith("cold/all  share 25 %, no tier above small, 4 calls a minute, until 20")
     assert line.endswith("  by ops@example: hot is late")
-    lifted = desk.run("throttle", "clear", *COLD_TRIAGE, "--reason", "hot is calm", "--by", "qa")
+    lifted = desk.run("throttle", "clear", *COLD, "--reason", "hot is calm", "--by", "qa")
     assert [one["lifted"] for one in lifted["orders"]] == [True]
     assert desk.mine() == {}
-    again = desk.run("throttle", "clear", *COLD_TRIAGE, "--reason", "hot is calm")
+    again = desk.run("throttle", "clear", *COLD, "--reason", "hot is calm")
     assert again["count"] == 0, "nothing to lift, nothing written"
 
 
@@ -142,7 +143,7 @@ def test_the_audit_says_who_and_why_and_what_it_was_before(desk: Desk) -> None:
     desk.run(
         "throttle",
         "set",
-        *COLD_TRIAGE,
+        *COLD,
         "--share",
         "25",
         "--reason",
@@ -152,7 +153,7 @@ def test_the_audit_says_who_and_why_and_what_it_was_before(desk: Desk) -> None:
         "--by",
         "ops",
     )
-    desk.run("throttle", "clear", *COLD_TRIAGE, "--reason", "hot is calm", "--by", "qa")
+    desk.run("throttle", "clear", *COLD, "--reason", "hot is calm", "--by", "qa")
     given, lifted = [one for one in desk.events(AUDIT) if one.event_id not in before]
     assert (given.stage, given.actor, given.why, given.earlier) == (
         "operator",
@@ -168,13 +169,13 @@ def test_the_audit_says_who_and_why_and_what_it_was_before(desk: Desk) -> None:
         "lifted",
     )
     event: ThrottleOrdered = desk.events(THROTTLE)[-2]
-    assert (event.term, event.by, event.lane, event.workflow) == (0, "ops", "cold", "triage")
+    assert (event.term, event.by, event.lane, event.workflow) == (0, "ops", "cold", "")
 
 
 def test_a_second_order_keeps_what_the_first_one_said(desk: Desk) -> None:
-    desk.run("throttle", "set", *COLD_TRIAGE, "--share", "25", "--reason", "late", "--until", "2h")
-    desk.run("throttle", "set", *COLD_TRIAGE, "--calls", "1", "--reason", "bill", "--until", "1h")
-    order = desk.mine()["cold", "triage"]
+    desk.run("throttle", "set", *COLD, "--share", "25", "--reason", "late", "--until", "2h")
+    desk.run("throttle", "set", *COLD, "--calls", "1", "--reason", "bill", "--until", "1h")
+    order = desk.mine()["cold", ""]
     assert (order["share_percent"], order["calls_per_minute"], order["reason"]) == (25, 1, "bill; late")
 
 
@@ -186,6 +187,7 @@ def test_a_second_order_keeps_what_the_first_one_said(desk: Desk) -> None:
         (("--reason", "x", "--until", "2020-01-01T00:00:00Z", "--share", "50"), "VM-1733"),
         (("--reason", "x", "--until", "25h", "--share", "50"), "VM-1733"),
         (("--reason", "x", "--until", "1h", "--share", "200"), "VM-1734"),
+        (("--reason", "x", "--until", "1h", "--share", "50"), "VM-1734"),
         (("--reason", "x", "--until", "1h"), "VM-1734"),
         (("--reason", "x", "--until", "1h", "--tier", "lagre"), "VM-1730"),
         (("--reason", "x", "--until", "1h", "--share", "5", "--workflow", "triaje"), "VM-1730"),
@@ -210,7 +212,7 @@ def test_without_a_reason_or_an_end_nothing_is_ordered(desk: Desk) -> None:
 
 
 def test_two_operators_at_once_never_lift_what_the_other_ordered(desk: Desk) -> None:
-    orders = [Change(share_percent=50), Change(calls_per_minute=7), Change(tier_ceiling="tools")]
+    orders = [Change(share_percent=0), Change(calls_per_minute=7), Change(tier_ceiling="tools")]
     order = given_now("ops", "test", "1h")
 
     async def all_at_once() -> list[BaseException | None]:
@@ -234,12 +236,12 @@ def test_an_order_in_doubt_is_given_again_without_harm(desk: Desk, step: str) ->
     with pytest.raises(VigimeshError, match="throttle show"):
         asyncio.run(
             desk.give(
-                Change(share_percent=50), order, FaultyProducer(KafkaProducer(desk.base, ORDERING), planted)
+                Change(share_percent=0), order, FaultyProducer(KafkaProducer(desk.base, ORDERING), planted)
             )
         )
     asyncio.run(desk.give(Change(calls_per_minute=7), order))
     stands = desk.mine()["cold", "triage"]
-    assert (stands["share_percent"], stands["calls_per_minute"]) == (50 if step == "commit.after" else 100, 7)
+    assert (stands["share_percent"], stands["calls_per_minute"]) == (0 if step == "commit.after" else 100, 7)
 
 
 def test_a_lane_is_paused_by_workflow_and_unpaused(desk: Desk) -> None:

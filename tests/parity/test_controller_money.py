@@ -6,12 +6,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import pytest
 
 from parity.test_controller import Levels, Realm, Reigning, Told
+from parking import Wall
 from pricing_making import account
 from vigimesh import names
 from vigimesh.adapters.memory_registry import MemorySchemas
@@ -25,6 +26,7 @@ from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown
 from vigimesh.domain.control.pricing import CALM_FOR_S, Account
 from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.policy.shipped import shipped_cards
+from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANE_STAGES, LANES
 from vigimesh.loop.orders import ANY_CALLS, ANY_TIER
@@ -80,7 +82,8 @@ class Treasury:
         assert TRIAGE is not None
         assert DRAFTING is not None
         money = Money(accounts=self.purse, cards=(TRIAGE, DRAFTING))
-        chosen: dict[str, Any] = {"lag": self.lag, "money": money} | parts
+        objectives = {card.name: float(card.lane_objectives.hot_s) for card in (TRIAGE, DRAFTING)}
+        chosen: dict[str, Any] = {"lag": self.lag, "money": money, "objectives": objectives} | parts
         return self.realm.controller(**chosen)
 
     @property
@@ -279,6 +282,42 @@ def test_a_lane_that_yields_and_has_a_ceiling_has_both_orders(treasury: Treasury
     found = {one.workflow: (one.share_percent, one.tier_ceiling) for one in book.in_force("cold", at)}
     assert found == {"": (SHARES[0][1], ANY_TIER), "triage": (100, "small")}
     assert book.in_force("cold", at + timedelta(seconds=HOLD_S)) == ()
+
+
+def test_what_an_operator_slows_says_so_apart_from_load(treasury: Treasury) -> None:
+    """Whoever adds replicas where lag grows must not do so where somebody ordered it: this controller or a person."""
+    book, triage = OrderBook(), ("cold", "triage")
+
+    async def play() -> None:
+        controller = treasury.controller(money=None, orders=book)
+        levels, wall = _levels(controller), treasury.realm.wall
+
+        def told() -> tuple[float, float]:
+            return (
+                levels.get((names.ORDERED_SHARE.name, "cold"), nan),
+                levels.get((names.THROTTLED.name, *triage), nan),
+            )
+
+        async with Reigning(controller) as reigning:
+            await reigning.until(lambda: told() == (100, 0), "a look before")
+            book.take(by_operator(share_percent=25), wall.at)
+            await reigning.until(lambda: told() == (25, 1), "the lane's share")
+            assert levels[names.THROTTLED.name, "warm", "triage"] == 0
+            book.take(by_operator(workflow="triage", share_percent=0), wall.at)
+            book.take(by_operator(), wall.at)
+            await reigning.until(lambda: told() == (100, 1), "the pause of the workflow alone")
+            wall.move(HOLD_S)
+            await reigning.until(lambda: told() == (100, 0), "the end of all")
+            assert treasury.said == [], "it follows none of them"
+
+    drive(play())
+
+
+def by_operator(*, workflow: str = "", share_percent: int = 100) -> ThrottleOrdered:
+    return ThrottleOrdered(
+        workflow=workflow, lane="cold", term=0, expires_at=Wall().at + timedelta(seconds=HOLD_S), tier_ceiling=ANY_TIER,
+        calls_per_minute=ANY_CALLS, yields=share_percent < 100, share_percent=share_percent, reason="test", by="ops",
+    )  # fmt: skip
 
 
 def test_an_alarm_is_shown_and_told_once_when_it_rises(

@@ -159,7 +159,6 @@ class Crew:
             await self.stop(name)
 
 
-@pytest.mark.parametrize("topics", [LANE, ALL], ids=["a lane", "all lanes"])
 def resumer(settings: Settings) -> tuple[str, Callable[[], Awaitable[Batch]], Callable[[], Awaitable[None]]]:
     found = resumer_of(settings, NoOrders())
     return RESUMER_ID, lambda: found.topic.poll(1, 0.2), found.topic.close
@@ -168,7 +167,7 @@ def resumer(settings: Settings) -> tuple[str, Callable[[], Awaitable[Batch]], Ca
 def controller(
     settings: Settings,
 ) -> tuple[str, Callable[[], Awaitable[Batch]], Callable[[], Awaitable[None]]]:
-    found = controller_of(settings)
+    found = controller_of(settings, NoOrders())
 
     async def leave(parts: frozenset[Part]) -> None: ...
 
@@ -199,6 +198,7 @@ def test_what_runs_beside_the_stages_joins_by_the_protocol_that_is_set(
     assert asyncio.run(join()) == protocol.upper()
 
 
+@pytest.mark.parametrize("topics", [LANE, ALL], ids=["a lane", "all lanes"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_members_join_and_leave_while_records_flow(
     world: KafkaWorld, protocol: Protocol, topics: tuple[str, ...]

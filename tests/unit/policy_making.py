@@ -102,6 +102,7 @@ def supervised(
     supervisor: Supervisor | None = None,
     tiers: tuple[str, ...] = ("tools",),
     hold: bool = False,
+    ceiling: str = "",
 ) -> Done:
     """Return what the supervisor makes of an event."""
     verb = supervisor or Supervisor(SIGNED)
@@ -115,7 +116,7 @@ def supervised(
     answers = {
         f"head:{event.case.case_id}": None if head is None else msgspec.to_builtins(head),
         f"limits:{event.route.lane}/{event.route.workflow}": Limits(
-            tiers=tiers, held="planted" if hold else ""
+            tiers=tiers, ceiling=ceiling, held="planted" if hold else ""
         ).plain(),
     }
     assert verb.needs(given, answers) == ()

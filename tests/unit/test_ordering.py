@@ -123,15 +123,15 @@ def test_clearing_lifts_all_of_one_place() -> None:
 
 def test_a_paused_lane_waits_by_workflow_and_goes_on() -> None:
     pause = lambda standing: pausing(standing, "cold", WORKFLOWS, asked())  # noqa: E731
-    slow = set_to(("cold", "signal"), share_percent=50)
+    slow = set_to(("cold", "signal"), calls_per_minute=5)
     both = after(hold("triage"), slow, pause)
     assert {w: o.share_percent for (lane, w), o in both.items() if lane == "cold"} == {
-        "drafting": 0, "signal": 50, "triage": 0,
+        "drafting": 0, "signal": 100, "triage": 0,
     }  # fmt: skip
     assert all(o.share_percent == 100 for (lane, _), o in both.items() if lane != "cold")
     left = after(hold("triage"), slow, pause, lambda standing: unpausing(standing, "cold", asked(hours=None)))
     assert {place: (o.share_percent, o.holds_acceptance) for place, o in left.items() if place[0] == "cold"} == {
-        ("cold", "signal"): (50, False), ("cold", "triage"): (100, True),
+        ("cold", "signal"): (100, False), ("cold", "triage"): (100, True),
     }  # fmt: skip
 
 
@@ -151,6 +151,7 @@ def test_tiers_close_downwards_and_open_upwards() -> None:
         (("hot", ""), {"share_percent": 50}, "VM-1731"),
         (("hot", "triage"), {"share_percent": 0}, "VM-1731"),
         (COLD, {"share_percent": 0}, "VM-1734"),
+        (("cold", "triage"), {"share_percent": 50}, "VM-1734"),
         (COLD, {"share_percent": 101}, "VM-1734"),
         (COLD, {"share_percent": -1}, "VM-1734"),
         (COLD, {"calls_per_minute": -1}, "VM-1734"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from parking import Parking, drive, serve
 from vigimesh.adapters.memory_registry import MemorySchemas

@@ -209,6 +209,21 @@ def test_an_escalation_is_the_plan_event_with_its_pass_and_moves_no_head() -> No
     assert second.rule == "escalation"
 
 
+def test_a_person_is_told_that_an_order_kept_a_tier_from_a_case() -> None:
+    event = escalating(pass_number=2)
+    card = SIGNED.named("literature_scan")
+    assert card is not None
+    told = [
+        conclusion(supervised(event, ceiling=ceiling)).reason
+        for ceiling in ("", "its month has 0.05 EUR left: cold may ask up to small")
+    ]
+    assert "no further pass would bring anything new." in told[0]
+    assert (
+        "anything new (a ceiling is ordered: its month has 0.05 EUR left: cold may ask up to small)"
+        in told[1]
+    )
+
+
 def test_a_newer_version_overtakes_one_that_is_on_its_second_pass() -> None:
     _, head = told(dataclasses.replace(B, case=dataclasses.replace(DOCUMENT, message_id="b")), None)
     found = conclusion(supervised(escalating(pass_number=2), head))

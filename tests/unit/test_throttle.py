@@ -135,7 +135,7 @@ def test_what_waits_for_a_transaction_stops_the_door_only_when_the_next_one_is_f
 
     async def told() -> None:
         end = asyncio.ensure_future(nothing())
-        bundle = Bundle(works=(), writes=(), places={}, started_s=0.0)
+        bundle = Bundle(works=(), writes=(), ended={}, places={}, started_s=0.0)
         hand.transactions.append(Transaction(bundle, worker.producers[0], 0.0, end))
         await throttle(worker, hand, 0.0, Batch())
         await end

@@ -51,6 +51,7 @@ from vigimesh.domain.budget.values import Booked, Shut
 from vigimesh.domain.budget.windows import CASE_DAYS
 from vigimesh.domain.cascade.question import Tokens
 from vigimesh.errors import Refused, Transient, VigimeshError
+from vigimesh.events.classes import UsageRecorded
 
 #: Seconds that one process has to rebuild the budget before another may: reading a month of a million calls takes 5.
 REBUILD_S = 30.0
@@ -286,6 +287,18 @@ class PgJournal(Turns):
             call_id=call_id, workflow=row["workflow"], state=state, before_micro=row["worst_micro"],
             after_micro=counted_micro(state, row["worst_micro"], cost_micro),
         )  # fmt: skip
+
+    async def recover(self, used: Sequence[UsageRecorded], reason: str) -> Sequence[UsageRecorded]:
+        """Count paid calls that this journal lacks, or does not know the end of, for what they cost; return those. Raises as `resolve` does."""
+        why, found = checked_reason(reason, 0), []
+        for one in used:
+            said = {
+                "call_id": one.call_id, "case_id": one.case_id, "workflow": one.workflow, "step": one.step,
+                "pass_number": one.pass_number, "model": one.name, "at": one.called_at, "cost_micro": one.cost_micro, "why": why,
+            }  # fmt: skip
+            if await self._link.ask(self._sql["recover"], said):
+                found.append(one)
+        return found
 
     async def _look_at_epoch(self) -> Row:
         (row,) = await self._link.ask(self._sql["epoch"], self._newest())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import confluent_kafka as ck
@@ -43,6 +44,8 @@ class KafkaProducer:
         #: One that has not been told its epoch yet. Another beside it would ask for one, too: the later fences the earlier.
         self._fresh: ck.Producer | None = None
         self._positions: tuple[list[ck.TopicPartition], Any] | None = None
+        #: The client that has begun its next transaction already, at the end of the one before.
+        self._begun: ck.Producer | None = None
         self._thread = OwnThread(f"produce {transactional_id}")
 
     def expire(self) -> None:
@@ -63,11 +66,13 @@ class KafkaProducer:
 
     def begin(self) -> None:
         """See `loop.broker.Producer`."""
-        self._positions = None
+        producer, self._positions = self._live(), None
         try:
-            self._live().begin_transaction()
+            if self._begun is not producer:
+                producer.begin_transaction()
         except ck.KafkaException as error:
             raise away(error, self._id) from error
+        self._begun = None
 
     def write(self, record: Write) -> None:
         """See `loop.broker.Producer`."""
@@ -109,6 +114,11 @@ class KafkaProducer:
                     # Nothing was asked to end: this transaction can be aborted.
                     raise away(error, self._id) from error
             producer.commit_transaction(CALL_S)
+            # The next one is begun here: the broker hears nothing of it yet, but the client waits for a thread of its own, and
+            # in `begin` the loop would wait with it.
+            with suppress(ck.KafkaException):  # `begin` will say so
+                producer.begin_transaction()
+                self._begun = producer
 
         await self._end(end, 2 * CALL_S)
 

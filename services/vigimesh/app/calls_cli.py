@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = typer.Typer(name="calls", help="Paid model calls: list, answers, resolve.", no_args_is_help=True)
+app = typer.Typer(
+    name="calls", help="Paid model calls: list, answers, resolve, recover.", no_args_is_help=True
+)
 
 #: What a person may say of a call in doubt.
 TRUTHS = ("made", "not-made")
@@ -99,17 +101,13 @@ def resolve(  # noqa: PLR0913  typer wants one parameter for each option
     nothing and may be made. The same again, by the same, changes nothing. The budget follows when a worker that pays sweeps
     next. `list` shows who said it and why.
     """
-    from vigimesh.app.order_giving import login
-
     one_of(truth, TRUTHS, "--as")
     if (truth == "made") == (cost is None):
         raise typer.BadParameter(
             "--cost goes with --as made: give what the call cost; one that was not made costs nothing"
         )
     cost_micro = None if cost is None else parse_amount(cost)
-    who = by.strip() or login()
-    # In front, so that a long reason cuts no name off; an empty reason stays empty, and is refused.
-    why = f"{who}: {reason}" if reason.strip() else ""
+    why = _said_by(by, reason)
     told = _with_journal(data, lambda journal: journal.resolve(call_id, cost_micro, why))
     if as_json:
         print_json(asdict(told))
@@ -126,6 +124,44 @@ def resolve(  # noqa: PLR0913  typer wants one parameter for each option
         )
         if told.after_micro > told.before_micro:
             typer.echo(overrun(told), err=True)
+
+
+@app.command()
+def recover(
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why the journal is an old copy.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who says it. [default: your login]")] = "",
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take over paid calls that an old copy of the journal lacks.
+
+    From the topic `usage`: each counts for what it cost, in its day and month. Its answer is lost; it is not made again in its pass. Nothing
+    tells of calls that were under way or in doubt when the newer journal was lost: look them up on the invoice. Then start the workers that pay again.
+    """
+    from vigimesh.adapters.usage_tail import paid_calls
+    from vigimesh.app.clients import codec_of, quiet_kafka_of
+    from vigimesh.app.located import settings_for
+
+    settings = settings_for(data, "postgres.dsn", "kafka.bootstrap", "registry.url")
+    used = paid_calls(quiet_kafka_of(settings), codec_of(settings))
+    why = _said_by(by, reason)
+    taken = _with_journal(data, lambda journal: journal.recover(used, why))
+    cost = sum(one.cost_micro for one in taken)
+    if as_json:
+        print_json({"recovered": [one.call_id for one in taken], "cost_micro": cost, "in_usage": len(used)})
+        return
+    typer.echo(
+        f"{len(taken)} of {len(used)} paid calls were not in the journal; they count for {_money(cost)}"
+    )
+    if taken:
+        typer.echo("now start the workers that pay again: until then they refuse this journal", err=True)
+
+
+def _said_by(by: str, reason: str) -> str:
+    """Return a reason with its giver in front, so that a long one cuts no name off; an empty one stays empty, and is refused."""
+    from vigimesh.app.order_giving import login
+
+    return f"{by.strip() or login()}: {reason}" if reason.strip() else ""
 
 
 def overrun(told: Resolved) -> str:

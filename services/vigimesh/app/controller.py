@@ -13,6 +13,7 @@ from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
 from vigimesh.adapters.lag import LagReader
+from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.adapters.redis_budget import RedisBudget
 from vigimesh.app.card_files import cards_of
@@ -28,6 +29,7 @@ from vigimesh.domain.policy.cards import Card
 from vigimesh.errors import Misconfigured
 from vigimesh.events.topics import PREFIX
 from vigimesh.loop.health import Health
+from vigimesh.loop.orders import Orders
 
 _log = logging.getLogger(__name__)
 
@@ -41,17 +43,21 @@ def serve_controller(settings: Settings) -> NoReturn:
     Raises `Misconfigured` when a card or setting is wrong, `OSError` when the health port is taken.
     """
     rest_collector()
-    controller = controller_of(settings)
+    # A codec of its own: it decodes in a thread of its own.
+    orders = OrderReader(kafka_of(settings), codec_of(settings), SystemClock()).start()
+    controller = controller_of(settings, orders)
 
     def work(stop: threading.Event) -> None:
         asyncio.run(run(controller, stop))
 
     loop = Loop(name=CONTROLLER_ID, work=work, health=controller.health)
-    leave(serve_loops((loop,), controller.telemetry, settings.worker))
+    status = serve_loops((loop,), controller.telemetry, settings.worker)
+    orders.close()
+    leave(status)
 
 
-def controller_of(settings: Settings) -> Controller:
-    """Return the controller, joined to Kafka. Raises what the settings and cards raise: `Misconfigured`."""
+def controller_of(settings: Settings, orders: Orders) -> Controller:
+    """Return the controller, joined to Kafka; `orders` are those in force. Raises what the settings and cards raise: `Misconfigured`."""
     clock = SystemClock()
     base = kafka_of(settings)
     codec = codec_of(settings)
@@ -68,6 +74,7 @@ def controller_of(settings: Settings) -> Controller:
         health=Health(clock),
         clock=clock,
         money=money_of(settings, cards, clock),
+        orders=orders,
     )
 
 

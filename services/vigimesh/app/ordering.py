@@ -145,6 +145,9 @@ def setting(standing: Standing, place: Place, change: Change, order: Given) -> l
         raise _cannot(f"there are no {calls} calls a minute", place, f"give 0 to {ANY_CALLS}")
     if lane == "hot" and share is not None and share < 100:
         raise hot_never_waits("throttle set")
+    if share is not None and 0 < share < 100 and workflow:
+        raise _cannot("one workflow of a lane cannot be given a share of its time", place,
+                      "give the lane its share with --workflow all, or let the workflow wait with --share 0")  # fmt: skip
     if share == 0 and not workflow:
         raise _cannot("a whole lane cannot be given a share of 0", place,
                       f"hold each workflow of its cards: vigimesh lane pause {lane}")  # fmt: skip

@@ -56,7 +56,7 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
 def set_command(  # noqa: PLR0913  typer wants one parameter for each option
     lane: Lane, workflow: Workflow, reason: Reason, until: Until,
     share: Annotated[
-        int | None, typer.Option("--share", metavar="PERCENT", help="Share of its time, 0 to 100; 0: it waits, parked.")
+        int | None, typer.Option("--share", metavar="PERCENT", help="Share of the lane's time, for all workflows; 0, for one: it waits, parked.")
     ] = None,
     tier: Annotated[str | None, typer.Option("--tier", metavar="TIER", help="Highest tier that may be asked.")] = None,
     calls: Annotated[int | None, typer.Option("--calls", metavar="N", help="Paid calls a minute.")] = None,

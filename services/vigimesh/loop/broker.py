@@ -10,9 +10,10 @@ Which error means what (the adapter maps, the loop decides):
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from vigimesh.errors import Broken, Refused, Transient
 from vigimesh.events.envelope import Headers
@@ -43,8 +44,11 @@ class Part(NamedTuple):
     partition: int
 
 
-class Record(NamedTuple):
-    """A record as it lies on the topic. `at` is the broker's append time. A tuple, since hundreds are made at once."""
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A record as it lies on the topic. `at` is the broker's append time.
+
+    This and what is written are structs, since hundreds are made at once: a named tuple takes three times as long to make.
+    """
 
     part: Part
     offset: int
@@ -54,16 +58,14 @@ class Record(NamedTuple):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a group goes on in a partition: the next offset, and the metadata kept with it (ASCII, <= 4,096)."""
 
     offset: int
     metadata: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a poll gave.
 
     `owned` are the partitions that may be worked on after it; `group` is the metadata captured then, and the only one
@@ -74,19 +76,19 @@ class Batch:
 
     records: tuple[Record, ...] = ()
     owned: frozenset[Part] = frozenset()
-    assigned: Mapping[Part, Position] = field(default_factory=dict)
+    assigned: Mapping[Part, Position] = msgspec.field(default_factory=dict)
     revoked: frozenset[Part] = frozenset()
-    ends: Mapping[Part, int] = field(default_factory=dict)
+    ends: Mapping[Part, int] = msgspec.field(default_factory=dict)
     group: Any = None
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """A record to be written; `value` is `None` in a tombstone of a compacted topic."""
 
     topic: str
     key: bytes
     value: bytes | None
-    headers: Headers = []  # noqa: RUF012  nobody changes it
+    headers: Headers = []
 
 
 def require(parts: Iterable[Part], positions: Mapping[Part, Position]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
 
 from vigimesh import names
 from vigimesh.errors import Broken, Transient
-from vigimesh.loop.broker import InDoubt, Part, Position, Producer, TooLarge, require
+from vigimesh.loop.broker import InDoubt, Part, Producer, TooLarge, require
 from vigimesh.loop.hand import Hand, Transaction
 from vigimesh.loop.progress import holds
 from vigimesh.loop.report import report
@@ -62,26 +64,24 @@ async def _end(worker: Worker, hand: Hand, bundle: Bundle, turn: _Turn) -> None:
             raise Transient("VM-1301", what="the transaction before was not committed", where=worker.group)
     if any(place.lost for place in bundle.places.values()):
         raise Transient("VM-1312", what="a partition went before its work was committed", where=worker.group)
-    await producer.send_offsets(_positions(bundle), hand.group)  # 4.
+    offsets = _offsets(bundle.works)
+    positions = {part: place.position(offsets.get(part, ())) for part, place in bundle.places.items()}
+    await producer.send_offsets(positions, hand.group)  # 4.
     await producer.commit()  # 5.
     took_s = worker.clock.monotonic_s() - begun_s
     labels = {"stage": worker.stage.name, "lane": worker.lane}
     worker.telemetry.observe(names.COMMIT_DURATION, took_s, labels)
     if took_s > DOUBT_S:
         raise InDoubt("VM-1302", what=f"commit took {took_s:.1f} s", where=worker.group)
-    _finish(bundle.works)
+    for part, done in offsets.items():
+        bundle.places[part].finish(done)
 
 
-def _positions(bundle: Bundle) -> dict[Part, Position]:
-    offsets: dict[Part, list[int]] = {part: [] for part in bundle.places}
-    for work in bundle.works:
-        offsets[work.record.part].append(work.record.offset)
-    return {part: place.position(offsets[part]) for part, place in bundle.places.items()}
-
-
-def _finish(works: tuple[Work, ...] | list[Work]) -> None:
+def _offsets(works: Iterable[Work]) -> dict[Part, list[int]]:
+    found: defaultdict[Part, list[int]] = defaultdict(list)
     for work in works:
-        work.place.finish((work.record.offset,))
+        found[work.record.part].append(work.record.offset)
+    return found
 
 
 async def settle(worker: Worker, hand: Hand) -> None:
@@ -170,7 +170,8 @@ async def _resolve(worker: Worker, hand: Hand) -> None:
     require(parts, positions)
     works = [work for work in hand.doubtful if hand.owns(work.place) and work.record.part in parts]
     written = [work for work in works if holds(positions[work.record.part], work.record.offset)]
-    _finish(written)
+    for part, offsets in _offsets(written).items():
+        hand.places[part].finish(offsets)
     done = {id(work) for work in written}
     hand.done[:0] = [work for work in works if id(work) not in done]
     hand.doubtful, hand.doubt = [], ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 from vigimesh.events import ids
 from vigimesh.events.classes import FlowCounted
@@ -12,7 +12,7 @@ from vigimesh.loop.broker import Part, Write
 from vigimesh.loop.finish import traceparent, write_of
 from vigimesh.loop.hand import Hand
 from vigimesh.loop.outcome import Emit
-from vigimesh.loop.worker import RECOMMIT_S, Bundle, Work, Worker
+from vigimesh.loop.worker import RECOMMIT_S, Bundle, Ended, Work, Worker
 
 #: Seconds that finished work of a lane that yields waits for a transaction of others to go with.
 _ALONG_S = 0.1
@@ -43,11 +43,14 @@ def gather(worker: Worker, hand: Hand) -> Bundle | None:
         return None
     hand.done, hand.committed_s = later, now_s
     if not works:
-        return Bundle(works=(), writes=(), places=dict(hand.places), started_s=now_s)
+        return Bundle(works=(), writes=(), ended={}, places=dict(hand.places), started_s=now_s)
     writes = [write for work in works for write in work.writes]
-    writes.extend(_flow(worker, works))
+    ended = Counter([work.ended for work in works])
+    writes.extend(_flow(worker, works[0], ended))
     places = {work.record.part: work.place for work in works}
-    return Bundle(works=tuple(works), writes=tuple(writes), places=places, started_s=works[0].taken_s)
+    return Bundle(
+        works=tuple(works), writes=tuple(writes), ended=ended, places=places, started_s=works[0].taken_s
+    )
 
 
 def _goes_along(hand: Hand, now_s: float) -> bool:
@@ -79,21 +82,19 @@ def _together(hand: Hand, now_s: float) -> frozenset[Part] | None:
     return frozenset(waiting - hand.sour.keys()) or None
 
 
-def _flow(worker: Worker, works: Sequence[Work]) -> Iterator[Write]:
-    """Yield what was consumed and sent, per workflow and lane."""
+def _flow(worker: Worker, first: Work, every: Mapping[Ended, int]) -> Iterator[Write]:
+    """Yield what was consumed and sent, per workflow and lane; the ids are made from those of the first work."""
     counts: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     sent: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for work in works:
-        ended = work.ended
+    for ended, times in every.items():
         count = counts[ended.label]
-        count["consumed"] += 1
-        count[ended.action] += 1
+        count["consumed"] += times
+        count[ended.action] += times
         for name, workflow, lane in ended.sent:
-            count["produced"] += name not in ASIDE
+            count["produced"] += times * (name not in ASIDE)
             if name in READ:
-                sent[workflow, lane][name] += 1
-    first, now = works[0], worker.clock.now()
-    trace = traceparent(first)
+                sent[workflow, lane][name] += times
+    now, trace = worker.clock.now(), traceparent(first)
     for index, label in enumerate(sorted(counts.keys() | sent.keys())):
         workflow, lane = label
         flowed = FlowCounted(

@@ -61,27 +61,32 @@ async def _work(worker: Worker, hand: Hand, ready: Sequence[Job]) -> asyncio.Tas
     orders = () if worker.stage.name not in _MAY_WAIT else _waits(worker)
     waiting: list[Job] = []
     todo = deque(ready)
-    at_once, now = 0, worker.clock.now()
     while todo:
-        at_once += 1
-        if at_once % SLICE == 0:
+        some = [todo.popleft() for _ in range(min(SLICE, len(todo)))]
+        some = [job for job in some if _may_begin(worker, hand, job)]
+        now = worker.clock.now()
+        # All of them, then what became of all: each half's code is met again while the processor still has it at hand.
+        for job, outcome in [(job, _outcome(worker, job, orders)) for job in some]:
+            if outcome is None:
+                waiting.append(job)
+            elif following := _conclude(worker, hand, job, (outcome, now)):
+                todo.append(following)
+        if todo:
             await asyncio.sleep(0)  # a transaction that is ending takes its next step meanwhile
-            now = worker.clock.now()
-        job = todo.popleft()
-        if job.place.lost:
-            continue
-        if hand.leaving and not job.begun and job.record.part in hand.leaving:
-            hand.later.append((worker.clock.monotonic_s() + POLL_S, job))  # should it stay after all
-            continue
-        if worker.table is not None and not worker.table.fresh(job.record.part.partition):
-            _restore(worker, hand, job)
-            continue
-        outcome = _outcome(worker, job, orders)
-        if outcome is None:
-            waiting.append(job)
-        elif following := _conclude(worker, hand, job, (outcome, now)):
-            todo.append(following)
     return _depart(worker, hand, waiting)
+
+
+def _may_begin(worker: Worker, hand: Hand, job: Job) -> bool:
+    """Return whether a job can be worked on now; one whose partition stays, or is restored, is looked at again then."""
+    if job.place.lost:
+        return False
+    if hand.leaving and not job.begun and job.record.part in hand.leaving:
+        hand.later.append((worker.clock.monotonic_s() + POLL_S, job))  # should it stay after all
+        return False
+    if worker.table is not None and not worker.table.fresh(job.record.part.partition):
+        _restore(worker, hand, job)
+        return False
+    return True
 
 
 def _taken(worker: Worker, hand: Hand, batch: Batch) -> list[Job]:

@@ -91,6 +91,19 @@ def calls_per_minute(orders: Sequence[Order], workflow: str) -> int:
     return min((order.calls_per_minute for order in orders if order.concerns(workflow)), default=ANY_CALLS)
 
 
+def share_percent(orders: Sequence[Order]) -> int:
+    """Return the share of its time that the strictest order for all of its workflows leaves a lane."""
+    return min((o.share_percent for o in orders if not o.workflow and o.share_percent > 0), default=100)
+
+
+def slows(orders: Sequence[Order], workflow: str) -> bool:
+    """Return whether orders slow a workflow down: it waits, its lane has a share of its time, or its calls are limited."""
+    return any(
+        order.concerns(workflow) and (order.share_percent < 100 or order.calls_per_minute < ANY_CALLS)
+        for order in orders
+    )
+
+
 def acceptance_held(orders: Sequence[Order], workflow: str) -> str:
     """Return why nothing of a workflow may be accepted by machine, or nothing when it may."""
     return next((o.reason for o in orders if o.holds_acceptance and o.concerns(workflow)), "")

@@ -20,10 +20,10 @@ def report(worker: Worker, bundle: Bundle) -> None:
     telemetry = worker.telemetry
     telemetry.processed(_span(worker, work, times_ns) for work in bundle.works)
     telemetry.observe(names.PROCESS_DURATION, took_s, labels)
-    for outcome, count in Counter([work.ended.action for work in bundle.works]).items():
-        telemetry.add(names.OUTCOMES, count, {**labels, "outcome": outcome})
-    for code, count in Counter([work.ended.code for work in bundle.works if work.ended.code]).items():
-        telemetry.add(names.DEAD_LETTERS, count, {**labels, "code": code})
+    for ended, count in bundle.ended.items():
+        telemetry.add(names.OUTCOMES, count, {**labels, "outcome": ended.action})
+        if ended.code:
+            telemetry.add(names.DEAD_LETTERS, count, {**labels, "code": ended.code})
     for topic, count in Counter([work.record.part.topic for work in bundle.works]).items():
         telemetry.add(names.CONSUMED, count, {**labels, "topic": topic})
     for topic, count in Counter([write.topic for write in bundle.writes]).items():

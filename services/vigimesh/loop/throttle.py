@@ -8,6 +8,7 @@ from collections import Counter
 from vigimesh.events.topics import lane_of
 from vigimesh.loop.broker import Batch
 from vigimesh.loop.hand import Hand
+from vigimesh.loop.orders import share_percent
 from vigimesh.loop.worker import MAX_BATCH, MIN_BATCH, POLL_S, TURN_S, Worker
 
 #: Records of a turn of a lane that yields.
@@ -63,5 +64,4 @@ def _share(worker: Worker, lane: str) -> int:
     """Return the percentage of its time that work of a lane may take; the hot lane and the urgent door never yield."""
     if lane == "hot":
         return 100
-    orders = worker.orders.in_force(lane, worker.clock.now())
-    return min((o.share_percent for o in orders if not o.workflow and o.share_percent > 0), default=100)
+    return share_percent(worker.orders.in_force(lane, worker.clock.now()))

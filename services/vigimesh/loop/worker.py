@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,11 +144,11 @@ class Work(msgspec.Struct, kw_only=True, eq=False):
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
-    """All that one transaction holds: finished work, and the partitions whose positions go with it."""
+class Bundle(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """All that one transaction holds: finished work, how often it ended how, and the partitions whose positions go with it."""
 
     works: tuple[Work, ...]
     writes: tuple[Write, ...]
+    ended: Mapping[Ended, int]
     places: dict[Part, Progress]
     started_s: float

@@ -89,10 +89,7 @@ def _plan(case: Case, route: Route, cards: Cards, limits: Limits, names: Mapping
     ]
     if names:
         parts.append("names in the text are looked up, as its fields tell no product or reaction")
-    if limits.ceiling:
-        parts.append(f"a ceiling is ordered: {limits.ceiling}")
-    if slow := limits.slow_words(card.tiers, card.latency_tolerance_s):
-        parts.append(slow)
+    parts += limits.left_out_words(card.tiers, card.latency_tolerance_s)
     if named is None:
         parts.append("its own card is not in force any more")
     complex_for = ", ".join(complexity(case))

@@ -11,7 +11,7 @@ from vigimesh.domain.knowledge.recalling import change_words, clock_after, diffe
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.floor import floor
-from vigimesh.domain.policy.limits import key_of, limits_of
+from vigimesh.domain.policy.limits import Limits, key_of, limits_of
 from vigimesh.domain.policy.verdict import Judgement, judge
 from vigimesh.domain.record.reason import Grounds, reason_of_record
 from vigimesh.domain.safety.foreign import FAILED
@@ -80,9 +80,13 @@ class _View:
     event: ToolsExecuted
     card: Card
     head: HeadMoved | None
-    tiers: tuple[str, ...]
-    hold: bool
+    limits: Limits
     at: datetime
+
+    @property
+    def hold(self) -> bool:
+        """Whether nothing may be accepted by machine."""
+        return bool(self.limits.held)
 
     @property
     def triage(self) -> Triage:
@@ -132,8 +136,7 @@ class Supervisor:
             event=event,
             card=card,
             head=head,
-            tiers=limits.in_time(card.latency_tolerance_s),
-            hold=bool(limits.held),
+            limits=limits,
             at=case.at,
         )
         placed = place(version.message_id, event.route.version, head, event.route.cause)
@@ -168,7 +171,8 @@ def _by_policy(view: _View) -> Done:
     event = view.event
     known = Known(
         case=event.case, clock=view.triage.clock, at=view.at, route=event.route, plan=event.plan,
-        triage=view.triage, passages=len(event.passages), tiers=view.tiers, cost_micro=event.cost_micro,
+        triage=view.triage, passages=len(event.passages), cost_micro=event.cost_micro,
+        tiers=view.limits.in_time(view.card.latency_tolerance_s), left_out=_left_out(view),
         failed_steps=tuple(finding.step for finding in event.findings if finding.result == FAILED),
     )  # fmt: skip
     judgement = judge(known, view.card, hold=view.hold)
@@ -179,6 +183,10 @@ def _by_policy(view: _View) -> Done:
     if judgement.then == "accept":
         return _decided(view, "auto_accepted", judgement)
     return _review(view, judgement)
+
+
+def _left_out(view: _View) -> str:
+    return "; ".join(view.limits.left_out_words(view.card.tiers, view.card.latency_tolerance_s))
 
 
 def _recalled(view: _View, recall: Recall, judgement: Judgement) -> Done:

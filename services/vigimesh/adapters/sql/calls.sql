@@ -195,6 +195,19 @@ WHERE c.state = %(state)s
 ORDER BY c.number
 LIMIT %(most)s;
 
+-- name: recover
+-- A paid call that `usage` tells of and this copy of the journal lacks, or does not know the end of. Its answer is lost, so that it is
+-- neither given nor made again: it counts for what it cost, as one that a person found on the invoice.
+INSERT INTO journal.call AS c
+    (call_id, case_id, workflow, version, step, pass_number, prompt_digest, model, epoch, at, worst_micro, state, why, token,
+     lease_until, cost_micro, ended_at, resolved_at)
+VALUES (%(call_id)s, %(case_id)s, %(workflow)s, '', %(step)s, %(pass_number)s, '', %(model)s, '', %(at)s, %(cost_micro)s,
+    'made', %(why)s, '', %(at)s, %(cost_micro)s, now(), now())
+ON CONFLICT (call_id) DO UPDATE SET
+    state = 'made', cost_micro = excluded.cost_micro, why = excluded.why, ended_at = now(), resolved_at = now()
+WHERE c.state NOT IN ('answered', 'made')
+RETURNING c.call_id;
+
 -- name: resolve
 WITH old AS MATERIALIZED (
     SELECT * FROM journal.call WHERE call_id = %(call_id)s FOR UPDATE

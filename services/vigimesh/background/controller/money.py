@@ -27,7 +27,6 @@ from vigimesh.domain.control.pricing import (
     is_closed,
     price,
 )
-from vigimesh.domain.control.yields import Ruling
 from vigimesh.domain.policy.cards import Card
 from vigimesh.domain.policy.tiers import TIERS
 from vigimesh.events.classes import FlowTotalled
@@ -248,11 +247,10 @@ def _slack(lane: str, rows: Iterable[LagRow]) -> Measure | None:
     return doubt or Known(value=ASSUMED_CLOCK_S[lane] - oldest)
 
 
-def show(telemetry: Telemetry, ruling: MoneyRuling, yielding: Ruling, levels: Mapping[str, int]) -> None:
+def show(telemetry: Telemetry, ruling: MoneyRuling, levels: Mapping[str, int]) -> None:
     """Show the figures as metrics; what is unknown is NaN."""
     shares = {one.workflow: one for one in ruling.in_force.shares}
     tiers = {(one.workflow, one.lane): one.tier for one in ruling.in_force.ceilings}
-    slowed = {one.lane for one in yielding.yields}
     for one in ruling.priced:
         labels = {"workflow": one.workflow}
         share = shares[one.workflow]
@@ -264,7 +262,6 @@ def show(telemetry: Telemetry, ruling: MoneyRuling, yielding: Ruling, levels: Ma
             place = {"lane": lane, "workflow": one.workflow}
             tier = tiers.get((one.workflow, lane), TIERS[-1])
             telemetry.level(names.ORDERED_CEILING, TIERS.index(tier), place)
-            telemetry.level(names.THROTTLED, float(lane in slowed or share.limited), place)
 
 
 def hide(telemetry: Telemetry, cards: Iterable[Card]) -> None:
@@ -273,8 +270,7 @@ def hide(telemetry: Telemetry, cards: Iterable[Card]) -> None:
         for metric in (names.BACKLOG_PRICE, names.BUDGET_LEFT, names.BUDGET_ALARM, names.ORDERED_CALLS):
             telemetry.level(metric, nan, {"workflow": card.name})
         for lane in LANES:
-            for metric in (names.ORDERED_CEILING, names.THROTTLED):
-                telemetry.level(metric, nan, {"lane": lane, "workflow": card.name})
+            telemetry.level(names.ORDERED_CEILING, nan, {"lane": lane, "workflow": card.name})
 
 
 def _number(measure: Measure) -> float:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import product
 from math import nan
 from typing import Protocol
 
@@ -23,10 +24,10 @@ from vigimesh.events import ids
 from vigimesh.events.classes import FlowTotalled, ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, source_of, to_headers
-from vigimesh.events.topics import BY_NAME, topic
+from vigimesh.events.topics import BY_NAME, LANES, topic
 from vigimesh.loop.broker import Batch, Consumer, InDoubt, Part, Position, Producer, Write
 from vigimesh.loop.health import Health
-from vigimesh.loop.orders import TERM_MAX
+from vigimesh.loop.orders import TERM_MAX, NoOrders, Orders, share_percent, slows
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S
 
@@ -64,6 +65,7 @@ class Lag(Protocol):
 class Controller:
     """What a controller is made of. `objectives` are the seconds of each card for its hot lane.
 
+    `orders` are those in force, an operator's too: it follows none of them, and says of a lane that they slow it down.
     Without `money` no backlog is priced, and what a leader before it ordered on its account is lifted.
     """
 
@@ -76,6 +78,7 @@ class Controller:
     health: Health
     clock: Clock
     money: Money | None = None
+    orders: Orders = field(default_factory=NoOrders)
     turn_s: float = TURN_S
 
 
@@ -159,6 +162,8 @@ def leave(controller: Controller, seat: Seat) -> None:
             controller.telemetry.level(metric, nan, labels)
     for lane, _ in SHARES:
         controller.telemetry.level(names.ORDERED_SHARE, nan, {"lane": lane})
+    for lane, workflow in product(LANES, controller.objectives):
+        controller.telemetry.level(names.THROTTLED, nan, {"lane": lane, "workflow": workflow})
     if controller.money is not None:
         hide(controller.telemetry, controller.money.cards)
 
@@ -182,8 +187,9 @@ async def lead(controller: Controller, seat: Seat) -> None:
         money = rule(controller.money, seat.watch, seen, seat.reign.money, now)
     await commit(controller, seat, (ruling, money), now)
     tell(controller, seat, rows, ruling)
+    tell_slowed(controller, ruling, money, now)
     if controller.money is not None:
-        show(controller.telemetry, money, ruling, alarms(controller.money, seat.watch, accounts))
+        show(controller.telemetry, money, alarms(controller.money, seat.watch, accounts))
         if money.unknown:
             trouble = (controller.health.trouble, f"money is unknown: {money.unknown[0]}")
             controller.health.trouble = "; ".join(filter(None, trouble))
@@ -243,10 +249,21 @@ def tell(controller: Controller, seat: Seat, rows: Sequence[LagRow], ruling: Rul
         controller.telemetry.level(names.LAG_RECORDS, _number(row.records), labels)
         controller.telemetry.level(names.LAG_SECONDS, _number(row.seconds), labels)
         controller.telemetry.level(names.LAG_UNKNOWN, float(row.state == "unknown"), labels)
-    shares = {one.lane: one.share_percent for one in ruling.yields}
-    for lane, _ in SHARES:
-        controller.telemetry.level(names.ORDERED_SHARE, shares.get(lane, 100), {"lane": lane})
     controller.health.trouble = f"lag is unknown: {ruling.unknown[0]}" if ruling.unknown else ""
+
+
+def tell_slowed(controller: Controller, ruling: Ruling, money: MoneyRuling, now: datetime) -> None:
+    """Show which lanes are slow because somebody ordered it, this controller or an operator, and not for load."""
+    shares = {one.lane: one.share_percent for one in ruling.yields}
+    limited = {one.workflow for one in money.in_force.shares if one.limited}
+    for lane in LANES:
+        orders, share = controller.orders.in_force(lane, now), shares.get(lane, 100)
+        if lane != "hot":
+            least = min(share, share_percent(orders))
+            controller.telemetry.level(names.ORDERED_SHARE, least, {"lane": lane})
+        for workflow in controller.objectives:
+            slow = share < 100 or workflow in limited or slows(orders, workflow)
+            controller.telemetry.level(names.THROTTLED, float(slow), {"lane": lane, "workflow": workflow})
 
 
 def _learn(controller: Controller, seat: Seat, part: Part, batch: Batch) -> None:

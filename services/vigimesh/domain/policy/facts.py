@@ -30,7 +30,10 @@ ADULT_YEARS = 18.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """All that is known of a case when a rule is asked; later parts are None until their stage has run."""
+    """All that is known of a case when a rule is asked; later parts are None until their stage has run.
+
+    `left_out` says in words why tiers that are there are not in `tiers`: an order, or that they are too slow.
+    """
 
     case: Case
     clock: Clock | None = None
@@ -40,6 +43,7 @@ class Known:
     triage: Triage | None = None
     passages: int = 0
     tiers: tuple[str, ...] = ()
+    left_out: str = ""
     cost_micro: int = 0
     failed_steps: tuple[str, ...] = ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,13 @@ class Limits:
             for tier in self.tiers
             if tier in slow
         )
+
+    def left_out_words(self, permitted: Iterable[str], tolerance_s: int) -> Iterator[str]:
+        """Yield in words why permitted tiers that are there may not be used: an order, and what is too slow."""
+        if self.ceiling:
+            yield f"a ceiling is ordered: {self.ceiling}"
+        if slow := self.slow_words(permitted, tolerance_s):
+            yield slow
 
     def plain(self) -> dict[str, Any]:
         """Return it as plain values, which `audit` keeps."""

@@ -114,7 +114,7 @@ def _escalate(
     return Judgement(
         then="review",
         rule=name,
-        reason=f"{reason}, and no further pass would bring anything new",
+        reason=f"{reason}, and no further pass would bring anything new{known.left_out and f' ({known.left_out})'}",
         question=question or _CONFIRM,
         floor=breaches,
     )
