@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vigimesh.app import cascade_cli
 from vigimesh.app.mesh import models_in_force
 from vigimesh.app.model_settings import SmallModelSettings
 from vigimesh.app.own_model import header_in_force, model_in_force, model_or_absent
@@ -76,6 +77,17 @@ def test_a_folder_that_holds_none_lets_nothing_start_and_the_shipped_one_is_not_
     assert SERIOUS not in {name for _, name, _ in models_in_force(of(own))}
     with pytest.raises(Misconfigured, match=code):
         check_models(Settings(small_model=of(own)), SystemClock())
+
+
+def test_the_commands_of_the_gates_say_that_it_is_absent(
+    own: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own / f"{SERIOUS}.npz").write_bytes(b"")
+    monkeypatch.setenv("VIGIMESH_SMALL_MODEL__FOLDER", str(own))
+    monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", "127.0.0.1:9")
+    monkeypatch.setenv("VIGIMESH_REGISTRY_URL", "http://127.0.0.1:9")
+    assert cascade_cli._room(None).models == ()
+    assert "the small tier is absent: VM-2201" in capsys.readouterr().err
 
 
 def test_one_that_comes_back_is_read(own: Path) -> None:

@@ -136,6 +136,8 @@ def _room(data: Path | None) -> Room:
     base = quiet_kafka_of(settings)
     codec = codec_of(settings)
     model = model_or_absent(settings.small_model)
+    if not isinstance(model, Model):
+        typer.echo(f"the small tier is absent: {model.why}", err=True)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards
     samples = (card.cascade.audit for card in cards)
