@@ -168,7 +168,7 @@ def resumer(settings: Settings) -> tuple[str, Callable[[], Awaitable[Batch]], Ca
 def controller(
     settings: Settings,
 ) -> tuple[str, Callable[[], Awaitable[Batch]], Callable[[], Awaitable[None]]]:
-    found = controller_of(settings)
+    found = controller_of(settings, NoOrders())
 
     async def leave(parts: frozenset[Part]) -> None: ...
 
