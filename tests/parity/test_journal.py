@@ -30,6 +30,7 @@ from vigimesh.domain.budget.calls import (
     Busy,
     ByDigest,
     Doubtful,
+    GivenBack,
     Kept,
     Overtaken,
 )
@@ -318,6 +319,23 @@ def test_a_call_that_no_budget_could_book_is_refused_before_it_is_made(change: d
 def test_a_call_under_the_id_of_another_is_refused() -> None:
     with pytest.raises(Refused, match="made from what it names"):
         replace(call_of("a", "e"), case_id="b")
+
+
+def test_what_was_not_made_begins_again_on_a_reservation_of_one_s_own_alone(bench: Bench) -> None:
+    """On another's it would count for a moment, or for good if its owner died, where the budget has given it back."""
+
+    async def story() -> None:
+        async with processes(bench) as (epoch, (one, other)):
+            call = call_of("a", epoch)
+            borrowed = replace(call, own=False)
+            await begun(one, borrowed)
+            assert isinstance(await other.begin(borrowed), Busy)
+            await one.not_made(call.call_id, "429")
+            assert await other.begin(borrowed) == GivenBack(call_id=call.call_id)
+            assert list(await other.booked()) == []
+            await begun(other, call)
+
+    run(story())
 
 
 def test_nothing_begins_on_a_reservation_that_has_lapsed_and_what_was_begun_before_is_found(

@@ -36,6 +36,7 @@ from vigimesh.domain.budget.calls import (
     Claimed,
     Current,
     Doubtful,
+    GivenBack,
     Kept,
     Line,
     Overtaken,
@@ -94,13 +95,13 @@ class PgJournal(Turns):
         await asyncio.gather(*self._giving_back, return_exceptions=True)
         await self._link.close()
 
-    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | Shut:
+    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
         """Look the call up, and begin it when nobody has; see `ports.Journal`."""
         token = uuid4().hex
         parameters = {
             name: getattr(call, name)
             for name in ("call_id", "case_id", "workflow", "version", "step", "pass_number", "prompt_digest", "model",
-                         "worst_micro", "epoch", "at", "lease_s", "begin_by")
+                         "worst_micro", "epoch", "at", "lease_s", "begin_by", "own")
         } | {"token": token, "lapsed": LEASE_RAN_OUT}  # fmt: skip
         try:
             found = await self._begin(call, parameters | self._newest())
@@ -116,7 +117,7 @@ class PgJournal(Turns):
 
     async def _begin(
         self, call: PaidCall, parameters: Mapping[str, Any]
-    ) -> Begun | Answered | Busy | Doubtful | Shut:
+    ) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
         # Without an epoch it is only looked up.
         new = await self._link.ask(self._sql["begin_new"], parameters) if call.epoch else ()
         if new:
@@ -128,12 +129,14 @@ class PgJournal(Turns):
                 return found
         raise Transient("VM-2004", what="the call changes hands too fast", where=f"call {call.call_id}")
 
-    def _begun(self, call: PaidCall, row: Row) -> Begun | Answered | Busy | Doubtful | Shut | None:
+    def _begun(
+        self, call: PaidCall, row: Row
+    ) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut | None:
         """Read what `begin` found; `None` when another process changed the row while the statement ran."""
         name, state = call.call_id, row["state"]
         if row["number"] is not None:
             self._seen = max(self._seen, row["number"])
-            return Begun(call_id=name, until=_utc(row["lease_until"]), again=state is not None)
+            return Begun(call_id=name, until=_utc(row["lease_until"]))
         if row["is_lapsed"]:
             return Doubtful(call_id=name, why=LEASE_RAN_OUT, counted_micro=row["worst_micro"])
         if state == ANSWERED:
@@ -146,14 +149,16 @@ class PgJournal(Turns):
             return Doubtful(call_id=name, why=row["why"], counted_micro=counted)
         if state == BEGUN and row["is_mine"]:
             self._seen = max(self._seen, row["old_number"])
-            return Begun(call_id=name, until=_utc(row["old_until"]), again=True)
+            return Begun(call_id=name, until=_utc(row["old_until"]))
         if state == BEGUN:
             return Busy(call_id=name, until=_utc(row["old_until"]))
         if not row["is_new"]:
             return Shut(call_id=name, why=OLD)
         if not row["is_open"]:
             return Shut(call_id=name, why=SHUT)
-        return Shut(call_id=name, why=LATE) if row["is_late"] else None
+        if row["is_late"]:
+            return Shut(call_id=name, why=LATE)
+        return GivenBack(call_id=name) if state == NOT_MADE and not call.own else None
 
     async def answer(
         self, call_id: str, answer: bytes | ByDigest, cost_micro: int, usage: Tokens

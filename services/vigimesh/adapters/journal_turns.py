@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from vigimesh.clock import Deadline
-from vigimesh.domain.budget.calls import Answered, Begun, Busy, Doubtful, PaidCall
+from vigimesh.domain.budget.calls import Answered, Begun, Busy, Doubtful, GivenBack, PaidCall
 from vigimesh.domain.budget.values import Shut
 
 #: Seconds between two looks, doubled from the first to the last: a call takes from 0.2 s to minutes. A look is one round trip
@@ -15,7 +15,7 @@ FIRST_PAUSE_S, LAST_PAUSE_S = 0.01, 0.25
 
 
 class _Journal(Protocol):
-    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | Shut: ...
+    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut: ...
 
     async def epoch(self) -> str: ...
 
@@ -25,7 +25,7 @@ class Turns:
 
     async def begin_in_turn(
         self: _Journal, call: PaidCall, deadline: Deadline
-    ) -> Begun | Answered | Busy | Doubtful | Shut:
+    ) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
         """Begin a call, waiting for whoever makes it now; `Busy` when the deadline comes first."""
         pause_s = FIRST_PAUSE_S
         while isinstance(found := await self.begin(call), Busy) and not deadline.passed():

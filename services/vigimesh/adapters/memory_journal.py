@@ -40,6 +40,7 @@ from vigimesh.domain.budget.calls import (
     Claimed,
     Current,
     Doubtful,
+    GivenBack,
     Kept,
     Line,
     Overtaken,
@@ -128,7 +129,7 @@ class MemoryJournal(Turns):
     async def close(self) -> None:
         """There is nothing to close."""
 
-    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | Shut:
+    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
         """Look the call up, and begin it when nobody has; see `ports.Journal`."""
         await asyncio.sleep(0)
         row = self._calls.rows.get(call.call_id)
@@ -141,11 +142,13 @@ class MemoryJournal(Turns):
             return Shut(call_id=call.call_id, why=SHUT)
         if call.begin_by <= self._calls.clock.now():
             return Shut(call_id=call.call_id, why=LATE)
+        if row is not None and not call.own:
+            return GivenBack(call_id=call.call_id)
         until = self._calls.clock.now() + timedelta(seconds=call.lease_s)
         begun = self._calls.begin(call, uuid4().hex, until)
         self._tokens[call.call_id] = begun.token
         self._seen = max(self._seen, begun.number)
-        return Begun(call_id=call.call_id, until=until, again=row is not None)
+        return Begun(call_id=call.call_id, until=until)
 
     def _found(self, row: _Row) -> Answered | Busy | Doubtful:
         state, name = self._calls.state(row), row.call.call_id

@@ -15,6 +15,7 @@ from vigimesh.domain.budget.calls import (
     Claimed,
     Current,
     Doubtful,
+    GivenBack,
     Kept,
     Line,
     Overtaken,
@@ -131,8 +132,8 @@ class Journal(Protocol):
     be asked again.
     """
 
-    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | Shut:
-        """Look the call up by its id, and begin it when nobody has, or when it was not made.
+    async def begin(self, call: PaidCall) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
+        """Look the call up by its id, and begin it when nobody has, or when it was not made: then on a reservation of one's own.
 
         `Begun` is the only leave to make it. A begun call whose lease ran out is in doubt from then on. `Shut` when the epoch
         of the call is not the current one or its reservation has lapsed by the journal's clock (checked in the same statement),
@@ -143,7 +144,7 @@ class Journal(Protocol):
 
     async def begin_in_turn(
         self, call: PaidCall, deadline: Deadline
-    ) -> Begun | Answered | Busy | Doubtful | Shut:
+    ) -> Begun | Answered | Busy | Doubtful | GivenBack | Shut:
         """Begin a call, waiting for whoever makes it now; `Busy` when the deadline comes first."""
         ...
 

@@ -38,6 +38,7 @@ from vigimesh.domain.budget.calls import (
     Busy,
     ByDigest,
     Doubtful,
+    GivenBack,
     Kept,
     PaidCall,
 )
@@ -78,6 +79,8 @@ T = TypeVar("T")
 STORE_AGAIN_S = 0.25
 #: Seconds that calls under way have when their process ends, after the loop's own drain.
 CLOSE_S = 5.0
+#: Why a call is not made whose reservation another try made and may be giving back.
+_GIVEN_BACK = "an earlier try of it is being given back"
 #: Tries of one purchase: when the budget is shut it may be rebuilt at once, and once is enough to try again.
 TRIES = 2
 
@@ -168,10 +171,13 @@ class Payer:
         if until <= self.clock.now():
             # Lapsed, perhaps while this process stood still: what became of it only the journal knows, and only the sweep may
             # give it back. Begun all the same and not given back, it would count where the budget does not hold it any more.
-            detail = "an earlier try of it is being given back"
-            return await self._looked_up(wanted, at, "not_made", detail, retry_at=until + SWEPT, held=held)
+            return await self._looked_up(
+                wanted, at, "not_made", _GIVEN_BACK, retry_at=until + SWEPT, held=held
+            )
         # The journal has the moment of the reservation, so that both count the call in the same windows.
-        call = call_of(wanted, asked, reserved_at(until, lease_s(wanted.question)), most, epoch)
+        call = call_of(
+            wanted, asked, reserved_at(until, lease_s(wanted.question)), most, epoch, own=held.mine
+        )
         return await self._begin(wanted, call, price, held)
 
     async def _begin(
@@ -186,8 +192,6 @@ class Payer:
             return None
         if not isinstance(begun, Begun):
             return await self._found(call, begun, price.currency, held)
-        if begun.again and not held.mine:
-            return await self._given_up(call, "an earlier try of it is being given back", held)
         if min(held.until, begun.until) <= self.clock.now():
             return await self._given_up(call, "its lease ran out before it was made", held)
         # Nothing stops this half-way: whoever is cancelled does not wait for it, and its answer is found by the next try.
@@ -229,12 +233,8 @@ class Payer:
         try:
             body = self._packed(answer)
         except Transient as error:
-            return _unpaid(
-                call,
-                "in_doubt",
-                f"its answer could not be stored: {error.what}",
-                counted_micro=call.worst_micro,
-            )
+            why = f"its answer could not be stored: {error.what}"
+            return _unpaid(call, "in_doubt", why, counted_micro=call.worst_micro)
         written = await self._patiently(
             lambda: self.journal.answer(call.call_id, body, amount, answer.tokens)
         )
@@ -259,10 +259,13 @@ class Payer:
             self.agreement.doubt(call.epoch, lost=True)
 
     async def _found(
-        self, call: PaidCall, found: Answered | Busy | Doubtful, currency: str, held: _Held | None
+        self, call: PaidCall, found: Answered | Busy | Doubtful | GivenBack, currency: str, held: _Held | None
     ) -> Paid | Unpaid:
         """Return what another try of the same call came to."""
         match found:
+            case GivenBack():
+                retry_at = None if held is None else held.until + SWEPT
+                return _unpaid(call, "not_made", _GIVEN_BACK, retry_at=retry_at)
             case Busy(until=until):
                 return _unpaid(call, "under_way", retry_at=until, counted_micro=call.worst_micro)
             case Doubtful(why=why, counted_micro=counted):

@@ -155,13 +155,15 @@ def ask_of(wanted: Purchase, asked: str, at: datetime, most: int) -> Ask:
     return Ask(name, wanted.workflow, wanted.case_id, most, at, wanted.caps, lease)
 
 
-def call_of(wanted: Purchase, asked: str, at: datetime, most: int, epoch: str) -> PaidCall:
-    """Return the call as the journal remembers it, reserved at `at`; `asked` is the prompt's digest."""
+def call_of(
+    wanted: Purchase, asked: str, at: datetime, most: int, epoch: str, *, own: bool = True
+) -> PaidCall:
+    """Return the call as the journal remembers it, reserved at `at`, by this try or another; `asked` is the prompt's digest."""
     return PaidCall(
         call_id=_name(wanted, asked), case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version,
         step=wanted.step, pass_number=wanted.pass_number, prompt_digest=asked,
         model=wanted.question.model, worst_micro=most, epoch=epoch, at=at,
-        lease_s=wanted.question.deadline_s + STORE_S + MARGIN_S,
+        lease_s=wanted.question.deadline_s + STORE_S + MARGIN_S, own=own,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ RETURNING number, lease_until;
 -- Looks the call up and begins it in one statement. `current_epoch` locks the epoch's row until this commits, so that whoever
 -- claims a new epoch waits for it and then sees it in `booked`; with the row changed meanwhile the condition is checked again.
 -- A call that cannot begin anyway locks nothing, so that looking up and waiting write nothing.
+-- What was begun and not made begins again on a reservation of this try's own alone: another's may be on its way back.
 -- On a reservation that has lapsed nothing begins: the sweep gives it back, and then the call would count here and not there.
 -- The moment is that of the look behind the lock, not of the statement's beginning, which may have waited for it.
 WITH current_epoch AS MATERIALIZED (
@@ -52,7 +53,7 @@ WITH current_epoch AS MATERIALIZED (
         number = excluded.number, model = excluded.model, epoch = excluded.epoch, at = excluded.at,
         worst_micro = excluded.worst_micro, state = 'begun', why = '', token = excluded.token,
         lease_until = excluded.lease_until, ended_at = NULL, resolved_at = NULL
-    WHERE c.state = 'not_made' AND c.token <> excluded.token
+    WHERE c.state = 'not_made' AND c.token <> excluded.token AND %(own)s
     RETURNING c.number, c.lease_until
 )
 SELECT EXISTS (SELECT FROM current_epoch) AS is_open, copy.is_new, EXISTS (SELECT FROM lapsed) AS is_lapsed,

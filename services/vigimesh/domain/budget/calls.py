@@ -35,7 +35,8 @@ class PaidCall:
 
     `call_id` is `events.ids.call_id` of case, version, step, pass and prompt digest. `at` (with zone) is the moment of the
     reservation: the call counts in the windows of this moment. `epoch` is what `Journal.epoch` gave. After `lease_s` seconds
-    without an answer the call is in doubt.
+    without an answer the call is in doubt. `own` says that this try made the reservation; on another's begins only what nobody
+    has begun before: who began it, and did not make it, may be giving the reservation back.
     """
 
     call_id: str
@@ -50,6 +51,7 @@ class PaidCall:
     epoch: str
     at: datetime
     lease_s: float = LEASE_S
+    own: bool = True
 
     def __post_init__(self) -> None:
         """Raise `Refused` VM-1902 for a call that is none: what begins here must be such that the budget can book it."""
@@ -78,14 +80,10 @@ class ByDigest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt.
-
-    `again` when it had begun before and was not made: who began it then may still be giving its reservation back.
-    """
+    """The call is yours to make, once. Do not begin it after `until`, when it is given up as in doubt."""
 
     call_id: str
     until: datetime
-    again: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +103,13 @@ class Busy:
 
     call_id: str
     until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """Begun before and not made, and the reservation under it is not this try's own: it may be on its way back."""
+
+    call_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
