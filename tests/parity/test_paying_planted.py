@@ -42,7 +42,8 @@ class CallsOnWhatItFinds(Payer):
     """Takes another's reservation for its own."""
 
     async def _begin(self, wanted: Any, call: PaidCall, price: Price, held: Any) -> Paid | Unpaid | None:
-        return await super()._begin(wanted, call, price, replace(held, mine=True))
+        own = replace(call, own=True)
+        return await super()._begin(wanted, own, price, replace(held, mine=True))
 
 
 class SettlesBehindTheNext(Payer):
