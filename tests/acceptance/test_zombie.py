@@ -58,7 +58,7 @@ PROCESS = """
             commits.append(1)
             if sleeps and len(commits) == 3:
                 if sleeps == "written":
-                    self._live().flush(WAIT_S)
+                    self._live().flush(60)
                 os.kill(os.getpid(), signal.SIGSTOP)
             await super().commit()
 
