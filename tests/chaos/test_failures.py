@@ -38,8 +38,6 @@ from worlds import KafkaWorld, copier, drive, work
 
 pytestmark = pytest.mark.real
 
-#: Seconds for something to happen on a machine that does other things too.
-WITHIN_S = 60.0
 #: Records of a test in a world of its own.
 RECORDS = 40
 #: Seconds that an open transaction of a dead producer may hold readers up: its time-out, the broker's clean-up interval
@@ -69,7 +67,6 @@ def test_a_late_request_to_end_a_transaction_does_not_end_the_next_one(link: Lin
         work(
             world.worker(copier()),
             until=lambda: hold.answered.is_set() and len(world.handed_on()) >= RECORDS,
-            within_s=WITHIN_S,
         )
     )
     assert hold.held.is_set()
@@ -123,7 +120,7 @@ def test_a_slow_transaction_is_not_overtaken_by_the_next_with_the_same_key(
             sent.append(world.send(len(sent), partition=0, key="same"))
         return len(world.handed_on()) >= 4
 
-    drive(work(world.worker(copier()), until=next_when_read, within_s=WITHIN_S))
+    drive(work(world.worker(copier()), until=next_when_read, within_s=WAIT_S))
     assert world.handed_on() == sent
 
 
@@ -134,7 +131,7 @@ def half() -> Iterator[Rig]:
         programs = made.programs("0", ("router", "planner"))
         running = {name: program for name, program in programs.items() if name in ("router", "planner.hot")}
         with made.fleet("0", running) as fleet:
-            fleet.wait_ready(Deadline.after(SystemClock(), 2 * WITHIN_S))
+            fleet.wait_ready(Deadline.after(SystemClock(), 2 * WAIT_S))
             made.waiting = {name: program for name, program in programs.items() if name not in running}
             yield made
 
@@ -187,11 +184,11 @@ def test_messages_reported_as_delivered_survive_a_broker_that_restarts_in_mid_tr
     half: Rig, key: int
 ) -> None:
     sent = send(half.bootstrap, half.settings, half.codec, batch(key))
-    until(answered(lambda: sent <= routed(half).keys()), within_s=WITHIN_S, what="all routed")
+    until(answered(lambda: sent <= routed(half).keys()), what="all routed")
     killed = kill_broker_at(half, key)
     more = send(half.bootstrap, half.settings, half.codec, batch(key + 100))
-    until(killed, within_s=WITHIN_S, what="a transaction under way")
-    until(answered(lambda: more <= routed(half).keys()), within_s=STUCK_S + WITHIN_S, what="all routed")
+    until(killed, what="a transaction under way")
+    until(answered(lambda: more <= routed(half).keys()), within_s=STUCK_S + WAIT_S, what="all routed")
     once_each(half, sent | more)
 
 
@@ -199,9 +196,9 @@ def test_sending_offsets_to_a_coordinator_that_is_gone_holds_nobody_up(half: Rig
     """The client's call may never return: the worker then ends by itself, is started again, and goes on."""
     killed = kill_broker_at(half, wire.TXN_OFFSET_COMMIT)
     sent = send(half.bootstrap, half.settings, half.codec, batch(1))
-    until(killed, within_s=WITHIN_S, what="offsets under way")
-    until(answered(lambda: sent <= routed(half).keys()), within_s=STUCK_S + WITHIN_S, what="all routed")
-    until(lambda: says(half.urls()["router.0"], "/readyz") == 200, within_s=WITHIN_S, what="a ready router")
+    until(killed, what="offsets under way")
+    until(answered(lambda: sent <= routed(half).keys()), within_s=STUCK_S + WAIT_S, what="all routed")
+    until(lambda: says(half.urls()["router.0"], "/readyz") == 200, what="a ready router")
     once_each(half, sent)
 
 
@@ -254,18 +251,18 @@ def test_a_dead_producers_open_transaction_holds_readers_up_no_longer_than_its_t
     cold, hot = lane_topic("retrieve", "cold"), lane_topic("retrieve", "hot")
     program, link = half.waiting["planner.cold"], half.proxy.links["planner.cold.0"]
     with process_of(program) as process:
-        until(program.port_file.exists, within_s=WITHIN_S, what="a cold planner")
+        until(program.port_file.exists, what="a cold planner")
         port = program.port_file.read_text(encoding="ascii").strip()
-        until(lambda: says(f"http://127.0.0.1:{port}", "/readyz") == 200, within_s=WITHIN_S, what="ready")
+        until(lambda: says(f"http://127.0.0.1:{port}", "/readyz") == 200, what="ready")
         # Once before, so that the hot lane's way is known to be free and nothing in it starts for the first time below.
         begun = committed(half, hot)
         first = send(half.bootstrap, half.settings, half.codec, batch(7))
-        until(lambda: committed(half, hot) >= begun + len(first), within_s=WITHIN_S, what="hot plans before")
+        until(lambda: committed(half, hot) >= begun + len(first), what="hot plans before")
         # Positions alone are committed every few seconds, too: what is held must have records. The worker's next transaction,
         # begun while this one ends, must not free it: it would commit before anyone has looked.
         hold = link.hold_commit(of_records=True, for_good=True)
         send(half.bootstrap, half.settings, half.codec, [literature(number) for number in range(40)])
-        assert hold.held.wait(WITHIN_S)
+        assert hold.held.wait(WAIT_S)
         process.kill()
         died_s = time.monotonic()
         link.cut(down=True)

@@ -11,8 +11,7 @@ from simulation.virtual import Process, later
 from vigimesh.adapters.memory_broker import Fate, MemoryConsumer, MemoryProducer
 from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
 from vigimesh.errors import Transient
-from vigimesh.loop.broker import Batch, InDoubt, Leave, Part, Position, Record, Write
-from vigimesh.loop.worker import DOUBT_S
+from vigimesh.loop.broker import DOUBT_S, Batch, InDoubt, Leave, Part, Position, Record, Write
 from vigimesh.ports import Spot
 
 #: What may go wrong where. `kill` ends the process there; `slow` makes a call take seconds; the fates of an EndTxn are

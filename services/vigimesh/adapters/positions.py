@@ -23,7 +23,7 @@ from vigimesh.domain.control.flow import input_of
 from vigimesh.domain.control.lag import PLACES, Glance, Stand
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import LANE_STAGES, group_of
-from vigimesh.loop.broker import TRANSACTION_S, Position
+from vigimesh.loop.broker import DOUBT_S, Position
 from vigimesh.loop.progress import holds
 
 #: Seconds for one look at everything; a broker that is there answers in some 50 ms.
@@ -36,7 +36,7 @@ _FETCH_BYTES = 64 * 1024
 _BATCH, _POLL_S = 500, 0.05
 #: Seconds that a transaction may be open until what lies behind it is unknown: a worker's lasts milliseconds, and one slower than
 #: half its time-out is doubted. Readers of committed records, and so all that is counted here, see nothing behind it.
-HIDDEN_S = TRANSACTION_S / 2
+HIDDEN_S = DOUBT_S
 #: Seconds without which no question is asked any more: a shorter time-out would only fail.
 _LEAST_S = 0.2
 

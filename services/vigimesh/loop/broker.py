@@ -27,6 +27,8 @@ LEAVING_S = DRAIN_S + ENDING_S
 #: Seconds a transaction may last before the broker aborts it and fences its producer. A worker that dies in one stops
 #: readers of its partitions for this long, plus the broker's clean-up interval.
 TRANSACTION_S = 10.0
+#: Seconds a transaction may take before its end is doubted.
+DOUBT_S = TRANSACTION_S / 2
 
 
 class InDoubt(Transient):

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from vigimesh import names
 from vigimesh.errors import Broken, Transient
-from vigimesh.loop.broker import InDoubt, Part, Producer, TooLarge, require
+from vigimesh.loop.broker import DOUBT_S, InDoubt, Part, Producer, TooLarge, require
 from vigimesh.loop.hand import Hand, Transaction
 from vigimesh.loop.progress import holds
 from vigimesh.loop.report import report
-from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S, REFUSED, STUCK_S, Bundle, Work, Worker
+from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S, REFUSED, STUCK_S, Bundle, Work, Worker
 
 
 def commit(worker: Worker, hand: Hand, bundle: Bundle) -> None:

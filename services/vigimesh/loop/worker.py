@@ -40,8 +40,6 @@ INLINE_BYTES = 64 * 1024
 RECORD_BYTES = 4 * 1024 * 1024 - 64 * 1024
 #: Tries of one record before it is given up as a dead letter.
 MAX_ATTEMPTS = 10
-#: Seconds a transaction may take before its end is doubted: half the transaction time-out of 10 s.
-DOUBT_S = 5.0
 #: Transactions aborted in a row after which partitions are tried one by one: one abort alone passes by itself.
 REFUSED = 2
 #: Seconds after which a transaction that does not end stops the process: three times what a call to the broker may take.

@@ -25,11 +25,11 @@ from vigimesh.events.classes import FlowTotalled, ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope, source_of, to_headers
 from vigimesh.events.topics import BY_NAME, LANES, topic
-from vigimesh.loop.broker import Batch, Consumer, InDoubt, Part, Position, Producer, Write
+from vigimesh.loop.broker import DOUBT_S, Batch, Consumer, InDoubt, Part, Position, Producer, Write
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import TERM_MAX, NoOrders, Orders, share_percent, slows
 from vigimesh.loop.telemetry import Telemetry
-from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S
+from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S
 
 #: What this process is called in headers and metrics.
 NAME = "controller"

@@ -25,11 +25,11 @@ from vigimesh.clock import Clock, Deadline
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
-from vigimesh.loop.broker import InDoubt, Producer, Record, TooLarge
+from vigimesh.loop.broker import DOUBT_S, InDoubt, Producer, Record, TooLarge
 from vigimesh.loop.health import Health
 from vigimesh.loop.orders import NoOrders, Pauses
 from vigimesh.loop.telemetry import Telemetry
-from vigimesh.loop.worker import BACKOFF_S, DOUBT_S, MAX_BACKOFF_S
+from vigimesh.loop.worker import BACKOFF_S, MAX_BACKOFF_S
 from vigimesh.ports import Objects, ParkedTopic, Spot
 
 #: Records of one poll: a million are read in some 20 s, and SIGTERM is seen between two polls.

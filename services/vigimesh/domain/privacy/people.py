@@ -21,6 +21,7 @@ from vigimesh.domain.privacy.words import (
     GIVEN,
     GIVEN_IN_SMALL,
     GIVEN_OR_WORD,
+    KIN,
     LINKS,
     MEDICAL,
     ORDINARY_ENDINGS,
@@ -116,17 +117,11 @@ def _behind_role(reader: Reader, at: int) -> Iterator[Span]:
         if not word.text.isupper() or word.initial or len(word.text) > 3:
             yield reader.span(behind, reader.run(behind))
     elif (
-        word.capital and reader.words[at].low in _KIN and word.gap == " " and _ends_as_product(reader, behind)
+        word.capital and reader.words[at].low in KIN and word.gap == " " and _ends_as_product(reader, behind)
     ):
         yield reader.span(behind, reader.run(behind, strict=True))
     elif word.low in GIVEN or (doctor and _unexplained_small(reader, word)):
         yield reader.span(behind, reader.run(behind))
-
-
-#: Relatives, who are called by a given name: "his daughter Beatrix".
-_KIN = frozenset(
-    "daughter son wife husband mother father sister brother aunt uncle niece nephew cousin grandmother grandfather granddaughter grandson".split()
-)
 
 
 def _ends_as_product(reader: Reader, at: int) -> bool:

@@ -15,13 +15,17 @@ TITLES = _words(
     "mr mrs ms miss mister mx messrs mstr sir madam mme mlle monsieur madame herr frau fräulein señor señora señorita",
     "senor senora sra srta signor signora sig dott dottoressa mevr meneer pani pan",
 )
+#: Relatives, who are called by a given name: "his daughter Beatrix".
+KIN = _words(
+    "husband wife son daughter mother father brother sister aunt uncle grandmother grandfather granddaughter grandson niece",
+    "nephew cousin",
+)
 #: Before a name or without one: the next word goes unless it is an ordinary one.
-ROLES = _words(
-    "dr drs doctor prof professor nurse sister pharmacist midwife physician surgeon dentist therapist paramedic",
+ROLES = KIN | _words(
+    "dr drs doctor prof professor nurse pharmacist midwife physician surgeon dentist therapist paramedic",
     "reverend rev pastor rabbi imam officer sergeant captain colonel judge teacher coach",
     "patient pt pts subject reporter consumer caller client claimant vaccinee informant",
-    "husband wife spouse partner son daughter mother father mom mum mommy dad daddy parent brother sister twin aunt uncle",
-    "grandmother grandfather grandma grandpa granddaughter grandson niece nephew cousin fiance fiancé fiancee fiancée",
+    "spouse partner mom mum mommy dad daddy parent twin grandma grandpa fiance fiancé fiancee fiancée",
     "boyfriend girlfriend friend neighbor neighbour roommate colleague coworker boss carer caregiver caretaker guardian",
     "baby infant child boy girl toddler teenager man woman lady gentleman named attorney lawyer specialist cardiologist",
     "neurologist dermatologist pediatrician paediatrician oncologist allergist gynecologist gynaecologist psychiatrist gp",
