@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from vigimesh import names
 from vigimesh.adapters.batch_journal import PgBatchJournal
@@ -18,6 +17,7 @@ from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.app.clients import kafka_of
 from vigimesh.app.large_model import fallbacks_of
 from vigimesh.app.limits import ceiling_in
+from vigimesh.app.parts import Parts
 from vigimesh.app.settings import Settings
 from vigimesh.app.small_model import book_of, models_of
 from vigimesh.background.books.keep import Books
@@ -39,9 +39,6 @@ from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import REASONS, Purchase
 from vigimesh.tool_executor.till import Keeper, Till
-
-if TYPE_CHECKING:
-    from vigimesh.app.wiring import Parts
 
 _log = logging.getLogger(__name__)
 
