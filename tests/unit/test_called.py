@@ -150,3 +150,10 @@ def test_an_id_of_what_cannot_be_read_tells_what_it_was_given(name: str) -> None
     assert ids.given_id(name) == name
     assert ids.unread_id(event, b"k", b"v") == event
     assert len({event, ids.unread_id(name, b"k", b""), ids.unread_id(name, b"", b"v")}) == 3
+
+
+def test_what_came_without_a_key_is_listed_under_that_of_its_case() -> None:
+    log = Log("m")
+    log.put(DOOR, "m", b"v", key="", message="m")
+    log.put(topic("plan.hot"), "p", b"v", key="acme/1", message="m")
+    assert [one.key for one in placed(log.rows).values()] == ["acme/1"]

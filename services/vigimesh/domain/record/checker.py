@@ -247,8 +247,9 @@ def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
     part = unit.of(row.headers.cause)
     if row.topic in INPUTS:
         part.inputs.append(row)
+        unit.key = unit.key or row.key  # one that came without a key has its case's from the router on
     if row.topic in _DOOR_TOPICS:
-        unit.key = row.key
+        unit.key = row.key or unit.key
         unit.accepted_at = row.at if unit.accepted_at is None else min(unit.accepted_at, row.at)
     elif row.topic in _SUPERVISE:
         part.statements.append(Statement(at=row.at, lane=row.headers.lane))
