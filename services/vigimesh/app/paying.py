@@ -19,7 +19,7 @@ from vigimesh.app.large_model import fallbacks_of
 from vigimesh.app.limits import ceiling_in
 from vigimesh.app.parts import Parts
 from vigimesh.app.settings import Settings
-from vigimesh.app.small_model import book_of, models_of
+from vigimesh.app.small_model import book_of, check_currencies, models_of
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.breaker import STATES, State
@@ -111,6 +111,8 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
     except Misconfigured as error:
         _log.error("no opinion is paid for: %s", error)
         prices = shipped_prices()
+    else:
+        _tell_currencies(settings, parts.cards, clock.now())
     base = kafka_of(settings)
 
     async def paid_at() -> datetime | None:
@@ -142,6 +144,14 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
         return held_by(parts.orders.in_force(lane, clock.now()), wanted)
 
     return Till(opened, calls, held, tell=sign.shut)
+
+
+def _tell_currencies(settings: Settings, cards: Cards | None, at: datetime) -> None:
+    """Say which workflows ask no model since they are in another currency; the others go on."""
+    try:
+        check_currencies(settings, cards.cards if cards else (), at)
+    except Misconfigured as error:
+        _log.error("some workflows pay for no opinion: %s", error)
 
 
 def held_by(orders: Sequence[Order], wanted: Purchase) -> str:
