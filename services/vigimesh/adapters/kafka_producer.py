@@ -144,7 +144,7 @@ class KafkaProducer:
         except ck.KafkaException as error:
             cause = error.args[0]
             if cause.code() in FENCED:
-                raise fenced(self._id) from error
+                raise fenced(cause, self._id) from error
             if cause.txn_requires_abort():
                 what = f"transaction must be aborted: {cause.name()}"
                 raise Transient("VM-1301", what=what, where=self._id) from error

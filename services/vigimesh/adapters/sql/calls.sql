@@ -151,9 +151,6 @@ LEFT JOIN claimed ON true;
 -- name: open_epoch
 UPDATE journal.epoch SET opened_at = coalesce(opened_at, now()) WHERE epoch = %(epoch)s RETURNING epoch;
 
--- name: newest_seen
-SELECT max(at) FROM journal.call;
-
 -- name: calls
 SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at,
     state = 'begun' AND lease_until <= now() AS is_lapsed,
