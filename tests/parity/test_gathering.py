@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from budgets import memory_rig
-from depots import Depot, depot, gathered
+from depots import QUICK, Depot, depot, gathered
 from journals import MemoryBench
 from spending import away, purchase
 from standins import played
@@ -20,8 +20,10 @@ from unit.test_drafting import EXECUTOR, READ, given, mail
 from vigimesh.adapters.memory_models import MemoryModels
 from vigimesh.background.batcher.run import run
 from vigimesh.background.books.keep import Books
-from vigimesh.domain.budget.batching import Gathered
+from vigimesh.domain.budget.batching import COMPLETION, MAX_TRIES, Gathered
+from vigimesh.domain.budget.lapse import MAX_LEASE_S
 from vigimesh.domain.budget.prices import shipped_prices
+from vigimesh.domain.budget.rule import SWEPT
 from vigimesh.domain.budget.waiting import ROOM, SPREAD
 from vigimesh.domain.policy.cards import BatchWindow
 from vigimesh.errors import Transient
@@ -137,6 +139,34 @@ def test_a_case_whose_batch_goes_on_waits_for_it_though_another_window_would_lea
             assert isinstance(told, Paid)
 
     told(story)
+
+
+def test_a_case_that_looks_soon_after_its_batches_expired_waits_for_their_reservation_and_is_paid_once() -> (
+    None
+):
+    async def story() -> None:
+        never = replace(QUICK, start_s=500_000)
+        async with depot(memory_rig(), MemoryBench(), never) as made:
+            first, batcher = wanted(made), made.batcher()
+            assert isinstance(await payer(made).pay(first), Unpaid)
+            for _ in range(MAX_TRIES):
+                made.let_pass(MAX_LEASE_S + SWEPT.total_seconds())
+                await made.swept(batcher)
+                await batcher.round()
+                made.routes.desk.forward(COMPLETION.total_seconds() + 1)
+                await batcher.round()
+            (place,) = made.batches.places.values()
+            assert (place.state, place.tries, made.billed()) == ("ended", MAX_TRIES, 0)
+            soon = await payer(made).pay(first)
+            assert isinstance(soon, Unpaid)
+            assert soon.reason == "gathered"
+            assert soon.retry_at is not None
+            made.let_pass((soon.retry_at - made.clock.now()).total_seconds())
+            await made.swept(batcher)
+            assert isinstance(await payer(made).pay(first), Paid)
+            assert made.billed() == 1
+
+    asyncio.run(asyncio.wait_for(story(), 60))
 
 
 def test_what_was_not_sent_while_it_might_be_is_paid_at_once() -> None:

@@ -8,7 +8,7 @@ window, or not made, is paid for at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vigimesh.domain.budget.batching import Gathered, gathers_until
@@ -41,7 +41,19 @@ class GatheringPayer(Payer):
             until = None
         if until is not None:
             return Unpaid(call_id=name_of(wanted), reason="gathered", retry_at=until)
-        return await Payer.pay(self, wanted)  # `super()` does not know a class that slots have made anew
+        told = await Payer.pay(self, wanted)  # `super()` does not know a class that slots have made anew
+        if isinstance(told, Unpaid) and told.reason == "not_made" and told.retry_at is not None:
+            # The reservation of a batch that did not make it is still to be given back: then it is paid for.
+            return replace(told, reason="gathered") if await self._was_gathered(wanted) else told
+        return told
+
+    async def _was_gathered(self, wanted: Purchase) -> bool:
+        if wanted.may_wait is None or wanted.may_wait.lane != "cold":
+            return False
+        try:
+            return bool(await self.gathered.state(name_of(wanted)))
+        except Transient:
+            return False
 
     async def _waits(self, wanted: Purchase, now: datetime) -> datetime | None:
         """Gather a purchase that may wait; return when to look for its answer, `None` when it is to be paid at once."""
