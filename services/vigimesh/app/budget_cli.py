@@ -77,7 +77,8 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     """Let a workflow spend more, for a time.
 
     The cap falls back by itself when the time is over, or when the budget is rebuilt. It opens the window of now again
-    where an overrun closed it. Who does it and why stands in the audit before.
+    where an overrun closed it. Cases that wait for money are called back within seconds; those that still find no room wait on. Who does it and
+    why stands in the audit before.
     """
     from vigimesh.app.order_giving import given_now
 
@@ -87,12 +88,17 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
     done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
     if as_json:
-        print_json(done.plain())
+        print_json(done.plain() | {"called_back": not done.not_called})
         return
     cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
     typer.echo(
         f"{workflow} may spend {more} a {window} until {order.until.isoformat(timespec='seconds')}; its card says {cap}"
     )
+    if done.not_called:
+        typer.echo(
+            f"what waits for money was not called back: {done.not_called}; give the raise again, or it waits until its time",
+            err=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
