@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from budgets import NOON, Rig, ask, booked, valkey_rig
+from journals import database
 from valkeys import OwnValkey
 from vigimesh.adapters.history import scan
 from vigimesh.adapters.kafka import common
@@ -274,8 +275,14 @@ def vigimesh(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
+@pytest.fixture(scope="module")
+def journal_uri(applied_stack: Stack) -> Iterator[str]:
+    with database(applied_stack.urls.postgres, "budget_cli") as made:
+        yield made
+
+
 def test_the_command_shows_and_raises(
-    live: Rig, applied_stack: Stack, monkeypatch: pytest.MonkeyPatch
+    live: Rig, applied_stack: Stack, journal_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = applied_stack.urls
     monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", urls.kafka)
@@ -289,8 +296,14 @@ def test_the_command_shows_and_raises(
         await budget.reserve([ask("a", 50_000, at=SystemClock().now(), caps=Caps.of(TRIAGE))])
 
     live.run(build)
+    # Without a journal nobody knows whether it counts the same, and it is said.
+    shown = vigimesh("show")
+    assert (shown.exit_code, "VIGIMESH_POSTGRES_DSN is not set" in shown.stderr) == (NOT_HELD, True)
+    monkeypatch.setenv("VIGIMESH_POSTGRES_DSN", journal_uri)
     shown = vigimesh("show")
     assert shown.exit_code == 0, shown.output
+    assert re.search(r"^triage \S+: the journal has 0.00 EUR recorded and 0.00 EUR open; calls change hands$",
+                     shown.stderr, re.MULTILINE)  # fmt: skip
     assert re.search(r"^triage +[\d-]{10} +EUR .* 0\.05 ", shown.output, re.MULTILINE), shown.output
     assert "caps of: shipped cards" in shown.stderr
     until = (SystemClock().now() + timedelta(days=1)).isoformat()
@@ -313,7 +326,11 @@ def test_the_command_shows_and_raises(
     assert {row.headers.source for row in rows} == {"/vigimesh/operator"}
 
 
-def test_a_budget_that_does_not_hold_ends_with_status_1(live: Rig, budget_valkey: OwnValkey) -> None:
+def test_a_budget_that_does_not_hold_ends_with_status_1(
+    live: Rig, budget_valkey: OwnValkey, journal_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIMESH_POSTGRES_DSN", journal_uri)
+
     async def build(rig: Rig) -> None:
         budget = await rig.built()
         await budget.reserve([ask("a", 50_000, at=SystemClock().now(), caps=Caps.of(TRIAGE))])
