@@ -25,12 +25,14 @@ CLASSES = event_classes()
 #: Where a number takes one byte more, and the ends of 64 bits.
 EDGES = (0, -1, 63, 64, -64, -65, 8_191, 8_192, -8_193, 2**31, 2**63 - 1, -(2**63))
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {
-    str: st.text(max_size=9) | st.sampled_from(("", "a" * 63, "a" * 64, "ü" * 4_096)),
+    str: st.text(max_size=9) | st.sampled_from(("", "a" * 63, "a" * 64, "a" * 8_191, "ü" * 4_096)),
     int: st.sampled_from(EDGES) | st.integers(-(2**63), 2**63 - 1),
     bool: st.booleans(),
     float: st.floats(allow_nan=False),
     bytes: st.binary(max_size=70),
-    datetime: st.datetimes(timezones=st.just(UTC)),
+    # Those that come again are kept by their bytes, of which some have fewer or more than eight.
+    datetime: st.datetimes(timezones=st.just(UTC))
+    | st.sampled_from([datetime(y, 1, 2, tzinfo=UTC) for y in (1970, 1973, 2026, 3200)]),
 }
 
 
