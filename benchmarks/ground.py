@@ -15,7 +15,9 @@ from typing import Any
 import confluent_kafka as ck
 
 from vigimesh.adapters import topics as cluster
+from vigimesh.adapters.kafka import common
 from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.transactions import end, listing
 from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.topics import TOPICS
@@ -110,6 +112,16 @@ class Ground:
                 time.sleep(10 * LOOK_S)
             finally:
                 asking.close()
+
+    def end_transactions(self) -> None:
+        """End what processes that are gone have left open, positions alone too, which hide no record.
+
+        Until its time-out, a minute, who reads as committed is not told where the group stands, and gives up before.
+        """
+        base = common(self.kafka, {})
+        for one in listing(base, SystemClock()).transactions.values():
+            if one.is_open:
+                end(base, one)
 
     def positions(self, group: str, spots: Iterable[Spot]) -> dict[Spot, int]:
         """Return where a group stands, also while its next transaction is open."""
