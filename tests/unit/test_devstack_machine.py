@@ -22,6 +22,7 @@ from vigimesh.app.devstack.slot import Slot, last_cause, stop_all
 from vigimesh.app.devstack.sockets import SOCKET_PATH_MAX_BYTES, fixed_port, free_ports, socket_folder
 from vigimesh.app.devstack.state import Owned, Stack, StackUrls, read_state, state_path, write_state
 from vigimesh.app.located import located
+from vigimesh.app.run import found_on
 from vigimesh.errors import Misconfigured, Transient
 
 PLENTY = Room(memory_bytes=8_000_000_000, disk_bytes=80_000_000_000, disk_at="here")
@@ -190,9 +191,13 @@ def test_a_stack_that_runs_and_does_not_answer_is_not_taken_for_none(tmp_path: P
         write_state(replace(state(tmp_path), processes={"keeper": Owned.of(keeper.pid)}))
         with pytest.raises(Transient, match="VM-1612"):
             located({}, tmp_path)
+        with pytest.raises(Transient, match="VM-1612"):
+            found_on(tmp_path)
         keeper.communicate()
     with pytest.raises(Misconfigured, match="VM-1705"):
         located({}, tmp_path)
+    with pytest.raises(Misconfigured, match="VM-1102"):
+        found_on(tmp_path)
 
 
 def test_a_process_number_used_again_is_not_taken_for_ours() -> None:

@@ -36,10 +36,7 @@ def located(environ: Mapping[str, str], data: Path | None) -> Located:
         return Located(settings=Settings.for_stack(stack.urls, settings), from_stack=True)
     if data is not None:
         if runs(data) is not None:
-            raise Transient(
-                "VM-1612", what="the stack on this folder runs, and does not answer in time", where=str(data),
-                todo="try again; where it lasts look at the machine's load and into the folder's logs",
-            )  # fmt: skip
+            raise in_trouble(data)
         raise Misconfigured(
             "VM-1705",
             what="no stack runs on this folder",
@@ -47,3 +44,11 @@ def located(environ: Mapping[str, str], data: Path | None) -> Located:
             todo="start it: vigimesh stack up --data with this folder, or leave --data out",
         )
     return Located(settings=settings, from_stack=False)
+
+
+def in_trouble(folder: Path) -> Transient:
+    """Return the error for a stack that runs and did not answer in time: on a busy machine it is there all the same."""
+    return Transient(
+        "VM-1612", what="the stack on this folder runs, and does not answer in time", where=str(folder),
+        todo="try again; where it lasts look at the machine's load and into the folder's logs",
+    )  # fmt: skip

@@ -28,12 +28,13 @@ from vigimesh.app.demo.answers import WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.writing import poison_record, write_demo
 from vigimesh.app.dev import READY_S
-from vigimesh.app.devstack import Stack, Wishes, all_pids, status, up
+from vigimesh.app.devstack import Stack, Wishes, all_pids, runs, status, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.forkserver import ForkServer
 from vigimesh.app.large_model import assumed_of, has_large_model
 from vigimesh.app.live import live
+from vigimesh.app.located import in_trouble
 from vigimesh.app.mesh import hold_mesh, prepare, read_mesh
 from vigimesh.app.model_settings import LargeModelSettings
 from vigimesh.app.options import print_json
@@ -174,11 +175,8 @@ def _mesh(
                 up(folder, attached=True, progress=Terminal(), wishes=Wishes(thrown_away=data is None))
             )
             if not stack
-            else status(folder)
+            else found_on(folder)
         )
-        if running is None:
-            raise Misconfigured("VM-1102", what="no stack runs there", where=str(folder),
-                                todo=f"vigimesh dev --data {folder}, or leave --stack out")  # fmt: skip
         settings = Settings.for_stack(running.urls, given)
         clock = SystemClock()
         fleet = None
@@ -199,6 +197,17 @@ def _mesh(
             _say("mesh: ready; cases are on their way")
         codec = codec_of(settings)
         yield Mesh(settings=settings, stack=running, fleet=fleet, codec=codec, clock=clock, origin=origin)
+
+
+def found_on(folder: Path) -> Stack:
+    """Return the stack that runs on a folder. Raises `Transient` VM-1612 when it does not answer in time, `Misconfigured` VM-1102 when none runs."""
+    there = status(folder)
+    if there is None and runs(folder) is not None:
+        raise in_trouble(folder)
+    if there is None:
+        raise Misconfigured("VM-1102", what="no stack runs there", where=str(folder),
+                            todo=f"vigimesh dev --data {folder}, or leave --stack out")  # fmt: skip
+    return there
 
 
 def _cards_of_another(folder: Path) -> Misconfigured:
