@@ -197,17 +197,17 @@ def _seen(message: Any) -> Seen:
 
 
 @contextmanager
-def ground(data: Path | None = None, *, topics: bool = True) -> Iterator[Ground]:
+def ground(data: Path | None = None, *, topics: bool = True, lasting: bool = True) -> Iterator[Ground]:
     """Bring up a stack on a folder that is thrown away (or on `data`, which is kept) with all topics and schemas.
 
-    Without `topics` the broker lies idle: `ids_file` is not there.
+    Without `topics` the broker lies idle: `ids_file` is not there. It has both compilers, unless it is not `lasting`.
     """
     folder = data or Path(tempfile.mkdtemp(prefix="vigimesh-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     # The database's own user must pass through it.
     folder.chmod(0o711)
     try:
-        with up(folder, attached=True, wishes=Wishes(lasting=True)) as stack:
+        with up(folder, attached=True, wishes=Wishes(lasting=lasting)) as stack:
             ids_file = folder / "schema-ids.json"
             if topics:
                 _fill_cluster(stack, ids_file)
