@@ -1,4 +1,4 @@
-"""What the admin client of the pinned version must not be asked: its question may end the process (docs/decisions, 0080)."""
+"""What the admin client of the pinned version must not be asked: its question may end the process (docs/decisions, 0077)."""
 
 from __future__ import annotations
 

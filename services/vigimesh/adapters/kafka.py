@@ -57,7 +57,7 @@ def offsets_at(
     """Return the offset of each partition at `at`: `OFFSET_BEGINNING`, `OFFSET_END`, or the first since so many ms of the epoch.
 
     -1 where there is none since. The end is that of what the client's isolation level lets it read. Raises `KafkaException`.
-    Not asked by an admin client, whose own question crashes the process when its time-out passes within the call (decision 0080).
+    Not asked by an admin client, whose own question crashes the process when its time-out passes within the call (decision 0077).
     """
     asked = [ck.TopicPartition(topic, partition, at) for topic, partition in parts]
     found: dict[tuple[str, int], int] = {}
