@@ -10,16 +10,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from confluent_kafka import (
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from vigimesh.adapters.kafka import asker, moment
+from vigimesh.adapters.kafka import asker, moment, offsets_at
 from vigimesh.clock import Clock, Deadline, SystemClock
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Misconfigured, Transient
@@ -48,10 +41,6 @@ _ASK_S = 15.0
 
 #: Seconds between two looks at what is still open.
 _LOOK_S = 0.1
-
-_SPECS: Any = OffsetSpec
-_EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
-
 
 Part = tuple[str, int]
 #: Bootstrap servers, or the settings of every client where a cluster asks for more than an address.
@@ -132,14 +121,15 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
 
     Raises `Transient` VM-1301 when the broker is away; `Misconfigured` VM-1702 for a topic that is not there.
     """
-    admin = AdminClient(settings_of(bootstrap))
+    asking = _consumer(bootstrap)
     try:
-        parts = _parts(admin, topics, _where(bootstrap))
-        firsts, ends = _ask(admin, parts, _EARLIEST), _ask(admin, parts, _LATEST)
+        parts = _parts(asking, topics, _where(bootstrap))
+        firsts, ends = (offsets_at(asking, parts, at, _ASK_S) for at in (OFFSET_BEGINNING, OFFSET_END))
     except KafkaException as error:
         raise _away(_where(bootstrap), error) from error
-    spans = zip(firsts, ends, strict=True)
-    return {(tp.topic, tp.partition): span for tp, span in zip(parts, spans, strict=True)}
+    finally:
+        asking.close()
+    return {part: (firsts[part], ends[part]) for part in parts}
 
 
 def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: Clock | None = None) -> bool:
@@ -148,30 +138,33 @@ def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: 
     The end of a transaction reaches its partitions one after the other: who reads in between sees a part of it. What
     such a reader misses is there for the next `scan` after this. Raises as `bounds` does.
     """
-    admin = AdminClient(settings_of(bootstrap))
+    settled, every = _consumer(bootstrap), asker(settings_of(bootstrap), "vigimesh.history")
     deadline, pause = Deadline.after(clock or SystemClock(), within_s), threading.Event()
     try:
-        parts = _parts(admin, topics, _where(bootstrap))
-        ends = _ask(admin, parts, _LATEST, IsolationLevel.READ_UNCOMMITTED)
-        while any(now < end for now, end in zip(_ask(admin, parts, _LATEST), ends, strict=True)):
+        parts = _parts(settled, topics, _where(bootstrap))
+        ends = offsets_at(every, parts, OFFSET_END, _ASK_S)
+        while any(now < ends[part] for part, now in offsets_at(settled, parts, OFFSET_END, _ASK_S).items()):
             if deadline.passed():
                 return False
             pause.wait(_LOOK_S)
     except KafkaException as error:
         raise _away(_where(bootstrap), error) from error
+    finally:
+        settled.close()
+        every.close()
     return True
 
 
-def _parts(admin: AdminClient, topics: Sequence[str], where: str) -> list[TopicPartition]:
+def _parts(asking: Consumer, topics: Sequence[str], where: str) -> list[Part]:
     """Return every partition of the topics."""
-    known = admin.list_topics(timeout=_ASK_S).topics
+    known = asking.list_topics(timeout=_ASK_S).topics
     missing = sorted(name for name in topics if name not in known)
     if missing:
         raise Misconfigured(
             "VM-1702", what=f"topic {missing[0]} is not there", where=where,
             todo="run `vigimesh topics apply`, or name the stack that holds the cases",
         )  # fmt: skip
-    return [TopicPartition(name, p) for name in topics for p in sorted(known[name].partitions)]
+    return [(name, p) for name in topics for p in sorted(known[name].partitions)]
 
 
 def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
@@ -194,22 +187,6 @@ def committed_offsets(bootstrap: Broker) -> dict[Part, int]:
         finally:
             consumer.close()
     return found
-
-
-def _ask(
-    admin: AdminClient,
-    parts: Sequence[TopicPartition],
-    spec: OffsetSpec,
-    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
-) -> list[int]:
-    """Return an offset of each partition, in their order; the last is that of what is committed, unless asked otherwise."""
-    futures = admin.list_offsets(
-        {TopicPartition(tp.topic, tp.partition): spec for tp in parts},
-        isolation_level=isolation,
-        request_timeout=_ASK_S,
-    )
-    answers = {(tp.topic, tp.partition): int(future.result().offset) for tp, future in futures.items()}
-    return [answers[(tp.topic, tp.partition)] for tp in parts]
 
 
 def _read(consumer: Any, ends: dict[Part, int], clock: Clock) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -49,6 +49,23 @@ def asker(base: Mapping[str, Any], group: str) -> ck.Consumer:
     return ck.Consumer(
         {**base, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
     )
+
+
+def offsets_at(
+    client: ck.Consumer, parts: Iterable[tuple[str, int]], at: int, timeout_s: float
+) -> dict[tuple[str, int], int]:
+    """Return the offset of each partition at `at`: `OFFSET_BEGINNING`, `OFFSET_END`, or the first since so many ms of the epoch.
+
+    -1 where there is none since. The end is that of what the client's isolation level lets it read. Raises `KafkaException`.
+    Not asked by an admin client, whose own question crashes the process when its time-out passes within the call (decision 0077).
+    """
+    asked = [ck.TopicPartition(topic, partition, at) for topic, partition in parts]
+    found: dict[tuple[str, int], int] = {}
+    for tp in client.offsets_for_times(asked, timeout=timeout_s) if asked else ():
+        if tp.error is not None:
+            raise ck.KafkaException(tp.error)
+        found[tp.topic, tp.partition] = tp.offset
+    return found
 
 
 def raise_for(error: Any, where: str) -> None:

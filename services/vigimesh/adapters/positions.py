@@ -8,16 +8,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
     OFFSET_INVALID,
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, undeclared
 
-from vigimesh.adapters.kafka import asker, moment
+from vigimesh.adapters.kafka import asker, moment, offsets_at
 from vigimesh.clock import Clock, Deadline
 from vigimesh.domain.control.flow import input_of
 from vigimesh.domain.control.lag import PLACES, Glance, Stand
@@ -39,9 +39,6 @@ _BATCH, _POLL_S = 500, 0.05
 HIDDEN_S = DOUBT_S
 #: Seconds without which no question is asked any more: a shorter time-out would only fail.
 _LEAST_S = 0.2
-
-_SPECS: Any = OffsetSpec
-_EARLIEST, _LATEST = _SPECS.earliest(), _SPECS.latest()
 
 #: Why nothing is known of a partition with such a transaction.
 HIDDEN = f"a transaction that is open for more than {HIDDEN_S:g} s hides what lies behind it: vigimesh transactions list"
@@ -65,10 +62,11 @@ class Positions:
         """Connect at the first question. `base` are the settings of every client."""
         quiet = {**base, "log_level": 0}
         self._clock = clock
-        self._admin = AdminClient(quiet)
-        # A consumer that never subscribes asks for its group's offsets without joining it. The admin client's own question
-        # kills the process while a new cluster makes its offsets topic (see `adapters/topics`).
+        # A consumer that never subscribes asks for its group's offsets without joining it. The admin client's own questions
+        # crash the process: this one while a new cluster makes its offsets topic (see `adapters/topics`), those for ends, too.
         self._askers = {group: asker(quiet, group) for group in sorted({_group(place) for place in PLACES})}
+        #: Sees what open transactions hide from the reader.
+        self._every = asker(quiet, "vigimesh.lag")
         self._reader = Consumer(
             {
                 **quiet, "group.id": "vigimesh.lag", "enable.auto.commit": False, "auto.offset.reset": "error",
@@ -85,7 +83,7 @@ class Positions:
         """
         deadline = Deadline.after(self._clock, LOOK_S)
         try:
-            known = self._admin.list_topics(timeout=deadline.left_s()).topics
+            known = self._reader.list_topics(timeout=deadline.left_s()).topics
         except KafkaException as error:
             return {place: (Stand(trouble=_away(error)),) for place in PLACES}
         parts = {
@@ -121,7 +119,7 @@ class Positions:
 
     def close(self) -> None:
         """Let go of the connections."""
-        for client in (*self._askers.values(), self._reader):
+        for client in (*self._askers.values(), self._every, self._reader):
             client.close()
 
     def _committed(
@@ -144,40 +142,22 @@ class Positions:
     def _bounds(self, parts: Sequence[Part], deadline: Deadline) -> dict[Part, _Bounds] | str:
         """Return first and last offset of each partition as a reader of committed records sees them, or why not."""
         try:
-            first, end = (self._offsets(parts, spec, deadline) for spec in (_EARLIEST, _LATEST))
+            first, end = (
+                offsets_at(self._reader, parts, at, _left(deadline)) for at in (OFFSET_BEGINNING, OFFSET_END)
+            )
             hides = self._hide(end, deadline)
-        except (KafkaException, TimeoutError) as error:
+        except KafkaException as error:
             return _away(error)
         return {part: _Bounds(first[part], end[part], part in hides) for part in parts}
 
     def _hide(self, end: Mapping[Part, int], deadline: Deadline) -> set[Part]:
         """Return the partitions whose committed end stands before a transaction that is open for more than `HIDDEN_S`."""
-        every = IsolationLevel.READ_UNCOMMITTED
-        high = self._offsets(tuple(end), _LATEST, deadline, every)
+        high = offsets_at(self._every, end, OFFSET_END, _left(deadline))
         behind = [part for part in end if high[part] > end[part]]
-        recent = _SPECS.for_timestamp(int((self._clock.now().timestamp() - HIDDEN_S) * 1000))
+        recent = int((self._clock.now().timestamp() - HIDDEN_S) * 1000)
         # The first record since then; the one at the committed end began the transaction.
-        since = self._offsets(behind, recent, deadline, every)
+        since = offsets_at(self._every, behind, recent, _left(deadline))
         return {part for part, offset in since.items() if offset < 0 or offset > end[part]}
-
-    def _offsets(
-        self,
-        parts: Sequence[Part],
-        spec: Any,
-        deadline: Deadline,
-        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
-    ) -> dict[Part, int]:
-        if not parts:
-            return {}
-        futures = self._admin.list_offsets(
-            {TopicPartition(*part): spec for part in parts},
-            isolation_level=isolation,
-            request_timeout=_left(deadline),
-        )
-        return {
-            (tp.topic, tp.partition): int(future.result(_left(deadline) + 1).offset)
-            for tp, future in futures.items()
-        }
 
     def _look(
         self, lagging: Mapping[Part, Stand], positions: Mapping[Part, Position], deadline: Deadline
@@ -287,8 +267,6 @@ def _left(deadline: Deadline) -> float:
     return max(_LEAST_S, deadline.left_s())
 
 
-def _away(error: BaseException) -> str:
+def _away(error: KafkaException) -> str:
     """Return in words that the broker does not answer."""
-    if isinstance(error, KafkaException):
-        return f"the broker does not answer: {error.args[0].name()}"
-    return "the broker does not answer in time"
+    return f"the broker does not answer: {error.args[0].name()}"
