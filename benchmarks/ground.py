@@ -15,7 +15,9 @@ from typing import Any
 import confluent_kafka as ck
 
 from vigimesh.adapters import topics as cluster
+from vigimesh.adapters.kafka import common
 from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.transactions import end, listing
 from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.topics import TOPICS
@@ -111,6 +113,16 @@ class Ground:
             finally:
                 asking.close()
 
+    def end_transactions(self) -> None:
+        """End what processes that are gone have left open, positions alone too, which hide no record.
+
+        Until its time-out, a minute, who reads as committed is not told where the group stands, and gives up before.
+        """
+        base = common(self.kafka, {})
+        for one in listing(base, SystemClock()).transactions.values():
+            if one.is_open:
+                end(base, one)
+
     def positions(self, group: str, spots: Iterable[Spot]) -> dict[Spot, int]:
         """Return where a group stands, also while its next transaction is open."""
         asking = self._asker(group, "read_uncommitted")
@@ -185,17 +197,17 @@ def _seen(message: Any) -> Seen:
 
 
 @contextmanager
-def ground(data: Path | None = None, *, topics: bool = True) -> Iterator[Ground]:
+def ground(data: Path | None = None, *, topics: bool = True, lasting: bool = True) -> Iterator[Ground]:
     """Bring up a stack on a folder that is thrown away (or on `data`, which is kept) with all topics and schemas.
 
-    Without `topics` the broker lies idle: `ids_file` is not there.
+    Without `topics` the broker lies idle: `ids_file` is not there. It has both compilers, unless it is not `lasting`.
     """
     folder = data or Path(tempfile.mkdtemp(prefix="vigimesh-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     # The database's own user must pass through it.
     folder.chmod(0o711)
     try:
-        with up(folder, attached=True, wishes=Wishes(lasting=True)) as stack:
+        with up(folder, attached=True, wishes=Wishes(lasting=lasting)) as stack:
             ids_file = folder / "schema-ids.json"
             if topics:
                 _fill_cluster(stack, ids_file)

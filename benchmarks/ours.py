@@ -14,8 +14,9 @@ import chain
 import sample
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.otel import OtelTelemetry
+from vigimesh.app.parts import Parts
 from vigimesh.app.settings import KafkaSettings, Settings, WorkerSettings
-from vigimesh.app.wiring import Parts, worker_of
+from vigimesh.app.wiring import worker_of
 from vigimesh.app.worker import rest_collector
 from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec

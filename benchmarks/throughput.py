@@ -102,6 +102,7 @@ def rate(base: Ground, report: Report, engine: Engine, target: int) -> float:
             return count >= target
 
         until(done, WITHIN_S, f"{engine.name}: {target} records", pause_s=0.1)
+    base.end_transactions()
     found = steady_rate(base.read(sample.OUTPUT, begin))
     report.add(engine.name, "records_per_s", found)
     (first, began_s), (last, ended_s) = looks[0], looks[-1]
@@ -124,6 +125,7 @@ def killed(base: Ground, report: Report, engine: Engine, count: int) -> None:
         programs[engine.name].kill()
     with running(command, base.folder) as programs:
         until(lambda: _committed(base, ends), WITHIN_S, f"{engine.name}: the rest of its work", pause_s=0.2)
+    base.end_transactions()
     ids = [one.event_id for one in base.read(sample.OUTPUT, begin)]
     report.add(engine.name, "duplicates_after_kill", len(ids) - len(set(ids)))
     report.add(engine.name, "lost_after_kill", wanted - len(set(ids)))

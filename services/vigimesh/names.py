@@ -123,7 +123,7 @@ MODEL_BREAKER = Metric(
 BATCH_GATHERED = Metric(
     name="vigimesh.batch.gathered", kind="counter", unit="{question}", labels=("stage", "lane", "state"),
     meaning="questions of cold cases by what gathering them for a batch came to: waiting (for the window), sent (its batch goes on), or "
-    "ended (not sent in its window, or in too many batches: paid at once, or its answer is there)",
+    "ended (not sent in its window, or in too many batches: paid at once, or its answer is there); a case that looks again counts again",
 )  # fmt: skip
 BATCH_CALLS = Metric(
     name="vigimesh.batch.calls", kind="counter", unit="{call}", labels=("outcome",),

@@ -14,9 +14,9 @@ import confluent_kafka as ck
 import psutil
 import pytest
 
+import vigimesh
 import worlds
 from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app import worker as worker_module
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.classes import AuditRecorded
@@ -89,7 +89,7 @@ class Processes:
         self.started: list[subprocess.Popen[str]] = []
 
     def start(self, instance: str, sleeps: str = "") -> subprocess.Popen[str]:
-        paths = (Path(worker_module.__file__).parents[2], Path(worlds.__file__).parent)
+        paths = (Path(vigimesh.__file__).parent.parent, Path(worlds.__file__).parent)
         made = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PROCESS), self.world.bootstrap, self.world.group, instance, sleeps],
             env={"PYTHONPATH": ":".join(map(str, paths))}, stderr=subprocess.PIPE, text=True,

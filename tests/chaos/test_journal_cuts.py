@@ -211,7 +211,6 @@ async def look_and_mend(journal: PgJournal, doubtful: PaidCall) -> None:
     if isinstance(claimed, Claimed):
         await journal.booked()
         await journal.open_epoch(claimed.epoch)
-    await journal.newest_seen()
     await journal.calls("in_doubt")
     await journal.resolve(doubtful.call_id, 300, "invoice 17")
     await journal.booked_of([doubtful.call_id])

@@ -20,20 +20,23 @@ from unit.test_drafting import EXECUTOR, READ, given, mail
 from vigimesh.adapters.memory_models import MemoryModels
 from vigimesh.background.batcher.run import run
 from vigimesh.background.books.keep import Books
-from vigimesh.domain.budget.batching import COMPLETION, Gathered
+from vigimesh.domain.budget.batching import Gathered
 from vigimesh.domain.budget.prices import shipped_prices
+from vigimesh.domain.budget.waiting import ROOM, SPREAD
 from vigimesh.domain.policy.cards import BatchWindow
 from vigimesh.errors import Transient
 from vigimesh.events.classes import Clock, Triage
 from vigimesh.loop.health import Health
 from vigimesh.loop.outcome import Done, Park
-from vigimesh.tool_executor.gathering import GatheringPayer
+from vigimesh.tool_executor.gathering import LATER, GatheringPayer
 from vigimesh.tool_executor.purchase import MayWait, Paid, Purchase, Unpaid, plain
 from waiting import until_async
 
 CALM = Triage(
     valid=True, serious="no", grade=1, clock=Clock(rule="eu_90_days", due_at=datetime(2026, 1, 1, tzinfo=UTC))
 )
+#: What the clock of a test goes on by itself: a microsecond each time that it is read.
+TICKS = timedelta(seconds=1)
 GONE = Transient("VM-1501", what="away", where="test")
 
 
@@ -69,12 +72,13 @@ def test_what_may_wait_is_gathered_and_found_answered_when_its_case_comes_back()
     async def story(made: Depot) -> None:
         first = wanted(made)
         counted: list[str] = []
+        now = made.clock.now()
         waiting = await payer(made, counted=counted.append).pay(first)
         assert isinstance(waiting, Unpaid)
         assert waiting.reason == "gathered"
         assert counted == ["waiting"]
         assert waiting.retry_at is not None
-        assert waiting.retry_at - made.clock.now() >= COMPLETION - timedelta(minutes=1)
+        assert LATER < waiting.retry_at - now < LATER + TICKS
         assert made.billed() == 0
         batcher = made.batcher()
         await batcher.round()
@@ -87,6 +91,50 @@ def test_what_may_wait_is_gathered_and_found_answered_when_its_case_comes_back()
         assert made.billed() == 1
         recorded, held = await made.shop.agreed()
         assert (recorded, held) == (found.cost_micro, 0)
+
+    told(story)
+
+
+@pytest.mark.parametrize("left", [timedelta(minutes=90), timedelta(minutes=30)])
+def test_a_question_that_waits_for_its_window_looks_an_hour_after_it_opens_or_when_it_closes(
+    left: timedelta,
+) -> None:
+    async def story(made: Depot) -> None:
+        now = made.clock.now().replace(second=0, microsecond=0)
+        opens_at, whole = now + timedelta(hours=5), now + timedelta(hours=5) + left
+        first = wanted(made)
+        assert first.may_wait is not None
+        window = BatchWindow(opens_utc=f"{opens_at:%H:%M}", closes_utc=f"{whole:%H:%M}")
+        waiting = await payer(made).pay(replace(first, may_wait=replace(first.may_wait, window=window)))
+        assert isinstance(waiting, Unpaid)
+        assert waiting.retry_at == opens_at + min(left, LATER)
+
+    told(story)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_case_whose_batch_goes_on_waits_for_it_though_another_window_would_leave_no_room(
+    is_sent: bool,
+) -> None:
+    async def story(made: Depot) -> None:
+        first = wanted(made)
+        assert isinstance(await payer(made).pay(first), Unpaid)
+        if is_sent:
+            await made.batcher().round()
+        may = first.may_wait
+        assert may is not None
+        # Room for one more look, and for nothing beyond it.
+        due_at = made.clock.now() + LATER + SPREAD + ROOM
+        late = replace(may, triage=replace(may.triage, clock=replace(may.triage.clock, due_at=due_at)))
+        now = made.clock.now()
+        told = await payer(made).pay(replace(first, may_wait=late))
+        if is_sent:
+            assert isinstance(told, Unpaid)
+            assert told.reason == "gathered"
+            assert told.retry_at is not None
+            assert LATER < told.retry_at - now < LATER + TICKS
+        else:
+            assert isinstance(told, Paid)
 
     told(story)
 
@@ -175,8 +223,10 @@ def test_the_draft_of_a_cold_mail_by_the_shipped_card_is_gathered_and_billed_onc
         assert first.reason == "gathered"
         parked = EXECUTOR.decide(record, {**READ, need.name: plain(first, wanted)})
         assert isinstance(parked, Park)
-        assert parked.not_before - now >= COMPLETION
         (place,) = made.batches.places.values()
+        # An hour after the window has opened, and within half an hour of that.
+        looks = parked.not_before - max(now, place.gathered.opens_at)
+        assert LATER <= looks < LATER + SPREAD
         made.let_pass(max(0.0, (place.gathered.opens_at - now).total_seconds()))
         await made.finished(made.batcher())
         again = await payer(made).pay(wanted)

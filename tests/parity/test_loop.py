@@ -15,8 +15,22 @@ from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt, Write
 from vigimesh.loop.outcome import Answers, Done, Emit, Input, Need, Outcome, Reject, Retry
 from vigimesh.loop.stage import Stage
-from worlds import INPUT, WORLDS, Crash, MemoryWorld, World, copier, drive, hand_on, once, work, world_of
+from worlds import (
+    INPUT,
+    OUTPUT,
+    WORLDS,
+    Crash,
+    MemoryWorld,
+    World,
+    copier,
+    drive,
+    hand_on,
+    once,
+    work,
+    world_of,
+)
 
+DEAD = topic("deadletter")
 STEPS = ("begin", "write", "offsets.before", "offsets.after", "commit.before", "commit.after")
 
 
@@ -93,6 +107,42 @@ def test_bytes_that_are_no_event_are_dead_lettered_with_their_bytes(world: World
     assert (letter.value, letter.key, letter.headers[0].value) == (bad, key, b"y")
     assert letter.code in {"VM-1002", "VM-1003"}
     assert letter.topic == INPUT
+
+
+def test_of_two_records_under_one_name_that_nobody_can_read_each_has_its_dead_letter(world: World) -> None:
+    """The topic keeps the newest record of a key: were it the name alone, the second would hide the first."""
+    bad = [b"\x00\x00\x00\x00\x01\xff" + world.tag.encode() + end for end in (b"1", b"2")]
+    key, name = f"{world.tag}/poison".encode(), f"theirs-{world.tag}".encode()
+    writes = [Write(topic=INPUT, key=key, value=value, headers=[("ce_id", name)]) for value in bad]
+    for write in (*writes, writes[0]):  # the first once more, as when it is sent back
+        world.append(write, 0)
+    after = world.send(1, partition=0)
+    drive(work(world.worker(copier()), until=lambda: after in world.handed_on()))
+    newest = {r.key: world.codec.decode(DEAD, r.value) for r in world.mine(DEAD)}
+    named = {letter.value: at for at, letter in newest.items()}
+    assert set(named) == set(bad)
+    assert all(at == letter.event_id.encode() and at.startswith(name) for at, letter in newest.items())
+    rejected = [a.event_id.encode() for a in audits(world) if a.action == "rejected"]
+    assert rejected == [named[bad[0]], named[bad[1]], named[bad[0]]]
+
+
+def test_two_messages_under_one_name_hide_each_other_nowhere(world: World) -> None:
+    """An upstream that uses an id twice breaks the contract: what is made of its messages goes by their message ids."""
+
+    def outcome(case: Input, answers: Answers) -> Outcome | None:
+        return Reject(code="VM-1307", why="planted") if case.event.case.message_id in given_up else None
+
+    given_up = [world.case(number).message_id for number in (1, 2)]
+    sent = [world.case(number).message_id for number in (3, 4)]
+    for number in (1, 2, 3, 4):
+        record = world.record(number)
+        headers = [(name, value) for name, value in record.headers if name not in ("ce_id", "ce_messageid")]
+        world.append(msgspec.structs.replace(record, headers=[*headers, ("ce_id", b"theirs")]), 0)
+    drive(work(world.worker(copier(outcome)), until=lambda: len(world.handed_on()) >= 2))
+    assert sorted(world.handed_on()) == sorted(sent)
+    assert len({from_headers(r.headers, "").id for r in world.mine(OUTPUT)}) == 2
+    letters = [world.codec.decode(DEAD, r.value) for r in world.mine(DEAD)]
+    assert {(one.event_id, one.message_id) for one in letters} == {(one, one) for one in given_up}
 
 
 def test_a_verb_that_fails_gives_up_only_that_record(world: World) -> None:

@@ -13,10 +13,12 @@ import pytest
 
 from parking import PARTITIONS, PLAN, Parking, drive, serve
 from vigimesh.adapters import compacted
+from vigimesh.adapters.orders import OrderBook
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import run
+from vigimesh.domain.budget.waiting import WAITS
 from vigimesh.errors import Transient
-from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted
+from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted, ThrottleOrdered
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import InDoubt, Producer, Write
@@ -385,3 +387,22 @@ async def flushed(writer: Producer) -> None:
     client = getattr(writer, "_producer", None)
     if client is not None:
         assert await asyncio.to_thread(client.flush, 10) == 0
+
+
+def test_what_waits_for_money_comes_back_when_its_budget_is_raised(parking: Parking) -> None:
+    money = f"{WAITS['denied']}: the budget has no room"
+    parking.park(
+        parking.event(1, in_s=86_400, reason=money),
+        parking.event(2, in_s=86_400),
+        parking.event(3, in_s=86_400, reason=money, workflow="signal"),
+    )
+    book = OrderBook()
+    raised = ThrottleOrdered(
+        workflow="triage", lane="", term=0, expires_at=parking.wall.at, tier_ceiling="person", calls_per_minute=0,
+        yields=False, reason="late", by="ann", money_raised=True,
+    )  # fmt: skip
+    book.take(raised, parking.wall.at)
+    drive(serve(parking.resumer(pauses=book), until=lambda: bool(parking.resumed())))
+    assert parking.resumed() == [parking.body(1)]
+    (audit,) = audits(parking)
+    assert audit.why.startswith("called back, since its budget was raised, before ")

@@ -29,7 +29,6 @@ from simulation.parts import Result, SimBroker, Slot
 from simulation.plant import OUTSIDE, Plant
 from simulation.virtual import Process, later
 from simulation.world import World, played
-from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.adapters.memory_broker import MemoryConsumer
 from vigimesh.adapters.memory_budget import MemoryBudget
 from vigimesh.adapters.memory_journal import MemoryJournal
@@ -37,6 +36,7 @@ from vigimesh.adapters.memory_models import MemoryModels
 from vigimesh.adapters.memory_objects import MemoryObjects
 from vigimesh.adapters.memory_telemetry import NoTelemetry
 from vigimesh.background.books.keep import Books
+from vigimesh.background.controller.accounts import BudgetAccounts
 from vigimesh.background.controller.money import Money
 from vigimesh.background.controller.run import Controller
 from vigimesh.background.controller.run import run as control

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from budgets import CAPS, NOON, ask
-from vigimesh.adapters import accounts as module
-from vigimesh.adapters.accounts import AGAIN_S, BudgetAccounts
 from vigimesh.adapters.memory_budget import MemoryBudget, MemoryStore
 from vigimesh.adapters.memory_journal import MemoryCalls, MemoryJournal
+from vigimesh.background.controller import accounts as module
+from vigimesh.background.controller.accounts import AGAIN_S, BudgetAccounts
 from vigimesh.background.controller.money import Accounts
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.calls import Claimed

@@ -215,9 +215,14 @@ def test_what_a_worker_may_rely_on() -> None:
 
 def test_audits_to_go_are_told_from_the_share_of_serious_ones() -> None:
     tally = Tally(labelled=50, serious=5)
-    assert live.projected(tally, TERMS) == (TERMS.plan[0].serious - 5) * 10
-    assert live.projected(Tally(labelled=9), TERMS) is None
-    assert live.projected(Tally(labelled=999, serious=TERMS.plan[-1].serious), TERMS) is None
+    first, second, *_, last = TERMS.plan
+    assert live.next_look(tally, TERMS) == first
+    assert live.projected(tally, first) == (first.serious - 5) * 10
+    assert live.projected(Tally(labelled=9), first) is None
+    # One that is lost already is none to wait for.
+    assert live.next_look(replace(tally, missed=first.allowed + 1), TERMS) == second
+    assert live.next_look(replace(tally, missed=last.allowed + 1), TERMS) is None
+    assert live.next_look(Tally(labelled=999, serious=last.serious), TERMS) is None
 
 
 class Timeline(RuleBasedStateMachine):

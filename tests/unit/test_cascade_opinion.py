@@ -122,6 +122,22 @@ def test_a_product_is_named_only_when_the_knowledge_base_knows_it() -> None:
     assert product_name(Product(name="Maria Huber", substance="Torvexil"), (KNOWN,)) == "Torvexil"
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Torvexil 10 mg", "Torvexil"),
+        ("torvexil 100mg film-coated tablets", "torvexil"),
+        ("Torvexil, 0.5 mg for Maria Huber", "Torvexil"),
+        ("Maria Huber 10 mg", ""),
+        ("Torvexil Huber 10 mg", ""),
+    ],
+)
+def test_a_strength_behind_a_product_hides_its_name_from_nobody_and_leaves_with_nothing(
+    name: str, told: str
+) -> None:
+    assert product_name(Product(name=name), (KNOWN,)) == told
+
+
 def test_the_question_is_a_bounded_json_object_the_same_for_the_same_facts() -> None:
     large = case(
         products=tuple(Product(name=f"Torvexil {n}") for n in range(2_000)),

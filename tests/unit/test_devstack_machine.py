@@ -286,6 +286,12 @@ def test_the_cause_of_an_end_is_found_in_its_log(tmp_path: Path) -> None:
     assert "no log" in last_cause(log)
     log.write_text("starting\nFATAL:  the disk is full\nbye\n", encoding="utf-8")
     assert last_cause(log) == "FATAL:  the disk is full"
+    # What a client writes names one cause only; the worker's own word comes last and counts.
+    log.write_text(
+        "%0|1.2|FATAL|a| fenced by a newer instance\nvigimesh.a: VM-1303 too slow, or another\nbye\n",
+        encoding="utf-8",
+    )
+    assert last_cause(log) == "vigimesh.a: VM-1303 too slow, or another"
 
 
 def test_a_broker_was_killed_when_it_left_no_mark_of_a_clean_stop(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import vigimesh
 import waiting
 from vigimesh.app import fleet as fleet_module
 from vigimesh.app.devstack.state import Owned, StackUrls
@@ -267,7 +268,7 @@ PARENT = """
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux ends a child with its parent")
 def test_no_orphan_when_the_parent_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path), textwrap.dedent(STUBBORN)]
-    services = str(Path(fleet_module.__file__).parents[2])
+    services = str(Path(vigimesh.__file__).parent.parent)
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": services}
     ) as parent:

@@ -85,6 +85,18 @@ def test_its_death_is_told_and_another_takes_its_seat(server: ForkServer, tmp_pa
         assert (told[0].status, told[0].deaths) == (-signal.SIGKILL, 1)
 
 
+def test_a_crash_in_a_library_is_told_with_where_its_threads_were(server: ForkServer, tmp_path: Path) -> None:
+    told = list[Restart]()
+    with Fleet(
+        {"router": program(tmp_path)}, on_restart=told.append, pace=Pace(first_s=0.0), server=server
+    ) as fleet:
+        waiting.until(lambda: "http://" in said(tmp_path), what="the command's first line")
+        os.kill(fleet.pids()["router"], signal.SIGSEGV)
+        waiting.until(lambda: told, what="its end")
+    assert (told[0].status, told[0].cause) == (-signal.SIGSEGV, "Fatal Python error: Segmentation fault")
+    assert "most recent call first" in said(tmp_path)
+
+
 def test_its_exit_status_is_that_of_the_command(server: ForkServer, tmp_path: Path) -> None:
     urls = StackUrls(kafka="h:1", registry="http://r", postgres="", redis="unix:///s", objects="file:///o")
     programs = worker_programs(Settings.for_stack(urls), tmp_path, stages=("router",))

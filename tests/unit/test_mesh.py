@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.app import mesh
+import vigimesh
 from vigimesh.app.mesh import MeshState, hold_mesh, read_mesh, registry_options, write_mesh
 from vigimesh.app.settings import read_settings
 from vigimesh.errors import Transient
@@ -40,7 +40,7 @@ def test_a_held_mesh_is_found_and_a_second_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_holder_wrote_is_not_believed(tmp_path: Path) -> None:
-    services = str(Path(mesh.__file__).parents[2])
+    services = str(Path(vigimesh.__file__).parent.parent)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)],
         stdin=subprocess.PIPE,

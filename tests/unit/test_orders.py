@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, OrderBook
+from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, RAISED_S, OrderBook
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.loop.orders import TERM_MAX
 
@@ -136,6 +136,22 @@ def test_a_pause_that_was_shortened_is_over_when_the_last_one_ends() -> None:
     assert pauses(book, after_s=19) == set()
     assert pauses(book, after_s=20) == {("cold", "triage", 50)}
     assert pauses(book, after_s=50) == set(), "what waits by it is due by itself"
+
+
+def raised(workflow: str = "triage", by: str = "ann") -> ThrottleOrdered:
+    return replace(ordered("", 100, workflow=workflow, for_s=10**6), by=by, money_raised=True)
+
+
+def test_a_raised_budget_lifts_no_order_and_is_told_for_some_minutes() -> None:
+    book = book_of(replace(pause(), by="ann"), raised())
+    assert shares(book) == {"triage": 0}
+    assert pauses(book) == {("", "triage", RAISED_S)}
+    assert pauses(book, after_s=RAISED_S - 1) >= {("", "triage", RAISED_S)}
+    assert ("", "triage", RAISED_S) not in pauses(book, after_s=RAISED_S)
+
+
+def test_only_a_person_raises_a_budget() -> None:
+    assert pauses(book_of(raised(by=""))) == set()
 
 
 def test_the_pauses_that_are_remembered_have_a_bound() -> None:

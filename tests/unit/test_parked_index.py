@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.background.resumer.glance import Glimpse, glimpse
 from vigimesh.background.resumer.index import LABELS_MAX, Index, micros
+from vigimesh.domain.budget.waiting import WAITS
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
@@ -66,13 +67,13 @@ class Machine(RuleBasedStateMachine):
     def clock(self, step: int) -> None:
         self.now = max(0, self.now + step)
 
-    @rule(wanted=st.dictionaries(MOMENTS, st.sets(LABELS), max_size=3))
-    def call_back(self, wanted: dict[int, set[int]]) -> None:
+    @rule(wanted=st.dictionaries(MOMENTS, st.sets(LABELS), max_size=3), whenever=st.sets(LABELS, max_size=1))
+    def call_back(self, wanted: dict[int, set[int]], whenever: set[int]) -> None:
         found = [
             key for key, (moment, offset) in self.waits.items()
-            if moment > self.now and offset not in self.hand and self.labels[key] in wanted.get(moment, ())
+            if moment > self.now and offset not in self.hand and self.labels[key] in wanted.get(moment, set()) | whenever
         ]  # fmt: skip
-        assert self.index.call_back(wanted, self.now) == len(found)
+        assert self.index.call_back(wanted, self.now, whenever) == len(found)
         self.waits |= {key: (self.now, self.waits[key][1]) for key in found}
 
     @rule()
@@ -155,7 +156,8 @@ def test_a_moment_before_1970_is_due() -> None:
 
 
 @given(
-    name=TEXTS, seconds=st.integers(-2_000_000_000, 200_000_000_000), micro=st.integers(0, 999_999), reason=TEXTS,
+    name=TEXTS, seconds=st.integers(-2_000_000_000, 200_000_000_000), micro=st.integers(0, 999_999),
+    reason=st.builds("".join, st.tuples(st.sampled_from(["", WAITS["denied"], WAITS["gathered"]]), TEXTS)),
     workflow=TEXTS,
 )  # fmt: skip
 def test_the_glance_sees_what_the_codec_decodes(
@@ -169,7 +171,8 @@ def test_the_glance_sees_what_the_codec_decodes(
     value = codec.encode(topic("parked"), event)
     head = b"\x00" + codec.schema_id(topic("parked")).to_bytes(4, "big")
     seen = glimpse(value, head)
-    assert seen == Glimpse(micros(moment), topic("plan.hot").encode(), workflow.encode())
+    money = reason.startswith(WAITS["denied"])
+    assert seen == Glimpse(micros(moment), topic("plan.hot").encode(), workflow.encode(), money)
     assert seen.due_us == micros(codec.decode(topic("parked"), value).not_before)
 
 
@@ -178,7 +181,7 @@ CODEC = Codec(MemorySchemas())
 
 def test_the_glance_leaves_what_it_does_not_know_to_the_codec() -> None:
     head, rest = b"\x00\x00\x00\x00\x05", b"\x02t\x02r\x02w"
-    assert glimpse(head + b"\x02a\x02" + rest, head) == Glimpse(1, b"t", b"w")
+    assert glimpse(head + b"\x02a\x02" + rest, head) == Glimpse(1, b"t", b"w", money=False)
     assert glimpse(b"\x00\x00\x00\x00\x06\x02a\x02" + rest, head) is None
     assert glimpse(head, head) is None
     assert glimpse(head + b"\x02a\xff", head) is None

@@ -176,8 +176,8 @@ NOW_US = END_US - 8 * 3_600_000_000
 TRIAGE = Pause(lane="cold", workflow="triage", until=END)
 
 
-def parked_shelf(*events: tuple[str, str, int]) -> Shelf:
-    """Return a shelf with an event for each topic, workflow and moment in microseconds."""
+def parked_shelf(*events: tuple[str, str, int] | tuple[str, str, int, bool]) -> Shelf:
+    """Return a shelf with an event for each topic, workflow and moment in microseconds, and whether it waits for money."""
     shelf = shelf_of({ONE: 0})
     for offset, event in enumerate(events):
         park(shelf, offset, *event)
@@ -185,8 +185,8 @@ def parked_shelf(*events: tuple[str, str, int]) -> Shelf:
     return shelf
 
 
-def park(shelf: Shelf, offset: int, name: str, workflow: str, due_us: int) -> None:
-    shelf.learn(record(ONE, offset), due_us, shelf.label(topic(name).encode(), workflow.encode()))
+def park(shelf: Shelf, offset: int, name: str, workflow: str, due_us: int, money: bool = False) -> None:
+    shelf.learn(record(ONE, offset), due_us, shelf.label(topic(name).encode(), workflow.encode(), money))
 
 
 def test_what_waits_by_a_lifted_pause_is_called_back_and_nothing_else() -> None:
@@ -204,6 +204,21 @@ def test_what_waits_by_a_lifted_pause_is_called_back_and_nothing_else() -> None:
     assert [spot.offset for spot in shelf.take(END_US, 0.0).spots] == [3, 1, 2], (
         "at the end all others are due"
     )
+
+
+def test_what_waits_for_money_is_called_back_whenever_it_was_to_be_due_and_nothing_else() -> None:
+    shelf = parked_shelf(
+        ("execute.cold", "triage", END_US, True),
+        ("execute.warm", "triage", END_US + 7, True),  # the month's end, not the day's
+        ("execute.cold", "triage", END_US, False),  # by a pause
+        ("execute.cold", "signal", END_US, True),
+    )
+    raised = Pause(lane="", workflow="triage", until=END)
+    assert shelf.call_back([raised], NOW_US, 0.0) == 2
+    assert {spot.offset for spot in shelf.take(NOW_US, 0.0).spots} == {0, 1}
+    # A worker that was refused just before it was raised parks its case a little later.
+    park(shelf, 4, "execute.cold", "triage", END_US, True)
+    assert [shelf.call_back([raised], NOW_US, now_s) for now_s in (CALL_BACK_S - 1, CALL_BACK_S)] == [0, 1]
 
 
 def tombstone_of(offset: int, *, at: int) -> Record:

@@ -100,3 +100,26 @@ def test_it_is_deterministic_and_bounded_whatever_the_tools_say(
     made = grounds(findings=findings, triage=triage)
     assert reason_of_record(made) == reason_of_record(made)
     assert 0 < len(reason_of_record(made)) <= MAX_REASON
+
+
+def test_what_a_model_said_is_named_before_the_tools_and_why_it_handed_a_case_on() -> None:
+    """A shut gate is told of in the reason, however many steps the card has."""
+    why = "drift: scores of window 3 (500 cases): PSI 0.470, chance 7.8e-15 without drift; probability 0.050, margin -1.914"
+    small = Finding(step="small_model", result="handed_on", detail=why, quotes=("Mrs Miller +0.10",))
+    large = Finding(step="large_model", result="serious unknown, grade 3", quotes=("Mrs Miller fell",))
+    said = reason_of_record(grounds(findings=(*[FINDING] * 9, small, large)))
+    assert (
+        f"Evidence: small_model says handed_on ({why}); large_model says serious unknown, grade 3; seriousness_text"
+        in said
+    )
+    assert "; and 3 more." in said
+    assert "Miller" not in said
+
+
+def test_what_a_grade_rests_on_is_not_cut_in_a_word() -> None:
+    ground = (
+        "small model: probability 0.003, margin -4.838, below the certified threshold -2.721; outside the certificate "
+        "(source jsonl, received 2026-11-29): 143 labelled serious cases, 0 missed, recall >= 0.9793 of 0.95"
+    )
+    settled = dataclasses.replace(CALM, grade_reasons=(ground,))
+    assert f"because of {ground}, listed" in reason_of_record(grounds(triage=settled))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import vigimesh
 import waiting
-from vigimesh.app import worker as worker_module
 
 pytestmark = pytest.mark.enable_socket
 
@@ -48,7 +48,7 @@ PROCESS = """
 @contextmanager
 def process(work: str) -> Iterator[subprocess.Popen[str]]:
     code = textwrap.dedent(PROCESS).format(work=work)
-    services = str(Path(worker_module.__file__).parents[2])
+    services = str(Path(vigimesh.__file__).parent.parent)
     with subprocess.Popen(
         [sys.executable, "-c", code], env={"PYTHONPATH": services}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -71,6 +71,11 @@ class PgBatchJournal:
         (row,) = await self._link.ask(self._sql["gather"], said)
         return str(row["state"])
 
+    async def state(self, call_id: str) -> str:
+        """Return how a question stands; see `ports.BatchJournal`."""
+        rows = await self._link.ask(self._sql["state"], {"call_id": call_id})
+        return str(rows[0]["state"]) if rows else ""
+
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
         """Return what may be sent now; see `ports.BatchJournal`."""
         rows = await self._link.ask(self._sql["waiting"], {"now": now, "most": most})

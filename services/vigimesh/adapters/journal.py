@@ -212,11 +212,6 @@ class PgJournal(Turns):
         found = _booked(await self._link.ask(self._sql["booked_of"], {"call_ids": list(call_ids)}))
         return {one.call_id: one for one in found}
 
-    async def newest_seen(self) -> datetime | None:
-        """Return the newest `at` of all calls; see `ports.Journal`."""
-        (row,) = await self._link.ask(self._sql["newest_seen"], {})
-        return None if row["max"] is None else _utc(row["max"])
-
     async def epoch(self, usage_at: datetime | None = None) -> str:
         """Return the epoch under which paid calls may begin, or nothing; see `ports.Journal`."""
         if usage_at is not None:

@@ -55,8 +55,8 @@ def raise_for(error: Any, where: str) -> None:
     """Raise what an error that a poll handed out means; nothing when the client goes on by itself."""
     code = error.code()
     if code == _Code._AUTO_OFFSET_RESET:
-        raise Broken("VM-1305", what="no committed offset, or one outside the log", where=where,
-                     todo="vigimesh topics apply")  # fmt: skip
+        raise Broken("VM-1305", what=f"no committed offset, or one outside the log: {error.str()}", where=where,
+                     todo="vigimesh topics apply; when that changes nothing: vigimesh explain VM-1305")  # fmt: skip
     if code in (_Code.UNKNOWN_TOPIC_OR_PART, _Code._UNKNOWN_TOPIC, _Code._UNKNOWN_PARTITION):
         raise Misconfigured("VM-1007", what="topic does not exist", where=where, todo="vigimesh topics apply")
     if code in (_Code._FATAL, _Code.UNRELEASED_INSTANCE_ID):
@@ -64,22 +64,23 @@ def raise_for(error: Any, where: str) -> None:
         raise Fenced("VM-1303", what=f"the group refuses this process for good: {error.str()}", where=where,
                      todo="when two processes have one instance name stop one of the two; after a crash it passes with the session")  # fmt: skip
     if code in FENCED or error.fatal():
-        raise fenced(where)
+        raise fenced(error, where)
     if not error.retriable() and code not in (_Code._ALL_BROKERS_DOWN, _Code._TRANSPORT, _Code._TIMED_OUT):
         raise Transient("VM-1301", what=f"{error.name()}: {error.str()}", where=where,
                         todo="vigimesh stack status")  # fmt: skip
 
 
-def fenced(where: str) -> Fenced:
-    """Return the error of one whose name somebody else has now, or who was asleep for longer than a transaction may take."""
-    return Fenced("VM-1303", what="fenced: a newer process has this instance name, or this one was suspended for too long", where=where,
-                  todo="stop one of the two or give it another name")  # fmt: skip
+def fenced(error: Any, where: str) -> Fenced:
+    """Return the error of one from whom the broker takes nothing more: the likelier cause first, since it tells neither."""
+    what = f"fenced ({error.name()}): too slow for its transaction or group, or another process has its instance name"
+    return Fenced("VM-1303", what=what, where=where,
+                  todo="nothing when it passes; when it repeats: vigimesh explain VM-1303")  # fmt: skip
 
 
 def away(error: ck.KafkaException, where: str) -> Transient | Fenced:
     """Return what an error of a call to the broker means."""
     cause = error.args[0]
     if cause.code() in FENCED or (cause.fatal() and not cause.txn_requires_abort()):
-        return fenced(where)
+        return fenced(cause, where)
     return Transient("VM-1301", what=f"broker refused or cannot be reached: {cause.name()}: {cause.str()}", where=where,
                      todo="check the address and that the stack is up: vigimesh stack status")  # fmt: skip

@@ -11,7 +11,7 @@ import confluent_kafka as ck
 
 from vigimesh.adapters.kafka import CALL_S, FENCED, RECORD_BYTES, away, fenced
 from vigimesh.adapters.own_thread import OwnThread
-from vigimesh.errors import Transient
+from vigimesh.errors import Fenced, Transient, VigimeshError
 from vigimesh.loop.broker import TRANSACTION_S, InDoubt, Part, Position, TooLarge, Write
 
 #: `transaction.timeout.ms`.
@@ -35,6 +35,7 @@ class KafkaProducer:
             "compression.type": "lz4",
             # What was written is known from the end of the transaction; a report for each record would only cost time.
             "delivery.report.only.error": True,
+            "on_delivery": self._told,
             "retry.backoff.ms": 1,
             "retry.backoff.max.ms": 20,
             "client.id": client_id or transactional_id,
@@ -46,6 +47,8 @@ class KafkaProducer:
         self._positions: tuple[list[ck.TopicPartition], Any] | None = None
         #: The client that has begun its next transaction already, at the end of the one before.
         self._begun: ck.Producer | None = None
+        #: The first record of the transaction that its topic refused: of that the transaction itself says only that its state is wrong.
+        self._refused = ""
         self._thread = OwnThread(f"produce {transactional_id}")
 
     def expire(self) -> None:
@@ -66,7 +69,7 @@ class KafkaProducer:
 
     def begin(self) -> None:
         """See `loop.broker.Producer`."""
-        producer, self._positions = self._live(), None
+        producer, self._positions, self._refused = self._live(), None, ""
         try:
             if self._begun is not producer:
                 producer.begin_transaction()
@@ -112,7 +115,7 @@ class KafkaProducer:
                     producer.send_offsets_to_transaction(*positions, CALL_S)
                 except ck.KafkaException as error:
                     # Nothing was asked to end: this transaction can be aborted.
-                    raise away(error, self._id) from error
+                    raise self._why(away(error, self._id)) from error
             producer.commit_transaction(CALL_S)
             # The next one is begun here: the broker hears nothing of it yet, but the client waits for a thread of its own, and
             # in `begin` the loop would wait with it.
@@ -138,16 +141,30 @@ class KafkaProducer:
             raise InDoubt("VM-1302", what="no producer that is trusted", where=self._id)
         return self._producer
 
+    def _told(self, error: ck.KafkaError, record: ck.Message) -> None:
+        # The client's own codes are negative: what it let go of because of the one that was refused.
+        if error.code() > 0 and not self._refused:
+            self._refused = f"{record.topic()} refuses a record: {error.str()}"
+
+    def _why(self, error: VigimeshError) -> VigimeshError:
+        """Return what a failed transaction is told as: that a topic refused a record, where it did."""
+        if self._producer is not None:
+            self._producer.poll(0)
+        if isinstance(error, Fenced) or not self._refused:
+            return error
+        return Transient("VM-1304", what=self._refused, where=self._id,
+                         todo="vigimesh topics check; vigimesh explain VM-1304")  # fmt: skip
+
     async def _end(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:
         try:
             await self._in_time(function, within_s)
         except ck.KafkaException as error:
             cause = error.args[0]
             if cause.code() in FENCED:
-                raise fenced(self._id) from error
+                raise fenced(cause, self._id) from error
             if cause.txn_requires_abort():
                 what = f"transaction must be aborted: {cause.name()}"
-                raise Transient("VM-1301", what=what, where=self._id) from error
+                raise self._why(Transient("VM-1301", what=what, where=self._id)) from error
             raise InDoubt("VM-1302", what=f"transaction in doubt: {cause.name()}", where=self._id) from error
 
     async def _in_time(self, function: Callable[[], Any], within_s: float = CALL_S) -> None:

@@ -71,6 +71,12 @@ class MemoryBatchJournal:
         missed = place.state == "waiting" and place.gathered.not_after <= one.gathered_at
         return "ended" if missed else place.state
 
+    async def state(self, call_id: str) -> str:
+        """Return how a question stands; see `ports.BatchJournal`."""
+        await asyncio.sleep(0)
+        place = self._batches.places.get(call_id)
+        return "" if place is None else place.state
+
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
         """Return what may be sent now; see `ports.BatchJournal`."""
         await asyncio.sleep(0)

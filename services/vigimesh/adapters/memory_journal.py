@@ -226,11 +226,6 @@ class MemoryJournal(Turns):
             if row.call.call_id in asked and row.state != NOT_MADE
         }
 
-    async def newest_seen(self) -> datetime | None:
-        """Return the newest `at` of all calls; see `ports.Journal`."""
-        await asyncio.sleep(0)
-        return max((row.call.at for row in self._calls.rows.values()), default=None)
-
     async def epoch(self, usage_at: datetime | None = None) -> str:
         """Return the epoch under which paid calls may begin, or nothing; see `ports.Journal`."""
         await asyncio.sleep(0)

@@ -24,6 +24,9 @@ ORDER_S = 60.0
 #: The same for an operator's order, which nobody repeats: a working day and the night after it. So far back the topic is
 #: read at the start; of the controller's orders that is some ten thousand.
 OPERATOR_S = 86_400.0
+#: Seconds for which what waits for money is looked for after a budget was raised: a resumer that starts meanwhile still hears of it, and a
+#: worker parks what it was refused just before. Seven looks in growing intervals, so that what finds no room goes round no oftener.
+RAISED_S = 600.0
 #: Orders kept at a time: 3 lanes of some 100 workflows and one for all of each. Beyond, further ones are not taken. As many
 #: pauses are remembered until their ends: what waits by one more comes back when that pause was to end.
 ORDERS_MAX = 500
@@ -49,9 +52,16 @@ class OrderBook:
         2. The hot lane never yields nor waits, whoever says so: its order keeps only what it says of tier, calls and
            acceptance. A lane or tier that is not known is passed over.
         3. A share outside 0 to 100 is passed over, and so is one of 0 for all workflows: nobody may stop a lane.
-        4. The newest of a lane, workflow and giver counts, also when it lifts what was ordered (it orders nothing).
-        5. It ends when it says, at most `ORDER_S` after it was written, an operator's `OPERATOR_S`.
+        4. A raised budget orders nothing and lifts nothing: only a person tells of one, and it is remembered for `RAISED_S`.
+        5. The newest of a lane, workflow and giver counts, also when it lifts what was ordered (it orders nothing).
+        6. It ends when it says, at most `ORDER_S` after it was written, an operator's `OPERATOR_S`.
         """
+        if ordered.money_raised:
+            if ordered.by:
+                self._remember(
+                    Pause(lane="", workflow=ordered.workflow, until=at + timedelta(seconds=RAISED_S)), at
+                )
+            return
         if not ordered.by:
             if not self.term <= ordered.term <= TERM_MAX:
                 return
@@ -74,7 +84,10 @@ class OrderBook:
             fresh = {other: standing for other, standing in fresh.items() if standing.expires_at > at}
             if len(fresh) < ORDERS_MAX:
                 fresh[place] = order
-                self._remember(order, at)
+                if order.share_percent == 0:
+                    self._remember(
+                        Pause(lane=order.lane, workflow=order.workflow, until=order.expires_at), at
+                    )
         self._newest = fresh  # whole at once: another thread reads it
 
     def in_force(self, lane: str, now: datetime) -> tuple[Order, ...]:
@@ -90,12 +103,11 @@ class OrderBook:
         }
         return frozenset(p for p in self._pauses if p.until > now and (p.lane, p.workflow) not in waits)
 
-    def _remember(self, order: Order, at: datetime) -> None:
-        if order.share_percent == 0:
-            kept = {pause for pause in self._pauses if pause.until > at}
-            if len(kept) < ORDERS_MAX:
-                kept.add(Pause(lane=order.lane, workflow=order.workflow, until=order.expires_at))
-            self._pauses = frozenset(kept)  # whole at once, as above
+    def _remember(self, pause: Pause, at: datetime) -> None:
+        kept = {one for one in self._pauses if one.until > at}
+        if len(kept) < ORDERS_MAX:
+            kept.add(pause)
+        self._pauses = frozenset(kept)  # whole at once, as above
 
 
 class OrderReader(Follower):

@@ -12,6 +12,7 @@ import typer
 
 from vigimesh.app.exits import NOT_HELD, OK
 from vigimesh.app.options import AsJson, Data, print_json
+from vigimesh.domain.budget.agreement import Counted, Verdict, verdict
 from vigimesh.domain.budget.money import amount_text, parse_amount
 from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
 from vigimesh.errors import Refused
@@ -36,17 +37,20 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
     """Show what each workflow may still spend.
 
     This minute, day and month (UTC): the cap, what is recorded, what is open, what is left. What is enforced is recorded
-    + open, to the micro-unit; where that does not hold, or the budget is shut, the exit status is 1. *held*: one more case
-    would fit if what is open did not hold its worst case. Caps are those of
+    + open, to the micro-unit, and the call journal counts the same; where that does not hold, the budget is shut, or the journal is not
+    there, the exit status is 1. *held*: one more case would fit if what is open did not hold its worst case. Caps are those of
     the cards that this command is set to: set VIGIMESH_CARDS as the workers have it.
     """
+    from vigimesh.app.budget_books import journal_lines, with_journal
     from vigimesh.clock import SystemClock
 
     settings = _settings(data)
-    cards = _cards(settings)
-    accounts = _on(settings, lambda budget: accounts_of(budget, cards.cards, SystemClock().now()))
+    cards, clock = _cards(settings), SystemClock()
+    at = clock.now()
+    accounts = _on(settings, lambda budget: accounts_of(budget, cards.cards, at))
+    accounts, away = with_journal(settings.postgres.dsn, accounts, at, clock)
     if as_json:
-        print_json(document(accounts) | {"cards": cards.origin})
+        print_json(document(accounts) | {"journal_away": away or None, "cards": cards.origin})
     else:
         from rich.console import Console
 
@@ -60,7 +64,9 @@ def show(data: Data = None, as_json: AsJson = False) -> None:
                 typer.echo(
                     f"does not hold: {one.workflow} {row.name}, enforced {row.enforced_micro}", err=True
                 )
-    raise typer.Exit(OK if all(one.holds for one in accounts) else NOT_HELD)
+        for line in journal_lines(accounts, away):
+            typer.echo(line, err=True)
+    raise typer.Exit(OK if not away and all(one.holds for one in accounts) else NOT_HELD)
 
 
 @app.command("raise")
@@ -77,7 +83,8 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     """Let a workflow spend more, for a time.
 
     The cap falls back by itself when the time is over, or when the budget is rebuilt. It opens the window of now again
-    where an overrun closed it. Who does it and why stands in the audit before.
+    where an overrun closed it. Cases that wait for money are called back within seconds; those that still find no room wait on. Who does it and
+    why stands in the audit before.
     """
     from vigimesh.app.order_giving import given_now
 
@@ -87,17 +94,25 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
     order = raising(card, window=window, to=to, reason=given.reason, until=until, at=given.at)
     done = _on(settings, lambda budget: _on_record(settings, budget, order, card, given.by))
     if as_json:
-        print_json(done.plain())
+        print_json(done.plain() | {"called_back": not done.not_called})
         return
     cap, more = (amount_text(micro, done.currency) for micro in (done.card_micro, order.to_micro))
     typer.echo(
         f"{workflow} may spend {more} a {window} until {order.until.isoformat(timespec='seconds')}; its card says {cap}"
     )
+    if done.not_called:
+        typer.echo(
+            f"what waits for money was not called back: {done.not_called}; give the raise again, or it waits until its time",
+            err=True,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One workflow's windows, or why nothing is known of them. `case_micro` is what one case may cost by its card."""
+    """One workflow's windows, or why nothing is known of them; and what the journal counts in them, where it was asked.
+
+    `case_micro` is what one case may cost by its card.
+    """
 
     workflow: str
     currency: str
@@ -105,6 +120,7 @@ class Account:
     epoch: str = ""
     windows: tuple[WindowStanding, ...] = ()
     why: str = ""
+    counted: tuple[Counted, ...] = ()
 
     @property
     def broken(self) -> tuple[WindowStanding, ...]:
@@ -115,10 +131,17 @@ class Account:
         """Whether calls under way, and in doubt, leave one of the windows of money no room for a case that would fit without them."""
         return row.window in RAISABLE and row.held(self.case_micro)
 
+    def verdict(self, row: WindowStanding) -> Verdict | None:
+        """Return whether the journal counts the same in a window; `None` where it was not asked."""
+        there = next((one for one in self.counted if one.window == row.window), None)
+        return None if there is None else verdict(row, there)
+
     @property
     def holds(self) -> bool:
-        """Whether the budget is known, and enforced = recorded + open in each window."""
-        return not self.why and not self.broken
+        """Whether the budget is known, and enforced = recorded + open in each window, by the journal too where it was asked."""
+        return (
+            not self.why and not self.broken and all(self.verdict(row) != "differs" for row in self.windows)
+        )
 
 
 def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: datetime) -> Raise:
@@ -174,7 +197,8 @@ def document(accounts: Sequence[Account]) -> dict[str, Any]:
         "epoch": next((one.epoch for one in accounts if one.epoch), None),
         "workflows": [
             {"workflow": one.workflow, "currency": one.currency, "holds": one.holds,
-             "windows": [_plain(row) | {"held": one.held(row)} for row in one.windows]}
+             "windows": [_plain(row) | {"held": one.held(row), "journal": one.verdict(row)} for row in one.windows],
+             "journal": [_counted(each) for each in one.counted]}
             for one in accounts
         ],
     }  # fmt: skip
@@ -209,6 +233,10 @@ def _plain(row: WindowStanding) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _counted(one: Counted) -> dict[str, Any]:
+    return {"window": one.window, "recorded_micro": one.recorded_micro, "open_micro": one.open_micro}
+
+
 def _name(row: WindowStanding) -> str:
     # The whole name of a minute would be cut off in 80 columns.
     return f"{row.name[11:]} UTC" if row.window == "minute" else row.name
@@ -221,6 +249,8 @@ def _text(row: WindowStanding, amount: int) -> str:
 def _state(of: Account, row: WindowStanding) -> str:
     if not row.holds:
         return "does not hold"
+    if of.verdict(row) == "differs":
+        return "not as the journal"
     if of.held(row):
         return "held"
     return "closed by an overrun" if row.closed else ""

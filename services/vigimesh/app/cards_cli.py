@@ -34,9 +34,11 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def check(folder: _Folder = None, demo: _Demo = False) -> None:
     """Check every key and rule, and that cards fit.
 
+    Each other, and the price of each model that is set for the workers: a budget in another currency could never pay for it.
     Exit code 2 when one is wrong.
     """
     cards = _load(folder, demo)
+    _fit_prices(cards)
     typer.echo(f"{cards.origin}: {len(cards.cards)} cards, all right; the first that matches takes a case")
     for card in cards.cards:
         typer.echo(f"  {card.priority:>4}  {card.name:<20} {card.digest[:12]}  {_signature(card)}")
@@ -72,6 +74,18 @@ def _load(folder: Path | None, demo: bool, *, as_json: bool = False) -> Cards:
         return load_cards(folder, signed_for_demo=demo, servers=servers)
     except VigimeshError as failure:
         tell(failure, as_json=as_json)
+        raise typer.Exit(WRONG) from failure
+
+
+def _fit_prices(cards: Cards) -> None:
+    from vigimesh.app.settings import read_settings
+    from vigimesh.app.small_model import check_currencies
+    from vigimesh.clock import SystemClock
+
+    try:
+        check_currencies(read_settings(os.environ), cards.cards, SystemClock().now())
+    except VigimeshError as failure:
+        tell(failure, as_json=False)
         raise typer.Exit(WRONG) from failure
 
 

@@ -16,11 +16,13 @@ from vigimesh.app.label_file import Given, labels_of, rows_of
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.live import (
     Audited,
+    Look,
     Tally,
     Terms,
     begun_anew,
     joined,
     moved,
+    next_look,
     projected,
     shut,
     since,
@@ -62,16 +64,38 @@ class Standing:
         tally, terms = self.tally, self.terms
         if terms is None:
             return "its model is not in use: nothing counts there any more"
-        left = projected(tally, terms) if not self.place.certified else None
-        ahead = (
-            "" if left is None else f"; about {left} audits until the next look, up to {self.price_of(left)}"
-        )
         behind = f"; waits for the label of {tally.waits_for}" if tally.waits_for else ""
         return (
             f"{gate_words(self.gate) or 'nobody has looked'}; recall >= {tally.bound(terms.delta):.4f} at {float(1 - terms.delta):.0%} "
             f"({tally.serious} serious, {tally.missed} missed); {tally.labelled} of {tally.drawn} audits labelled, "
-            f"spent {self.money(tally.spent_micro)} on what the tier settled of them, {self.money(tally.price_micro)} behind an open gate{ahead}{behind}"
+            f"spent {self.money(tally.spent_micro)} on what the tier settled of them, {self.money(tally.price_micro)} behind an open gate{self._ahead}{behind}"
         )
+
+    @property
+    def left(self) -> int | None:
+        """How many audits are left until the next look that can pass; None where there is none, or nothing is known of when."""
+        look = self._look
+        return None if look is None else projected(self.tally, look)
+
+    @property
+    def _look(self) -> Look | None:
+        if self.terms is None or self.place.certified or self._closed:
+            return None
+        return next_look(self.tally, self.terms)
+
+    @property
+    def _closed(self) -> bool:
+        return self.gate is not None and bool(self.gate.closed)
+
+    @property
+    def _ahead(self) -> str:
+        """What is to come: the next look that can pass, with the misses that it allows, or that nothing opens the gate but a new series."""
+        look, left = self._look, self.left
+        if look is None:
+            lost = self._closed or (not self.place.certified and not (self.gate and self.gate.open))
+            return "; only a new series can open it (vigimesh cascade anew)" if lost else ""
+        when = "" if left is None else f" in about {left} audits, up to {self.price_of(left)},"
+        return f"; the next look{when} allows {look.allowed} missed of {look.serious} serious"
 
     def price_of(self, audits: int) -> str:
         """Return what so many more audits cost behind an open gate, if as many of them are to be paid for as so far; behind a closed one nothing."""
@@ -225,7 +249,6 @@ class Room:
 def plain(one: Standing) -> dict[str, Any]:
     """Return a place for JSON; bounds are None where nothing is known of its model."""
     terms, tally, gate = one.terms, one.tally, one.gate
-    left = projected(tally, terms) if terms and not one.place.certified else None
     return {
         "place": key_of(one.place), "product_class": one.place.product_class, "source": one.place.source,
         "language": one.place.language, "model": one.place.model, "certified": one.place.certified,
@@ -233,7 +256,7 @@ def plain(one: Standing) -> dict[str, Any]:
         "recall_low": tally.bound(terms.delta) if terms else None, "confidence": float(1 - terms.delta) if terms else None,
         "serious": tally.serious, "misses": tally.missed, "missed_cases": list(tally.missed_cases), "drawn": tally.drawn,
         "labelled": tally.labelled, "waits_for": tally.waits_for, "series": gate.series if gate else 1,
-        "look": gate.look if gate else 0, "spent_micro": tally.spent_micro, "price_micro": tally.price_micro, "audits_to_next_look": left, "words": one.words,
+        "look": gate.look if gate else 0, "spent_micro": tally.spent_micro, "price_micro": tally.price_micro, "audits_to_next_look": one.left, "words": one.words,
     }  # fmt: skip
 
 

@@ -12,12 +12,13 @@ import msgspec
 from vigimesh.adapters.history import Broker, scan
 from vigimesh.app.case_story import Step, stage_of, step_of, unreadable
 from vigimesh.domain.cascade.reading import estimate_in
-from vigimesh.domain.record.checker import placed
+from vigimesh.domain.record.checker import Placed, placed
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.errors import Refused
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, CaseDecided, EventParked, ReviewRequested
 from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import source_of
 from vigimesh.events.topics import DOORS, LANES, lane_topic, topic
 
 _DOORS = tuple(topic(f"case.received.{door}") for door in DOORS)
@@ -32,6 +33,9 @@ _ORDER = {name: place for place, name in enumerate(_WAY)}
 _BESIDE = tuple(topic(name) for name in ("usage", "audit", "retrieval.telemetry", "case.head"))
 #: What the list needs: where a case came in, that it was triaged, and where it is.
 _LISTED = (*_DOORS, *_WAY[2:])
+
+#: `ce_source` of what an operator wrote.
+_OPERATOR = source_of("operator")
 
 #: Topic of an outcome -> the place of what ended there.
 _ENDS = {topic("case.decided"): "decided", topic("case.review"): "in_review"}
@@ -131,7 +135,7 @@ def list_cases(source: Source) -> list[Listed]:
         elif row.value is not None and row.topic == topic("parked"):
             waits[row.headers.messageid] = row
     found = []
-    for unit, at in placed(rows).items():
+    for unit, at in _placed(source, rows).items():
         line = Listed(
             case_id=at.key, message_id=unit, accepted_at=at.accepted_at, place=at.place, lane=at.lane,
             workflow=at.workflow, triage_s=at.triage_s,
@@ -140,6 +144,15 @@ def list_cases(source: Source) -> list[Listed]:
         end = waits.get(unit) if at.place == "parked" else ends.get((unit, at.place))
         found.append(_with_end(line, end, source.codec))
     return found[::-1]
+
+
+def _placed(source: Source, rows: Sequence[Row]) -> dict[str, Placed]:
+    """Return where each accepted message is; what an operator closed stands in the audit alone, read when something is open."""
+    found = placed(rows)
+    if all(one.place != "in_flight" for one in found.values()):
+        return found
+    said = (row for row in scan(source.broker, [topic("audit")]) if row.headers.source == _OPERATOR)
+    return placed(rows, audit_facts(said, source.codec))
 
 
 def gravest_first(lines: Iterable[Listed]) -> list[Listed]:
@@ -220,7 +233,7 @@ def _rows_of(source: Source, given: str, topics: Sequence[str]) -> tuple[str, li
     case = _named_case(source, doors, given)
     own = [row for row in doors if row.key == case]
     messages = {row.headers.messageid for row in own if row.headers.messageid}
-    events = {row.headers.id for row in own}
+    events = {name for row in own for name in (row.headers.id, row.unread_id)}
     # Equal partition counts and one partitioner: what is keyed by the case lies in its partition of every topic.
     aside = (topic("parked"), topic("deadletter"), topic("retrieval.telemetry"))
     keyed = [name for name in topics if name not in aside and name not in _DOORS]

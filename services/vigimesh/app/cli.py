@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell
+from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell, trace_crashes
 from vigimesh.app.lazy import LazyGroup, load, mount
 from vigimesh.app.model_commands import standin, train, tune
 from vigimesh.app.options import AsJson, Data, one_of, print_json
@@ -32,6 +32,7 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line and end the process with the status that `exits` documents."""
+    trace_crashes()
     arguments = sys.argv[1:]
     try:
         app(args=arguments, prog_name="vigimesh")
@@ -241,9 +242,12 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     else:
         for line in done.drift:
             typer.echo(f"VM-1007 {line}")
-        typer.echo(
-            f"topics, groups, schemas, tables and documents are in place; cards in force: {done.cards}"
+        which = (
+            "whatever else is needed is"
+            if done.drift
+            else "topics, groups, schemas, tables and documents are"
         )
+        typer.echo(f"{which} in place; cards in force: {done.cards}")
     raise typer.Exit(NOT_HELD if done.drift else 0)
 
 

@@ -45,7 +45,8 @@ def show(
 ) -> None:
     """Show every setting and where it came from.
 
-    Secrets are masked; a value comes from the default, the environment or the stack.
+    Secrets are masked; a value comes from the default, the environment or the stack. Of models, prices and cards that do not fit
+    each other it says why no mesh would start with them.
     """
     found = located(os.environ, data)
     shown = [(row, found.origin(row)) for row in rows(found.settings)]
@@ -54,7 +55,7 @@ def show(
             row.path: {"value": row.shown, "source": origin, "variable": row.setting.variable}
             for row, origin in shown
         }
-        body["large_model.prices"] |= {"assumed": _assumed(found.settings)}
+        body["large_model.prices"] |= {"assumed": _assumed(found.settings), "wrong": _wrong(found.settings)}
         print_json(body)
         return
     wide = max(len(row.setting.variable) for row, _ in shown)
@@ -62,6 +63,8 @@ def show(
         typer.echo(f"{row.setting.variable:{wide}}  {row.shown or '-'}  ({origin})")
     if assumed := _assumed(found.settings):
         typer.echo(f"price: {assumed}")
+    if wrong := _wrong(found.settings):
+        typer.echo(f"wrong: {wrong}")
 
 
 def _assumed(settings: Settings) -> str:
@@ -73,6 +76,21 @@ def _assumed(settings: Settings) -> str:
         return assumed_in(settings, SystemClock().now())
     except Misconfigured:
         return ""
+
+
+def _wrong(settings: Settings) -> str:
+    """Return why a mesh with these models, prices and cards would not start; empty where nothing is paid for."""
+    from vigimesh.app.card_files import cards_of
+    from vigimesh.app.small_model import check_currencies
+    from vigimesh.clock import SystemClock
+
+    if not (settings.large_model.base_url or settings.small_model.base_url):
+        return ""
+    try:
+        check_currencies(settings, cards_of(settings).cards, SystemClock().now())
+    except Misconfigured as failure:
+        return str(failure)
+    return ""
 
 
 @app.command()

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from vigimesh.adapters.accounts import BudgetAccounts
 from vigimesh.adapters.journal import PgJournal
 from vigimesh.adapters.kafka_consumer import KafkaConsumer
 from vigimesh.adapters.kafka_producer import KafkaProducer
@@ -21,6 +20,7 @@ from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
 from vigimesh.app.settings import Settings
 from vigimesh.app.worker import Loop, leave, rest_collector, serve_loops
+from vigimesh.background.controller.accounts import BudgetAccounts
 from vigimesh.background.controller.money import Accounts, Money, NoAccounts, paid_tiers
 from vigimesh.background.controller.run import NAME, THROTTLE, Controller, run
 from vigimesh.clock import Clock, SystemClock

@@ -68,6 +68,7 @@ def examine(settings: Settings) -> list[Finding]:
         _objects(settings),
         *_large_model(settings),
         *_small_model(settings),
+        *_currencies(settings),
     ]
 
 
@@ -211,6 +212,25 @@ def _small_model(settings: Settings) -> list[Finding]:
 
     there = small.base_url or small.name
     return [_checked("small model", "an endpoint, a model and its price", priced)] if there else []
+
+
+def _currencies(settings: Settings) -> list[Finding]:
+    """Compare the cards' currencies with those of the prices, if a model is paid for."""
+    from vigimesh.app.card_files import cards_of
+    from vigimesh.app.small_model import check_currencies
+    from vigimesh.clock import SystemClock
+
+    def alike() -> str:
+        cards = cards_of(settings)
+        check_currencies(settings, cards.cards, SystemClock().now())
+        return f"{cards.origin}: {', '.join(sorted({card.budget.currency for card in cards.cards}))}"
+
+    there = settings.large_model.base_url or settings.small_model.base_url
+    return (
+        [_checked("currencies", "each card's budget in that of the prices of its models", alike)]
+        if there
+        else []
+    )
 
 
 class _Wrong(Exception):

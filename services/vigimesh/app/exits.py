@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from dataclasses import dataclass
 
@@ -55,6 +56,12 @@ _OF_KIND = {
     "fenced": BROKEN,
     "broken": BROKEN,
 }
+
+
+def trace_crashes() -> None:
+    """Let a crash in a library's code say on standard error where every thread was: it leaves nothing else behind."""
+    if not faulthandler.is_enabled():  # a test run has its own already
+        faulthandler.enable(2)
 
 
 def exit_status_of(error: VigimeshError) -> int:

@@ -27,6 +27,7 @@ from types import TracebackType
 import vigimesh
 from vigimesh.app.devstack.spawn import tie_to_parent
 from vigimesh.app.settings import without_settings
+from vigimesh.events.codec import get_ready
 
 #: What the server imports before it forks: the commands that a fleet runs and what their stages import when they are built.
 #: Not numpy, which starts threads, and a process with threads must not be forked.
@@ -275,6 +276,7 @@ def main() -> None:
     """Import, serve, and in each worker run its command."""
     for module in sys.argv[1:-1]:
         import_module(module)
+    get_ready()
     # What is there stays: the collector of a worker need not touch it, and so the memory remains shared.
     gc.collect()
     gc.freeze()

@@ -20,6 +20,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
 
 from vigimesh.adapters.tool_process import LENGTH_BYTES, READY
+from vigimesh.app.exits import trace_crashes
 from vigimesh.app.tool_frames import receive, send, streams
 
 #: Characters of what a server says of an error.
@@ -32,6 +33,7 @@ ANSWER_BYTES = 200 * 1024
 
 def main() -> None:
     """Connect, and call tools as asked until the input ends or the server is gone."""
+    trace_crashes()
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     source, target = streams()
     config = receive(source)

@@ -61,7 +61,7 @@ def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
 
     # First, so that a wrong card or price leaves the cluster as it was.
     cards = cards_of(settings)
-    check_models(settings, clock or SystemClock())
+    check_models(settings, clock or SystemClock(), cards.cards)
     shape = Shape(partitions=settings.mesh.partitions, replication=settings.mesh.replication)
     deadline = Deadline.after(clock or SystemClock(), PREPARE_S)
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from vigimesh import names
 from vigimesh.adapters.batch_journal import PgBatchJournal
@@ -18,8 +17,9 @@ from vigimesh.adapters.usage_tail import newest_paid
 from vigimesh.app.clients import kafka_of
 from vigimesh.app.large_model import fallbacks_of
 from vigimesh.app.limits import ceiling_in
+from vigimesh.app.parts import Parts
 from vigimesh.app.settings import Settings
-from vigimesh.app.small_model import book_of, models_of
+from vigimesh.app.small_model import book_of, check_currencies, models_of
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.prices import shipped_prices
 from vigimesh.domain.cascade.breaker import STATES, State
@@ -39,9 +39,6 @@ from vigimesh.tool_executor.opinions import Opinions
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import REASONS, Purchase
 from vigimesh.tool_executor.till import Keeper, Till
-
-if TYPE_CHECKING:
-    from vigimesh.app.wiring import Parts
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +111,8 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
     except Misconfigured as error:
         _log.error("no opinion is paid for: %s", error)
         prices = shipped_prices()
+    else:
+        _tell_currencies(settings, parts.cards, clock.now())
     base = kafka_of(settings)
 
     async def paid_at() -> datetime | None:
@@ -145,6 +144,14 @@ def till_of(parts: Parts, lane: str, health: Health) -> Till:
         return held_by(parts.orders.in_force(lane, clock.now()), wanted)
 
     return Till(opened, calls, held, tell=sign.shut)
+
+
+def _tell_currencies(settings: Settings, cards: Cards | None, at: datetime) -> None:
+    """Say which workflows ask no model since they are in another currency; the others go on."""
+    try:
+        check_currencies(settings, cards.cards if cards else (), at)
+    except Misconfigured as error:
+        _log.error("some workflows pay for no opinion: %s", error)
 
 
 def held_by(orders: Sequence[Order], wanted: Purchase) -> str:

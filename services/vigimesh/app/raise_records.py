@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vigimesh.app.order_records import ACTION, STAGE, operator_write
@@ -12,13 +12,14 @@ from vigimesh.domain.budget.values import Caps, Raise, Shut
 from vigimesh.domain.policy.cards import Card
 from vigimesh.errors import Transient, VigimeshError
 from vigimesh.events import ids
-from vigimesh.events.classes import AuditRecorded
+from vigimesh.events.classes import AuditRecorded, ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Desk, Write
+from vigimesh.loop.orders import ANY_CALLS, ANY_TIER
 from vigimesh.ports import Budget
 
-_AUDIT = topic("audit")
+_AUDIT, _THROTTLE = topic("audit"), topic("throttle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class CapRaised:
     card_micro: int
     currency: str
     by: str
+    #: Why what waits for money was not called back, if it was not.
+    not_called: str = ""
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON has it; amounts in micro-units."""
@@ -54,7 +57,7 @@ class Raiser:
     by: str
 
     async def give(self, order: Raise, card: Card) -> CapRaised:
-        """Record the order, then raise the cap; one that then could not be raised has a second record, which says so.
+        """Record the order, raise the cap, then call back what waits for money; a cap that could not be raised has a second record, which says so.
 
         In this order, since a cap that nobody knows of would let money be spent without a reason, while one that stands in the
         audit and is not raised stops nothing that was not stopped before.
@@ -70,11 +73,28 @@ class Raiser:
         new = f"{_cap(order.to_micro, order, card)} until {order.until.isoformat(timespec='seconds')}"
         await self.desk.write([self._record(order, 0, earlier, new)])
         try:
-            return await raised_in(self.budget, order, card, self.by)
+            done = await raised_in(self.budget, order, card, self.by)
         except VigimeshError as error:
             with suppress(VigimeshError):  # the first error says what happened
                 await self.desk.write([self._record(order, 1, new, f"not known to be raised: {error.what}")])
             raise
+        # Only now: what is called back earlier would be refused once more.
+        try:
+            await self.desk.write([self._call_back(order)])
+        except VigimeshError as error:
+            return replace(done, not_called=error.what)
+        return done
+
+    def _call_back(self, order: Raise) -> Write:
+        """Return the record by which the resumer calls back what waits for money; it orders nothing."""
+        event = ThrottleOrdered(
+            workflow=order.workflow, lane="", term=0, expires_at=order.until, tier_ceiling=ANY_TIER,
+            calls_per_minute=ANY_CALLS, yields=False, reason=order.reason, by=self.by, money_raised=True,
+        )  # fmt: skip
+        key, named = f"/{order.workflow}", f"{order.workflow}|{order.window}|{order.at.isoformat()}|{self.by}"
+        event_id = ids.event_id(named, f"{STAGE}.budget", 1, 1)
+        value = self.codec.encode(_THROTTLE, event)
+        return operator_write(self.codec, (_THROTTLE, event_id), value, key, ("", order.workflow), order.at)
 
     def _record(self, order: Raise, index: int, earlier: str, new: str) -> Write:
         named = f"{order.workflow}|{order.window}|{order.to_micro}|{order.at.isoformat()}|{self.by}"

@@ -14,7 +14,7 @@ from vigimesh.app.case_history import audit_facts, named
 from vigimesh.domain.record.checker import Check, check, placed
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.spend import Spent
-from vigimesh.domain.record.works import Committed
+from vigimesh.domain.record.works import INPUTS, Committed
 from vigimesh.events.classes import CaseDecided, EventParked, ReviewRequested, UsageRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope
@@ -215,6 +215,7 @@ def _slim(rows: Iterable[Row], codec: Codec, kept: _Kept) -> Iterator[Row]:
                 workflow=intern(head.workflow), lane=intern(head.lane), cause=intern(head.cause),
             ),
             None if row.value is None else b"",
+            row.unread_id if row.topic in INPUTS else "",
         )  # fmt: skip
 
 

@@ -161,8 +161,9 @@ def _mesh(
         named = str(cards.expanduser().resolve()) if cards else otherwise or DEMO_CARDS
         given = read_settings(os.environ)
         given = replace(given, mesh=replace(given.mesh, cards=named), large_model=model or given.large_model)
-        origin = cards_of(given).origin
-        check_models(given, SystemClock())
+        in_force = cards_of(given)
+        origin = in_force.origin
+        check_models(given, SystemClock(), in_force.cards)
         if names_cluster(given):
             _say("this works on a stack of its own: the addresses set in the environment are not used")
         folder = stack or data or Path(held.enter_context(_thrown_away()))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+import vigimesh
 from vigimesh.app.samples import sample
 from vigimesh.errors import Misconfigured
 from vigimesh.events.avro import Schema, schema_of, schema_text
@@ -47,7 +48,7 @@ def folder() -> Path:
 
     Raises `Misconfigured` VM-1010 when they are in neither place.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = Path(vigimesh.__file__).resolve().parent
     for place in (package / "schemas", package.parents[1] / "schemas"):
         if place.is_dir():
             return place

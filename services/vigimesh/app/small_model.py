@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from vigimesh.app.large_model import assumed_of, fallbacks_of, has_large_model, large_model, prices_of
 from vigimesh.app.model_settings import LargeModelSettings
@@ -14,6 +15,9 @@ from vigimesh.domain.cascade.endpoint import Endpoint, longest
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
 from vigimesh.errors import Misconfigured
 from vigimesh.ports import Models
+
+if TYPE_CHECKING:
+    from vigimesh.domain.policy.cards import Card
 
 
 def has_endpoint(settings: Settings) -> bool:
@@ -66,15 +70,45 @@ def call_micro(settings: Settings, at: datetime) -> int:
     return worst(book_of(settings, at).price(there.name, at), *longest(there)) if there is not None else 0
 
 
-def check_models(settings: Settings, clock: Clock) -> None:
-    """Raise `Misconfigured` when a configured endpoint could never be asked (address, key, price, or only half of it is set), or a model's folder holds none."""
+def check_models(settings: Settings, clock: Clock, cards: Iterable[Card] = ()) -> None:
+    """Raise `Misconfigured` when a configured endpoint could never be asked (address, key, price, or only half of it is set), or a model's folder holds none.
+
+    Neither could it by a card in another currency (`check_currencies`).
+    """
     if settings.small_model.folder:
         from vigimesh.app.own_model import model_in_force  # with numpy
 
         model_in_force(settings.small_model)
-    book_of(settings, clock.now())
+    check_currencies(settings, cards, clock.now())
     if pays(settings):
         models_of(settings, clock)
+
+
+def check_currencies(settings: Settings, cards: Iterable[Card], at: datetime) -> None:
+    """Raise `Misconfigured` VM-1906 when a card may ask a model that is priced in another currency than its budget: it never would.
+
+    Raises as `book_of` does besides.
+    """
+    book, large, small = book_of(settings, at), settings.large_model, settings.small_model
+    asked = {
+        "large": (large.name, *fallbacks_of(large)) if has_large_model(large) else (),
+        "small": (small.name,) if has_endpoint(settings) else (),
+    }
+    apart: dict[tuple[str, str, str], list[str]] = {}
+    for card in cards:
+        for model in (model for tier in card.tiers for model in asked.get(tier, ())):
+            priced, mine = book.price(model, at).currency, card.budget.currency
+            if priced != mine:
+                apart.setdefault((model, priced, mine), []).append(card.name)
+    if apart:
+        told = (
+            f"{model} is priced in {priced}, the budgets of {', '.join(names)} are in {mine}"
+            for (model, priced, mine), names in apart.items()
+        )
+        raise Misconfigured(
+            "VM-1906", what=f"{'; '.join(told)}: these would never ask it", where="cards and price book",
+            todo="write both in one currency (VIGIMESH_LARGE_MODEL__PRICES names a price book of yours), or take the tier out of the card",
+        )  # fmt: skip
 
 
 def models_of(settings: Settings, clock: Clock) -> Models:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from vigimesh.adapters.tool_process import READY
+from vigimesh.app.exits import trace_crashes
 from vigimesh.app.foreign_tools import load_tools, owners
 from vigimesh.app.tool_frames import receive, send, streams
 from vigimesh.domain.safety.foreign import ForeignTool, plain, run_foreign
@@ -24,6 +25,7 @@ RUN_S = 1.0
 
 def main() -> None:
     """Run tools as asked until the input ends."""
+    trace_crashes()
     source, target = streams()
     receive(source)  # nothing is configured
     tools, of = load_tools(), owners()

@@ -6,7 +6,7 @@ A process serves one stage: what only others need is not imported. That is half 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,49 +19,27 @@ from vigimesh.adapters.orders import OrderReader
 from vigimesh.adapters.otel import OtelTelemetry
 from vigimesh.app.clients import codec_of, kafka_of
 from vigimesh.app.large_model import has_large_model
+from vigimesh.app.parts import Parts
 from vigimesh.app.settings import Settings
 from vigimesh.clock import Clock, SystemClock
 from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.events import topics
 from vigimesh.events.codec import Codec
 from vigimesh.loop.health import Health
-from vigimesh.loop.orders import NoOrders, Orders
 from vigimesh.loop.stage import Fetcher, Stage
 from vigimesh.loop.table import Table
 from vigimesh.loop.telemetry import Telemetry
 from vigimesh.loop.worker import Worker
-from vigimesh.ports import Objects
 
 if TYPE_CHECKING:
-    from vigimesh.domain.cascade.small import Standings
     from vigimesh.domain.policy.cards import Cards
     from vigimesh.retriever.lookup import Lookup
 
 #: Stages whose verb reads the workflow cards.
 _READ_CARDS = ("router", "planner", "retriever", "tool-executor", "supervisor")
 
-
 #: Seconds that a tool-executor waits at its start for how the gates stand.
 _GATES_S = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the workers of one process share.
-
-    `lookup` is connected by whoever asks first, `cards` are there only where they are read. `standings` say where the small tier may be relied on.
-    """
-
-    settings: Settings
-    cards: Cards | None
-    codec: Codec
-    objects: Objects
-    lookup: Callable[[], Lookup]
-    telemetry: Telemetry
-    clock: Clock
-    orders: Orders = field(default_factory=NoOrders)
-    standings: Standings | None = None
-    close: Callable[[], None] = lambda: None
 
 
 def parts_of(stage: str, settings: Settings, lanes: Sequence[str | None]) -> Parts:

@@ -38,23 +38,11 @@ def schema_text(cls: type) -> str:
     return json.dumps(schema_of(cls), indent=2, ensure_ascii=False) + "\n"
 
 
-def type_schema(hint: Any) -> Any:
-    """Return the Avro schema of a field's plain type, complete in itself."""
-    return _type(hint, set())
-
-
-def fields_schema(cls: type, names: tuple[str, ...]) -> Schema:
-    """Return the schema of a record of some of a class's fields only, in their order."""
-    return _record(cls, set(), names)
-
-
-def _record(cls: type, named: set[str], names: tuple[str, ...] | None = None) -> Schema:
+def _record(cls: type, named: set[str]) -> Schema:
     named.add(cls.__name__)
     hints = typing.get_type_hints(cls, include_extras=True)
     fields = []
     for field in dataclasses.fields(cls):
-        if names is not None and field.name not in names:
-            continue
         hint = hints[field.name]
         if typing.get_origin(hint) is not typing.Annotated:
             raise TypeError(f"{cls.__name__}.{field.name} has no doc")

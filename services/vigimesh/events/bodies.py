@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from vigimesh.events.case import Case
@@ -41,6 +42,9 @@ _MICROSECOND = timedelta(microseconds=1)
 _DOUBLE = struct.Struct("<d")
 #: Bytes of a 64-bit number, seven bits in each.
 _LONG_BYTES = 10
+#: Moments that are kept, and those by the eight bytes that a record has them as: those of a batch, and ends of clocks, are few.
+MOMENTS_KEPT = 4_096
+_moments: dict[bytes, datetime] = {}
 
 
 def writer_of(cls: Any) -> Write:
@@ -217,6 +221,7 @@ def _long(number: int) -> bytes:
 
 
 _LONGS = tuple(_long(number) for number in range(_READY))
+_known_long = lru_cache(MOMENTS_KEPT)(_long)
 
 
 def _read_long(data: bytes, at: int) -> tuple[int, int]:
@@ -250,7 +255,18 @@ def _read_block(data: bytes, at: int) -> tuple[int, int]:
 def _micros(moment: datetime) -> bytes:
     """Write a moment; one without a zone is of this machine's, as fastavro takes it."""
     aware = moment if moment.tzinfo is not None else moment.astimezone()
-    return _long((aware - _EPOCH) // _MICROSECOND)
+    return _known_long((aware - _EPOCH) // _MICROSECOND)
+
+
+def _read_moment(data: bytes, at: int) -> tuple[datetime, int]:
+    """Read a moment, and keep it by its bytes where they are eight, as from 1979 to 3111: a case's moments come again at each stage."""
+    micros, place = _read_long(data, at)
+    moment = _EPOCH + timedelta(microseconds=micros)
+    if place == at + 8:
+        if len(_moments) >= MOMENTS_KEPT:
+            _moments.clear()
+        _moments[data[at:place]] = moment
+    return moment, place
 
 
 def _not_text(value: object) -> None:
@@ -260,7 +276,7 @@ def _not_text(value: object) -> None:
 _WRITING: dict[str, Any] = {"ZERO": b"\0", "ONE": b"\1", "TWO": b"\2", "L": _LONGS, "long": _long, "double": _DOUBLE.pack,
                             "micros": _micros, "not_text": _not_text}  # fmt: skip
 _READING: dict[str, Any] = {"long": _read_long, "length": _read_length, "block": _read_block,
-                            "double": _DOUBLE.unpack_from, "EPOCH": _EPOCH, "timedelta": timedelta}  # fmt: skip
+                            "double": _DOUBLE.unpack_from, "moment": _read_moment, "moments": _moments}  # fmt: skip
 _SIZED = ["n = len(b)", f"out.append(L[n] if n < {_READY} else long(n))", "out.append(b)"]
 _WRITES: dict[Any, list[str]] = {
     str: [
@@ -278,16 +294,19 @@ _WRITES: dict[Any, list[str]] = {
     float: ["out.append(double(v))"],
     datetime: ["out.append(micros(v))"],
 }
-#: A length below 64 is one even byte; any other, and what is damaged, is looked at more closely.
-_SIZE = ["n = d[p]", "if n & 129:", " n, p = length(d, p)", "else:", " n >>= 1", " p += 1"]
+#: A length below 64 is one even byte, one below 8,192 two, the first of them even; any other, and what is damaged, is looked at
+#: more closely.
+_SIZED_UP = [
+    "if n & 129:", " m = d[p + 1]", " if n & 1 or m > 127:", "  n, p = length(d, p)", "  q = p + n",
+    " else:", "  p += 2", "  q = p + (m << 6) + (n >> 1) - 64", "else:", " p += 1", " q = p + (n >> 1)",
+]  # fmt: skip
 _READS: dict[Any, list[str]] = {
     str: [
-        "n = d[p]", "if n:", " if n & 129:", "  n, p = length(d, p)", "  q = p + n",
-        " else:", "  p += 1", "  q = p + (n >> 1)", " X = d[p:q].decode()", " p = q", "else:", " X = ''", " p += 1",
+        "n = d[p]", "if n:", *_indented(_SIZED_UP, 1), " X = d[p:q].decode()", " p = q", "else:", " X = ''", " p += 1",
     ],
-    bytes: [*_SIZE, "q = p + n", "X = d[p:q]", "p = q"],
+    bytes: ["n = d[p]", *_SIZED_UP, "X = d[p:q]", "p = q"],
     int: ["n = d[p]", "if n & 129:", " X, p = long(d, p)", "else:", " X = n >> 1", " p += 1"],
     bool: ["X = d[p] != 0", "p += 1"],
     float: ["X = double(d, p)[0]", "p += 8"],
-    datetime: ["n, p = long(d, p)", "X = EPOCH + timedelta(microseconds=n)"],
+    datetime: ["X = moments.get(d[p : p + 8])", "if X is None:", " X, p = moment(d, p)", "else:", " p += 8"],
 }  # fmt: skip

@@ -311,7 +311,7 @@ class ThrottleOrdered:
     """The controller or an operator ordered a limit for a lane of a workflow."""
 
     workflow: A[str, "workflow card"]
-    lane: A[str, "hot, warm or cold"]
+    lane: A[str, "hot, warm or cold; empty where money_raised is said"]
     term: A[int, "the leader's term; a lower one is ignored"]
     expires_at: A[datetime, "when the order ends by itself"]
     tier_ceiling: A[str, "highest tier allowed: tools, small, large or person"]
@@ -321,6 +321,7 @@ class ThrottleOrdered:
     reason: A[str, "why"]
     by: A[str, "the operator who ordered it, empty for the controller: an operator's order holds beside the controller's"] = ""
     holds_acceptance: A[bool, "whether nothing of the workflow may be accepted by machine"] = False
+    money_raised: A[bool, "whether it orders nothing: the workflow may spend more from now on, and what waits for money is looked at again"] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 import fastavro
@@ -36,6 +37,15 @@ def learn_classes() -> None:
             with suppress(msgspec.ValidationError):
                 msgspec.convert({}, cls)
             _learned.add(cls)
+
+
+def get_ready() -> None:
+    """Make at once what a process otherwise makes at the first record of each class: 0.15 s, which those forked from it share."""
+    learn_classes()
+    for topic in BY_NAME.values():
+        _parsed(topic.event)
+        writer_of(topic.event)
+        reader_of(topic.event)
 
 
 class Schemas(Protocol):
@@ -148,7 +158,7 @@ class Codec:
     def _own(self, cls: type) -> Any:
         parsed = self._ours.get(cls)
         if parsed is None:
-            parsed = self._ours[cls] = fastavro.parse_schema(schema_of(cls))
+            parsed = self._ours[cls] = _parsed(cls)
         return parsed
 
     def _writer(self, head: bytes) -> Any:
@@ -166,6 +176,11 @@ class Codec:
             same = (own for own in self._ours.values() if _bare(own) == _bare(parsed))
             parsed = self._theirs[head] = next(same, parsed)
         return parsed
+
+
+@cache
+def _parsed(cls: type) -> Any:
+    return fastavro.parse_schema(schema_of(cls))
 
 
 def _bare(parsed: Any) -> tuple[str, str]:

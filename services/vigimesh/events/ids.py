@@ -6,6 +6,8 @@ import hashlib
 
 #: Hexadecimal digits of an id: 128 bits, so that a billion events collide with probability 1e-21.
 ID_DIGITS = 32
+#: Hexadecimal digits that tell records of one name apart: 64 bits.
+MARK_DIGITS = 16
 
 
 def digest(data: bytes) -> str:
@@ -16,6 +18,25 @@ def digest(data: bytes) -> str:
 def event_id(input_id: str, stage: str, pass_number: int, index: int) -> str:
     """Return the id of the `index`-th event that `stage` makes from the event `input_id` in a pass (32 digits)."""
     return _short(f"{input_id}|{stage}|{pass_number}|{index}")
+
+
+def unread_id(given_id: str, key: bytes, value: bytes) -> str:
+    """Return the id of a record that nobody could read: what it calls itself, and the beginning of the digest of its bytes.
+
+    Another record under the same name has another one; the same bytes, sent again or sent back under this id, have the same.
+    """
+    mark = f"~{digest(key + b'|' + value)[:MARK_DIGITS]}"
+    return given_id if given_id.endswith(mark) else given_id + mark
+
+
+def given_id(event_id: str) -> str:
+    """Return what a record that nobody could read calls itself; the id of any other as it is."""
+    return event_id[: -MARK_DIGITS - 1] if is_unread(event_id) else event_id
+
+
+def is_unread(event_id: str) -> bool:
+    """Return whether an id is that of a record that nobody could read."""
+    return event_id[-MARK_DIGITS - 1 : -MARK_DIGITS] == "~"
 
 
 def message_id(

@@ -13,7 +13,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from vigimesh.errors import Fenced, Misconfigured, Refused, Transient, VigimeshError
+from vigimesh.events import ids
+from vigimesh.events.classes import CaseReceived
 from vigimesh.events.envelope import from_headers
 from vigimesh.loop.broker import Batch
 from vigimesh.loop.finish import finish, reject
@@ -170,12 +174,7 @@ def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | Non
             return Park(not_before=order.expires_at, why=f"its workflow waits by order: {order.reason}")
     try:
         if job.input is None:
-            record = job.record
-            event = worker.codec.decode(record.part.topic, record.value, job.carried)
-            key = record.key.decode("utf-8", "replace")
-            job.input = Input(
-                topic=record.part.topic, event=event, event_id=job.envelope.id, key=key, at=record.at
-            )
+            job.input = _read(worker, job)
         job.needs = _needs(worker, job)
         if job.needs:
             job.rounds += 1
@@ -183,6 +182,27 @@ def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | Non
         return worker.stage.verb.decide(job.input, job.answers)
     except Exception as error:  # noqa: BLE001  whatever a verb's defect raises, the record must not be lost
         return reject(error)
+
+
+def _read(worker: Worker, job: Job) -> Input:
+    """Decode a record, and settle what its event is called, so that none takes another's place in what is made of it.
+
+    What a door took goes by its message id, as the contract says, whatever the header calls it; what cannot be read by its
+    name and its bytes.
+    """
+    record, envelope = job.record, job.envelope
+    try:
+        event = worker.codec.decode(record.part.topic, record.value, job.carried)
+    except Exception:
+        unread = ids.unread_id(envelope.id, record.key, record.value)
+        job.envelope = msgspec.structs.replace(envelope, id=unread)
+        raise
+    if isinstance(event, CaseReceived):
+        message = event.case.message_id
+        if message and not envelope.id == envelope.messageid == message:
+            envelope = job.envelope = msgspec.structs.replace(envelope, id=message, messageid=message)
+    key = record.key.decode("utf-8", "replace")
+    return Input(topic=record.part.topic, event=event, event_id=envelope.id, key=key, at=record.at)
 
 
 def _needs(worker: Worker, job: Job) -> tuple[Need, ...]:

@@ -51,7 +51,10 @@ def lifts(order: Order) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """An order by which records of a workflow wait in a lane, parked until `until`."""
+    """An order by which records of a workflow wait in a lane, parked until `until`.
+
+    Without a lane it is for whatever of the workflow waits for money, in any lane and until any moment, and counts as lifted: its budget was raised.
+    """
 
     lane: str
     workflow: str
@@ -70,7 +73,7 @@ class Pauses(Protocol):
     """Which pauses hold nobody any more, as far as this process knows; never blocks, never raises."""
 
     def lifted(self, now: datetime) -> Collection[Pause]:
-        """Return the pauses that were ordered, would not have ended yet, and whose workflow waits no longer."""
+        """Return the pauses that were ordered, would not have ended yet, and whose workflow waits no longer; and raised budgets."""
         ...
 
 

@@ -29,6 +29,10 @@ class BatchJournal(Protocol):
         """
         ...
 
+    async def state(self, call_id: str) -> str:
+        """Return how a question stands that was gathered: `waiting`, `sent` or `ended`; empty for one that never was."""
+        ...
+
     async def waiting(self, now: datetime, most: int) -> Sequence[Gathered]:
         """Return at most `most` of those that may be sent at `now`, the first gathered first."""
         ...

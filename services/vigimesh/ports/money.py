@@ -177,10 +177,6 @@ class Journal(Protocol):
         """Return what stands behind reservations that expired; one that is missing was never begun, or not made."""
         ...
 
-    async def newest_seen(self) -> datetime | None:
-        """Return the newest `at` among the calls; `None` when there is none."""
-        ...
-
     async def epoch(self, usage_at: datetime | None = None) -> str:
         """Return the epoch under which paid calls may begin; empty when there is none now.
 

@@ -109,13 +109,14 @@ def _gathered(case: Case, found: Mapping[str, tuple[Passage, ...]]) -> tuple[Pas
     A place comes once for each product asked about: a reader tells by a passage's question of which product it speaks,
     and two products of a case may share one document.
     """
-    products = _names(case)
+    names = _names(case)
+    products = {question: _product_of(question, names) for question in found}
     gathered: dict[tuple[str, str, int, str], Passage] = {}
     for rank in range(PASSAGES_PER_QUESTION):
         for question, passages in found.items():
             if rank < len(passages):
                 passage = passages[rank]
-                place = (passage.document_id, passage.version, passage.start, _product_of(question, products))
+                place = (passage.document_id, passage.version, passage.start, products[question])
                 gathered.setdefault(place, passage)
     return tuple(gathered.values())[:MAX_PASSAGES]
 

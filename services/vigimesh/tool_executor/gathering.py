@@ -1,7 +1,8 @@
 """A payer that lets what may wait be gathered for a batch, and pays for everything else at once.
 
-What it gathers is told as not paid, until when: the case is parked, and comes back when its window has closed and a provider's batch is
-over. Then its answer is in the call journal, where any payer finds it; or it is not, and is paid for at once.
+What it gathers is told as not paid, until when: the case is parked, and looks for its answer an hour after the window has opened, when it closes, and
+each hour after that while the batch goes on. Once there, the answer is in the call journal, where any payer finds it; what was not sent in its
+window, or not made, is paid for at once.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vigimesh.domain.budget.batching import COMPLETION, Gathered, gathers_until
+from vigimesh.domain.budget.batching import Gathered, gathers_until
+from vigimesh.domain.budget.waiting import waits_until
 from vigimesh.errors import Refused, Transient
 from vigimesh.ports import BatchJournal
 from vigimesh.tool_executor.paying import Payer
 from vigimesh.tool_executor.purchase import Paid, Purchase, Unpaid, name_of
 
-#: How much later a case comes again whose batch is not over yet.
+#: How much later a case looks again for the answer of a batch: most are over within hours, and a look costs the case a round through its stage.
 LATER = timedelta(hours=1)
 
 
@@ -42,14 +44,17 @@ class GatheringPayer(Payer):
         return await Payer.pay(self, wanted)  # `super()` does not know a class that slots have made anew
 
     async def _waits(self, wanted: Purchase, now: datetime) -> datetime | None:
-        """Gather a purchase that may wait; return when its answer will be there, `None` when it is to be paid at once."""
+        """Gather a purchase that may wait; return when to look for its answer, `None` when it is to be paid at once."""
         may = wanted.may_wait
         if may is None:
             return None
-        call_id = name_of(wanted)
+        call_id, again_at = name_of(wanted), now + LATER
         found = gathers_until(may.triage, may.lane, may.received_at, may.window, now, call_id)
         if found is None or not self._sold(wanted, now):
-            return None
+            # Its batch may go on all the same: that another window leaves no room says nothing of the one that it was sent in.
+            has_room = waits_until(may.triage, may.lane, may.received_at, again_at, call_id) is not None
+            sent = may.lane == "cold" and has_room and await self.gathered.state(call_id) == "sent"
+            return again_at if sent else None
         opens_at, closes_at, _ = found
         one = Gathered(
             call_id=call_id, case_id=wanted.case_id, workflow=wanted.workflow, version=wanted.version, step=wanted.step,
@@ -60,9 +65,9 @@ class GatheringPayer(Payer):
         self.counted(state)
         match state:
             case "waiting":
-                return closes_at + COMPLETION
+                return min(max(now, opens_at) + LATER, closes_at)
             case "sent":
-                return now + LATER
+                return again_at
         return None
 
     def _sold(self, wanted: Purchase, now: datetime) -> bool:

@@ -14,6 +14,9 @@ UNION ALL
 SELECT CASE WHEN state = 'waiting' AND not_after <= %(now)s THEN 'ended' ELSE state END
 FROM journal.gathered WHERE call_id = %(call_id)s AND NOT EXISTS (SELECT FROM kept);
 
+-- name: state
+SELECT state FROM journal.gathered WHERE call_id = %(call_id)s;
+
 -- name: waiting
 SELECT body FROM journal.gathered
 WHERE state = 'waiting' AND opens_at <= %(now)s AND not_after > %(now)s

@@ -119,6 +119,18 @@ FROM journal.call
 WHERE state <> 'not_made' AND call_id = ANY (%(call_ids)s)
 ORDER BY number;
 
+-- name: counted
+-- What counts in the day and the month of a moment, by workflow: settled, open or in doubt, and both of calls reserved before another.
+SELECT workflow, span AS "window",
+    coalesce(sum(cost_micro) FILTER (WHERE state IN ('answered', 'made')), 0)::bigint AS recorded_micro,
+    coalesce(sum(worst_micro) FILTER (WHERE state IN ('begun', 'in_doubt')), 0)::bigint AS open_micro,
+    coalesce(sum(CASE WHEN state IN ('answered', 'made') THEN cost_micro ELSE worst_micro END)
+             FILTER (WHERE at <= %(firm_at)s::timestamptz), 0)::bigint AS firm_micro
+FROM journal.call, unnest(ARRAY['day', 'month']) AS span
+WHERE state <> 'not_made' AND at >= date_trunc(span, %(at)s::timestamptz, 'UTC')
+GROUP BY workflow, span
+ORDER BY workflow, span;
+
 -- name: epoch
 SELECT e.number, e.epoch, e.opened_at IS NOT NULL AS is_open,
     coalesce((SELECT max(number) FROM journal.call), 0) >= %(seen)s
@@ -150,9 +162,6 @@ LEFT JOIN claimed ON true;
 
 -- name: open_epoch
 UPDATE journal.epoch SET opened_at = coalesce(opened_at, now()) WHERE epoch = %(epoch)s RETURNING epoch;
-
--- name: newest_seen
-SELECT max(at) FROM journal.call;
 
 -- name: calls
 SELECT call_id, case_id, workflow, step, pass_number, model, why, worst_micro, cost_micro, at, resolved_at,

@@ -26,6 +26,7 @@ from vigimesh.app.devstack.plan import Plan
 from vigimesh.app.devstack.service import START_DEADLINE_S
 from vigimesh.app.devstack.slot import Slot, stop_all
 from vigimesh.app.devstack.state import Owned, Stack, remove_state, write_state
+from vigimesh.app.exits import trace_crashes
 from vigimesh.errors import Broken, VigimeshError
 
 #: Seconds between looks while starting, and while running (a service's end and the parent's are noticed at once).
@@ -147,6 +148,7 @@ def report(fact: dict[str, object]) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the keeper; `arguments` end with the descriptor of the lock. The exit status is 0 when it was asked to stop."""
+    trace_crashes()
     parent, lock = os.getppid(), int(arguments[-1])
     os.umask(0o077)
     line = _first_line()

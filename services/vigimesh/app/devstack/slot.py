@@ -188,8 +188,15 @@ def stop_all(slots: Sequence[Slot], *, by_force: bool = False) -> None:
             slot.gone_within(KILLED_S)
 
 
+#: What a line holds that speaks of an error.
+_TELLING = ("VM-", "Exception", "ERROR", "FATAL", "rror:")
+
+
 def last_cause(log: Path) -> str:
-    """Return the last line of a log that speaks of an error, else its last line."""
+    """Return the last line of a log that speaks of an error, else its last line.
+
+    An error of ours comes after what a client wrote about it, which names one cause where several may be.
+    """
     try:
         with log.open("rb") as source:
             source.seek(max(0, log.stat().st_size - TAIL_BYTES))
@@ -198,7 +205,5 @@ def last_cause(log: Path) -> str:
             ]
     except OSError:
         return "no log was written"
-    telling = [
-        line for line in lines if any(word in line for word in ("Exception", "ERROR", "FATAL", "rror:"))
-    ]
+    telling = [line for line in lines if any(word in line for word in _TELLING)]
     return (telling or lines or ["the log is empty"])[-1][:CAUSE_MAX_CHARS]

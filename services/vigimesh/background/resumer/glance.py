@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from vigimesh.domain.budget.waiting import WAITS
+
+#: How the reason of what waits for money begins.
+MONEY = WAITS["denied"].encode()
+
 
 class Glimpse(NamedTuple):
-    """What is seen of a parked event: `not_before` in microseconds since 1970, and the UTF-8 of topic and workflow."""
+    """What is seen of a parked event: `not_before` in microseconds since 1970, the UTF-8 of topic and workflow, and whether it waits for money."""
 
     due_us: int
     resume_topic: bytes
     workflow: bytes
+    money: bool
 
 
 def glimpse(value: bytes, head: bytes) -> Glimpse | None:
@@ -28,11 +34,12 @@ def glimpse(value: bytes, head: bytes) -> Glimpse | None:
         _, at = _text(value, len(head))
         due, at = _whole_number(value, at)
         topic, topic_end = _text(value, at)
-        _, at = _text(value, topic_end)
+        reason, at = _text(value, topic_end)
         workflow, end = _text(value, at)
     except IndexError:
         return None
-    return Glimpse(max(0, due), value[topic:topic_end], value[workflow:end])
+    money = value.startswith(MONEY, reason, at)
+    return Glimpse(max(0, due), value[topic:topic_end], value[workflow:end], money)
 
 
 def _text(data: bytes, at: int) -> tuple[int, int]:

@@ -104,17 +104,18 @@ class Index:
             self._stale.add(number)
         self._awaited.add(name)
 
-    def call_back(self, wanted: Mapping[int, Container[int]], now_us: int) -> int:
-        """Let events be due now that wait until one of some moments and have one of its labels; return how many.
+    def call_back(
+        self, wanted: Mapping[int, Container[int]], now_us: int, whenever: Container[int] = ()
+    ) -> int:
+        """Let events be due now that wait until one of some moments and have one of its labels, or one of `whenever`; return how many.
 
         Looks at every event: for a million it takes half a second, so it is for what happens rarely.
         """
         found = {
             name: now_us << _MOMENT_SHIFT | number & ((1 << _MOMENT_SHIFT) - 1)
             for name, number in self._live.items()
-            if (due_us := number >> _MOMENT_SHIFT) in wanted
-            and due_us > now_us
-            and number & LABELS_MAX in wanted[due_us]
+            if (due_us := number >> _MOMENT_SHIFT) > now_us
+            and (number & LABELS_MAX in whenever or number & LABELS_MAX in wanted.get(due_us, ()))
             and _offset(number) not in self._hand
         }
         if found:

@@ -22,6 +22,7 @@ from vigimesh.background.resumer.glance import glimpse
 from vigimesh.background.resumer.index import micros
 from vigimesh.background.resumer.shelf import Fault, Shelf, Taken
 from vigimesh.clock import Clock, Deadline
+from vigimesh.domain.budget.waiting import WAITS
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
@@ -135,7 +136,7 @@ async def restore(resumer: Resumer, shelf: Shelf) -> None:
 
 
 def call_back(resumer: Resumer, shelf: Shelf) -> None:
-    """Let what waits by a pause that was lifted be due, as if the pause had ended."""
+    """Let what waits by a pause that was lifted, or for money where a budget was raised, be due as if its time had come."""
     now = resumer.clock.now()
     lifted = resumer.pauses.lifted(now)
     if lifted:
@@ -244,12 +245,13 @@ def _seen(resumer: Resumer, shelf: Shelf, record: Record) -> tuple[int | None, i
     # Decoding every body would take ten times as long; what the glance does not understand is decoded.
     seen = glimpse(record.value, resumer.head)
     if seen is not None:
-        return seen.due_us, shelf.label(seen.resume_topic, seen.workflow)
+        return seen.due_us, shelf.label(seen.resume_topic, seen.workflow, seen.money)
     try:
         event: EventParked = resumer.codec.decode(PARKED, record.value)
     except Refused:
         return 0, 0
-    return micros(event.not_before), shelf.label(event.resume_topic.encode(), event.workflow.encode())
+    money = event.reason.startswith(WAITS["denied"])
+    return micros(event.not_before), shelf.label(event.resume_topic.encode(), event.workflow.encode(), money)
 
 
 async def _make(

@@ -85,8 +85,8 @@ class Shelf:
     known_topics: frozenset[str] = frozenset()
     committed_s: float = float("-inf")
     _turn: bool = False
-    #: Topic and workflow, in UTF-8 -> the number that stands for them in the index.
-    _labels: dict[tuple[bytes, bytes], int] = field(default_factory=dict)
+    #: Topic and workflow, in UTF-8, and whether money is waited for -> the number that stands for them in the index.
+    _labels: dict[tuple[bytes, bytes, bool], int] = field(default_factory=dict)
     #: When events of a lifted pause are looked for next (monotonic), and the pause after that.
     _rounds: dict[Pause, tuple[float, float]] = field(default_factory=dict)
 
@@ -108,11 +108,12 @@ class Shelf:
         self.unread.extend(batch.records)
         self.ends.update(batch.ends)
 
-    def label(self, resume_topic: bytes, workflow: bytes) -> int:
-        """Return the number that stands for topic and workflow (UTF-8); 0 when there are too many of them."""
+    def label(self, resume_topic: bytes, workflow: bytes, money: bool = False) -> int:
+        """Return the number that stands for topic, workflow (UTF-8) and waiting for `money`; 0 when there are too many of them."""
+        named = resume_topic, workflow, money
         if len(self._labels) >= LABELS_MAX:
-            return self._labels.get((resume_topic, workflow), 0)
-        return self._labels.setdefault((resume_topic, workflow), len(self._labels) + 1)
+            return self._labels.get(named, 0)
+        return self._labels.setdefault(named, len(self._labels) + 1)
 
     def learn(self, record: Record, due_us: int | None, label: int = 0) -> None:
         """Take in one record; `due_us` is `None` for a tombstone. `label` says of which topic and workflow it is."""
@@ -165,7 +166,8 @@ class Shelf:
         """Let events be due that wait by a pause which was lifted; return how many. In growing intervals for each pause.
 
         They are found by lane, workflow and moment: what a pause holds up waits until its end, to the microsecond. Whatever
-        else waits for that very moment is looked at again by its stage, and waits on.
+        else waits for that very moment is looked at again by its stage, and waits on. What waits for money waits until any moment: where
+        a budget was raised it is found by workflow, and what still finds no room waits on.
         """
         self._rounds = {pause: when for pause, when in self._rounds.items() if pause in lifted}
         looked: list[Pause] = []
@@ -177,14 +179,16 @@ class Shelf:
         if not looked:
             return 0
         wanted: dict[int, set[int]] = {}
+        whenever: set[int] = set()
         for pause in looked:
-            own = wanted.setdefault(micros(pause.until), set())
+            own = wanted.setdefault(micros(pause.until), set()) if pause.lane else whenever
             own |= {
                 label
-                for (topic, workflow), label in self._labels.items()
-                if workflow == pause.workflow.encode() and lane_of(topic.decode("utf-8", "replace")) == pause.lane
-            }  # fmt: skip
-        return sum(place.index.call_back(wanted, now_us) for place in self.places.values())
+                for (topic, workflow, money), label in self._labels.items()
+                if workflow == pause.workflow.encode()
+                and (lane_of(topic.decode("utf-8", "replace")) == pause.lane if pause.lane else money)
+            }
+        return sum(place.index.call_back(wanted, now_us, whenever) for place in self.places.values())
 
     def take(self, now_us: int, now_s: float) -> Taken:
         """Return what the next transaction shall resume, soonest first: nothing, what is due, or a group that failed."""

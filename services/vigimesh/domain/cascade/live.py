@@ -264,13 +264,18 @@ def _told(tally: Tally, terms: Terms, gate: GateMoved) -> str:
     )
 
 
-def projected(tally: Tally, terms: Terms) -> int | None:
-    """Return how many more cases must be drawn until the next look, at the share of serious ones so far; None when that is not known, or no look is left."""
-    left = [look.serious for look in terms.plan if look.serious > tally.serious]
-    if not left or not tally.serious:
+def next_look(tally: Tally, terms: Terms) -> Look | None:
+    """Return the look that is to come and does not allow less than is missed already; None when none is left."""
+    ahead = (look for look in terms.plan if look.serious > tally.serious and look.allowed >= tally.missed)
+    return next(ahead, None)
+
+
+def projected(tally: Tally, look: Look) -> int | None:
+    """Return how many more cases must be drawn until a look, at the share of serious ones so far; None when that is not known."""
+    if not tally.serious:
         return None
     done = max(tally.labelled, tally.serious)
-    return -(-(left[0] - tally.serious) * done // tally.serious)
+    return -(-(look.serious - tally.serious) * done // tally.serious)
 
 
 def standing(gates: Mapping[CasePlace, GateMoved], place: CasePlace) -> tuple[int, int, str]:

@@ -24,6 +24,7 @@ from vigimesh.domain.cascade.question import Question
 from vigimesh.domain.cascade.settled import settled
 from vigimesh.domain.safety.clocks import clock
 from vigimesh.domain.safety.grade import SERIOUS_GRADE
+from vigimesh.domain.safety.report_counts import without_strength
 from vigimesh.events.case import Case, Product
 from vigimesh.events.classes import Clock, Finding, Triage
 from vigimesh.events.knowledge import Passage
@@ -146,11 +147,15 @@ def term_of(text: str) -> str:
 
 
 def product_name(product: Product, passages: Sequence[Passage]) -> str:
-    """Return a product's name when the knowledge base knows it, else nothing: the source may have written anything there."""
+    """Return a product's name when the knowledge base knows it, else nothing: the source may have written anything there.
+
+    A strength behind it is left out: the knowledge base has `Torvexil` where a source writes `Torvexil 10 mg`.
+    """
     for name in (product.substance, product.name):
-        plain = " ".join(name.split())
-        if term_of(plain) and any(plain.casefold() in one.section.casefold() for one in passages):
-            return plain
+        whole = " ".join(name.split())
+        for plain in (whole, without_strength(whole)):
+            if term_of(plain) and any(plain.casefold() in one.section.casefold() for one in passages):
+                return plain
     return ""
 
 

@@ -180,5 +180,8 @@ def _trouble(stand: Stand) -> str:
     if stand.committed < stand.first:
         return "the group stands before the log's start: records it had not taken are gone"
     if stand.committed > stand.end:
-        return "the group stands behind the log's end: the topic was made anew"
+        return (
+            f"the group stands at {stand.committed}, behind the log's end {stand.end}: the broker lost its newest records, "
+            "or the topic was made anew"
+        )
     return ""

@@ -11,12 +11,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from vigimesh.domain.knowledge.chunks import Document
 from vigimesh.events.ids import ID_DIGITS, digest
 
 #: Longest question in characters that is looked at; the planner writes at most 200.
 QUESTION_CHARACTERS = 400
+#: Questions whose key is remembered: as many as answers are kept in memory.
+_KEYS = 4_096
 #: Words of a question that are looked for; a title seldom has 30.
 MAX_WORDS = 32
 #: Documents whose names one question may have; three products in one title are rare.
@@ -80,6 +83,7 @@ def normal(question: str) -> str:
     return " ".join(question[:QUESTION_CHARACTERS].casefold().split())
 
 
+@lru_cache(maxsize=_KEYS)
 def key(question: str) -> str:
     """Return the question's key (32 hexadecimal digits); its scope is part of its text."""
     return digest(normal(question).encode())[:ID_DIGITS]

@@ -20,9 +20,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from vigimesh.domain.record.called import as_called
 from vigimesh.domain.record.rows import AuditFact, Row
 from vigimesh.domain.record.triage_time import Statement, TriageTimes, first_standing, times
 from vigimesh.domain.record.works import INPUTS, Committed, Works, works
+from vigimesh.events import ids
 from vigimesh.events.topics import BY_NAME, DOORS, LANES, lane_topic, topic
 
 #: Where a unit may be, in the order of the sum.
@@ -110,8 +112,8 @@ class _Unit:
         """Return what holds the records of a cause: itself for the arrival."""
         return self.recalls.setdefault(cause, _Unit()) if cause else self
 
-    def place(self, taken: Works) -> str:
-        """Return where the unit is: one of `PLACES`, or `lost`."""
+    def place(self, taken: Works | None) -> str:
+        """Return where the unit is: one of `PLACES`, or `lost`; `taken` is `None` when nobody has looked what was concluded."""
         if self.outcomes:
             still = {recall.place(taken) for recall in self.recalls.values()}
             reopened = [row for one in self.recalls.values() for row in one.outcomes if row.topic == _REVIEW]
@@ -122,9 +124,11 @@ class _Unit:
             return "dead_lettered"
         if self.parked:
             return "parked"
-        if not all(taken.has(row) for row in self.inputs):
+        if taken is not None and not all(taken.has(row) for row in self.inputs):
             return "in_flight"
-        return "dead_lettered" if self.closed else "lost"
+        if self.closed:
+            return "dead_lettered"
+        return "in_flight" if taken is None else "lost"
 
     def extra_places(self) -> int:
         """Return how many places it has beyond one."""
@@ -151,8 +155,9 @@ def check(
     """
     facts = None if audits is None else tuple(audits)
     kept = tuple(rows)
-    units, owners = _units(kept, facts or ())
-    taken = works(kept, facts, committed)
+    called, told = as_called(kept, facts or ())
+    units, owners = _units(called, told)
+    taken = works(called, None if facts is None else told, committed)
     places = {name: unit.place(taken) for name, unit in units.items()}
     accepted = {name: unit for name, unit in units.items() if unit.accepted_at is not None}
     table: dict[tuple[str, str, str], int] = {}
@@ -187,12 +192,15 @@ def check(
     )
 
 
-def placed(rows: Iterable[Row]) -> dict[str, Placed]:
-    """Return where each accepted unit is, by its id, in the order of acceptance; `rows` as for `check`."""
-    units, _ = _units(tuple(rows))
+def placed(rows: Iterable[Row], settled: Iterable[AuditFact] = ()) -> dict[str, Placed]:
+    """Return where each accepted unit is, by its id, in the order of acceptance; `rows` as for `check`.
+
+    `settled` are the audits of what an operator sent back or closed: without them a closed one counts as in flight.
+    """
+    units, _ = _units(*as_called(tuple(rows), tuple(settled)))
     found = {
         name: Placed(
-            key=unit.key, place=unit.place(Works()), lane=unit.lane, workflow=unit.workflow,
+            key=unit.key, place=unit.place(None), lane=unit.lane, workflow=unit.workflow,
             accepted_at=unit.accepted_at, triage_s=unit.triage_s()[1],
         )
         for name, unit in units.items()
@@ -239,8 +247,9 @@ def _tell(units: dict[str, _Unit], name: str, row: Row) -> None:
     part = unit.of(row.headers.cause)
     if row.topic in INPUTS:
         part.inputs.append(row)
+        unit.key = unit.key or row.key  # one that came without a key has its case's from the router on
     if row.topic in _DOOR_TOPICS:
-        unit.key = row.key
+        unit.key = row.key or unit.key
         unit.accepted_at = row.at if unit.accepted_at is None else min(unit.accepted_at, row.at)
     elif row.topic in _SUPERVISE:
         part.statements.append(Statement(at=row.at, lane=row.headers.lane))
@@ -274,16 +283,17 @@ def _owners(rows: tuple[Row, ...], dead: Mapping[str, Row]) -> dict[str, str]:
             owners[row.headers.id] = row.headers.messageid
     for event, copies in received.items():
         row = copies[0]
-        unread = event in dead and len(copies) == 1
+        unread = event in dead and (len(copies) == 1 or ids.is_unread(event))
         owners[event] = row.place if unread or not row.headers.messageid else row.headers.messageid
     return owners
 
 
 def _unit_at_door(row: Row, owners: Mapping[str, str], back: bool) -> str:
-    """Return the unit of a received record; one that an operator sent `back` is the unit of the record it was."""
-    if not (row.headers.messageid or back or owners[row.headers.id] == row.headers.id):
-        return row.place
-    return owners[row.headers.id]
+    """Return the unit of a received record; one sent `back` by an operator, or the same bytes once more, is that of the first."""
+    owner = owners[row.headers.id]
+    if back or ids.is_unread(row.headers.id) or owner in (row.place, row.headers.id):
+        return owner
+    return row.headers.messageid or row.place
 
 
 def _torn(rows: tuple[Row, ...], facts: tuple[AuditFact, ...], owners: Mapping[str, str]) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vigimesh.domain.budget.money import exact_text
+from vigimesh.domain.cascade.opinion import ASKED
+from vigimesh.domain.cascade.resolved import SMALL_STEP
 from vigimesh.domain.policy.cards import Card
 from vigimesh.domain.policy.floor import Breach
 from vigimesh.events.classes import Clock, Finding, Triage
@@ -21,6 +23,8 @@ MAX_NAMED = 8
 MAX_PLACES = 4
 #: Characters of one name that came with the case or from a tool.
 MAX_NAME = 100
+#: Characters of what a grade rests on, and of why a model handed a case on: a score with its threshold, and what its gate rests on.
+MAX_GROUND = 300
 #: Characters of a whole reason: a screenful.
 MAX_REASON = 4_000
 
@@ -74,9 +78,12 @@ def reason_of_record(grounds: Grounds) -> str:
 def _triaged(triage: Triage, findings: Sequence[Finding]) -> str:
     missing = f"not valid (missing {_named(triage.missing)})" if triage.missing else "no report of a case"
     valid = "valid" if triage.valid else missing
-    basis = f" because of {_named(triage.grade_reasons)}" if triage.grade_reasons else ""
+    basis = f" because of {_named(triage.grade_reasons, MAX_GROUND)}" if triage.grade_reasons else ""
     flags = f"; flags {_named(triage.flags)}" if triage.flags else ""
-    evidence = "; ".join(_finding(finding) for finding in findings[:MAX_NAMED])
+    # What a model said comes first: of more findings than are named it must not be the one that is left out.
+    ordered = sorted(findings, key=lambda one: one.step not in (SMALL_STEP, ASKED))
+    more = f"; and {len(ordered) - MAX_NAMED} more" if len(ordered) > MAX_NAMED else ""
+    evidence = "; ".join(_finding(finding) for finding in ordered[:MAX_NAMED]) + more
     shown = f" Evidence: {evidence}." if evidence else ""
     return f"Triage: {valid}, serious {triage.serious}, grade {triage.grade}{basis}, listed {triage.listed}{flags}.{shown}"
 
@@ -85,7 +92,12 @@ def _finding(finding: Finding) -> str:
     places = list(dict.fromkeys(filter(None, map(_place, finding.quotes[:MAX_PLACES]))))
     at = f" at {_named(places)}" if places else ""
     result = finding.result if _WORD.fullmatch(finding.result) else _plain(finding.result)
-    return f"{finding.step} says {result}{at}"
+    why = (
+        f" ({_plain(finding.detail, MAX_GROUND)})"
+        if finding.step == SMALL_STEP and result == "handed_on"
+        else ""
+    )
+    return f"{finding.step} says {result}{at}{why}"
 
 
 def _advice(findings: Sequence[Finding]) -> str:
@@ -144,11 +156,11 @@ def clock_words(clock: Clock) -> str:
     return f"{words}{confirm}."
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split())[:MAX_NAME]
+def _plain(text: str, most: int = MAX_NAME) -> str:
+    return " ".join(text.split())[:most]
 
 
-def _named(names: Iterable[str]) -> str:
-    listed = [_plain(name) for name in names]
+def _named(names: Iterable[str], most: int = MAX_NAME) -> str:
+    listed = [_plain(name, most) for name in names]
     rest = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
     return ", ".join(listed[:MAX_NAMED]) + rest

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from vigimesh.events import ids
 from vigimesh.events.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One committed record. `value` is `None` for a tombstone; `at` is the broker's append time, UTC."""
+    """One committed record. `value` is `None` for a tombstone; `at` is the broker's append time, UTC.
+
+    `unread` is its `unread_id` where the value was let go of.
+    """
 
     topic: str
     partition: int
@@ -19,6 +23,12 @@ class Row:
     key: str
     headers: Envelope
     value: bytes | None
+    unread: str = ""
+
+    @property
+    def unread_id(self) -> str:
+        """Return what it is called if no stage could read it."""
+        return self.unread or ids.unread_id(self.headers.id, self.key.encode(), self.value or b"")
 
     @property
     def place(self) -> str:

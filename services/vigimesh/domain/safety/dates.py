@@ -142,6 +142,7 @@ def _timed(given: PartialDate) -> bool:
     return given.precision in ("hour", "minute", "second")
 
 
+@lru_cache(maxsize=_MEMORY)
 def normalised(text: str) -> str:
     """Return the date as text that sorts by time: `2024-03-15`, with a time in UTC `2024-03-15T15:20:30Z`.
 

@@ -60,7 +60,7 @@ class Counted:
 def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
     """Return the rows for suspect products and reactions of `case`, each pair once, the first that is found."""
     given = [name for one in case.products if one.role in _SUSPECT for name in (one.name, one.substance)]
-    products = {_plain(name) for whole in given for name in (whole, _STRENGTH.sub("", whole))}
+    products = {_plain(name) for whole in given for name in (whole, without_strength(whole))}
     reactions = {_plain(name) for one in case.reactions for name in (one.term, one.text)}
     read = [(passage, stated_prior(passage.text)) for passage in passages]
     stated: dict[tuple[str, str], set[Prior]] = defaultdict(set)
@@ -75,6 +75,11 @@ def counted(case: Case, passages: Sequence[Passage]) -> tuple[Counted, ...]:
             if pair[0] in products - {""} and pair[1] in reactions - {""}:
                 found.setdefault(pair, one)
     return tuple(found.values())[:MAX_PAIRS]
+
+
+def without_strength(name: str) -> str:
+    """Return a product's name without a strength behind it, and what follows that."""
+    return _STRENGTH.sub("", name)
 
 
 def rows_of(passage: Passage, prior: Prior | None) -> Iterator[Counted]:

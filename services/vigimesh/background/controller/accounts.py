@@ -25,7 +25,7 @@ _SLOW = Unknown(cause=f"budget or call journal has not answered for {LOOK_S:g} s
 
 
 class BudgetAccounts:
-    """`background.controller.money.Accounts` from a budget and the journal that it must agree with. For one event loop."""
+    """`money.Accounts` from a budget and the journal that it must agree with. For one event loop."""
 
     def __init__(
         self,
