@@ -6,16 +6,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from vigimesh.adapters.memory_registry import MemorySchemas
 from vigimesh.errors import Transient
+from vigimesh.events.codec import Codec
+from vigimesh.loop import run as run_module
+from vigimesh.loop import throttle as throttle_module
 from vigimesh.loop.broker import InDoubt, Part, Position, Write
-from vigimesh.loop.outcome import Answers, Input
+from vigimesh.loop.hand import Hand
+from vigimesh.loop.outcome import Answers, Input, Need
 from vigimesh.loop.worker import OVERLAP, Worker
 from waiting import WAIT_S, until_async
-from worlds import WORLDS, FaultyProducer, World, copier, drive, once, work, world_of
+from worlds import WORLDS, FaultyProducer, MemoryWorld, World, copier, drive, once, work, world_of
 
 world = pytest.fixture(params=WORLDS)(world_of)
 
@@ -88,7 +94,36 @@ async def while_ending(
     gate.set()
 
 
-def test_a_few_records_that_come_while_a_transaction_ends_wait_for_its_end(world: World) -> None:
+def test_a_few_records_that_are_done_while_a_transaction_ends_wait_for_its_end(world: World) -> None:
+    sent, seen = [world.send(number) for number in range(3)], set[str]()
+    answered = asyncio.Event()
+
+    def wants(case: Input, answers: Answers) -> tuple[Need, ...]:
+        return () if case.event_id == sent[0] or answers else (Need(kind="call", key=case.event_id),)
+
+    async def call(need: Need) -> str:
+        await answered.wait()
+        return need.key
+
+    def outcome(case: Input, answers: Answers) -> None:
+        seen.add(case.event_id)
+
+    async def scenario() -> None:
+        eager, log, gate = overlapping(world)
+        worker = replace(eager, overlap=OVERLAP, stage=copier(outcome, wants, callers={"call": call}))
+        running = asyncio.ensure_future(work(worker, until=lambda: len(world.handed_on()) >= 3))
+        await until_async(lambda: ("a", "begin") in log, within_s=WAIT_S, what="the first transaction")
+        answered.set()
+        await until_async(lambda: len(seen) == 3, within_s=WAIT_S, what="the work of two more records")
+        gate.set()
+        await running
+        assert {name for name, what in log if what == "begin"} == {"a"}
+
+    drive(scenario())
+    assert Counter(world.handed_on()) == Counter(sent)
+
+
+def test_what_comes_while_all_in_hand_is_ending_is_taken_together_when_it_has_ended(world: World) -> None:
     sent, seen = [world.send(0)], set[str]()
 
     def outcome(case: Input, answers: Answers) -> None:
@@ -100,10 +135,37 @@ def test_a_few_records_that_come_while_a_transaction_ends_wait_for_its_end(world
         running = asyncio.ensure_future(work(worker, until=lambda: len(world.handed_on()) >= 3))
         await until_async(lambda: ("a", "begin") in log, within_s=WAIT_S, what="the first transaction")
         sent.extend([await asyncio.to_thread(world.send, number) for number in (1, 2)])
-        await until_async(lambda: len(seen) == 3, within_s=WAIT_S, what="the work of two more records")
+        # A poll would be told of them at once.
+        turns = iter(range(5))
+        await until_async(lambda: next(turns, None) is None, within_s=WAIT_S, what="some turns")
+        assert seen == {sent[0]}
         gate.set()
         await running
-        assert {name for name, what in log if what == "begin"} == {"a"}
+
+    drive(scenario())
+    assert Counter(world.handed_on()) == Counter(sent)
+
+
+def test_a_backlog_is_worked_on_while_a_transaction_of_a_few_records_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In memory: both records lie there when the worker looks."""
+    world = MemoryWorld(Codec(MemorySchemas()))
+    monkeypatch.setattr(throttle_module, "MAX_BATCH", 1)
+    monkeypatch.setattr(run_module, "Hand", partial(Hand, limit=1))
+    sent, seen = [world.send(0), world.send(1)], set[str]()
+
+    def outcome(case: Input, answers: Answers) -> None:
+        seen.add(case.event_id)
+
+    async def scenario() -> None:
+        eager, log, gate = overlapping(world)
+        worker = replace(eager, overlap=OVERLAP, stage=copier(outcome))
+        running = asyncio.ensure_future(work(worker, until=lambda: len(world.handed_on()) >= 2))
+        await until_async(lambda: seen == set(sent), within_s=WAIT_S, what="the work of the next record")
+        assert ("a", "ended") not in log
+        gate.set()
+        await running
 
     drive(scenario())
     assert Counter(world.handed_on()) == Counter(sent)

@@ -60,7 +60,8 @@ class Held(FaultyProducer):
 
 def _held(worker: Worker, gate: Gate) -> Worker:
     one, two = (Held(producer, lambda step: None, gate) for producer in worker.producers)
-    return replace(worker, producers=(one, two))
+    # So that a poll goes on while a transaction ends, as it does for many records.
+    return replace(worker, producers=(one, two), overlap=1)
 
 
 async def _went_and_came_back(world: World, watched: Watched, fence: Fence) -> None:

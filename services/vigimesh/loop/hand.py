@@ -78,6 +78,8 @@ class Hand:
     committed_s: float = 0.0
     epoch: int = 0
     limit: int = MAX_BATCH
+    #: Whether the last poll gave all that it might take: then more lies ready.
+    more: bool = False
     #: Seconds a record takes, where turns are kept short.
     pace_s: float = 0.0
     #: Topics of lanes that yield beside others in this worker, and until when those of them rest that do (monotonic seconds).

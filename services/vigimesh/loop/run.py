@@ -90,24 +90,39 @@ async def poll(worker: Worker, hand: Hand) -> Batch:
 
     async def polled(limit: int, left_s: float) -> Batch:
         try:
-            return await worker.consumer.poll(limit, left_s, leave, hand.ending())
+            batch = await worker.consumer.poll(limit, left_s, leave, hand.ending())
+            hand.more = len(batch.records) >= limit
+            return batch
         finally:
             hand.woken.set()  # here, not by a callback: that would take another round of the event loop
 
-    if hand.polling is None and hand.limit > 0:
-        hand.polling = asyncio.ensure_future(polled(hand.limit, rest(worker, hand)))
+    def begin() -> None:
+        if hand.polling is None and hand.limit > 0 and not _few_are_ending(worker, hand):
+            hand.polling = asyncio.ensure_future(polled(hand.limit, rest(worker, hand)))
+
+    begin()
     timer = asyncio.get_running_loop().call_later(POLL_S, hand.woken.set)
     await hand.woken.wait()
     timer.cancel()
     hand.woken.clear()
     if hand.ended:
         await settle(worker, hand)
+        begin()
     if hand.polling is None or not hand.polling.done():
         return Batch()
     polling, hand.polling = hand.polling, None
     batch = polling.result()
     receive(worker, hand, batch)
     return batch
+
+
+def _few_are_ending(worker: Worker, hand: Hand) -> bool:
+    """Return whether all that is in hand is a few records whose transaction is ending, and no more of them waited to be taken.
+
+    What comes meanwhile waits for that end anyway (`gather`): it is taken in one turn then, instead of one for each record.
+    """
+    works = sum(len(transaction.bundle.works) for transaction in hand.transactions)
+    return 0 < works < worker.overlap and hand.count() <= works and not hand.more
 
 
 def receive(worker: Worker, hand: Hand, batch: Batch) -> None:
