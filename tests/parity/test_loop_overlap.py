@@ -123,7 +123,9 @@ def test_a_few_records_that_are_done_while_a_transaction_ends_wait_for_its_end(w
     assert Counter(world.handed_on()) == Counter(sent)
 
 
-def test_what_comes_while_all_in_hand_is_ending_is_taken_together_when_it_has_ended(world: World) -> None:
+def test_what_comes_while_all_in_hand_is_ending_is_taken_together_when_it_has_ended() -> None:
+    """In memory: there the first transaction holds the first record, and no positions alone."""
+    world = MemoryWorld(Codec(MemorySchemas()))
     sent, seen = [world.send(0)], set[str]()
 
     def outcome(case: Input, answers: Answers) -> None:
