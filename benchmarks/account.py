@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from vigimesh.adapters.redis_scripts import sha
+from vigimesh.adapters.redis.scripts import sha
 from vigimesh.domain.budget.values import Booked, Caps, Denied, Reserved, Shut
 from vigimesh.domain.budget.windows import ASKED, Window, names_of
 

@@ -35,8 +35,8 @@ from floor import floor
 from ground import Ground, ground, versions
 from measuring import Goal, Report, finish, options, percentile, say
 from pay import MODEL_MS, Call, Counter, Course, counter, made, purchase, question, standin, worst_micro
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.app.worker import rest_collector
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.app.workers.worker import rest_collector
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.values import Caps, Standing
 from vigimesh.tool_executor.purchase import Paid

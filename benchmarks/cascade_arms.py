@@ -22,8 +22,8 @@ import msgspec
 
 from cascade_cases import Report, arrived
 from cascade_figures import Ended
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.model_replies import meaning_of
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.models.replies import meaning_of
 from vigimesh.app.standin.chat import ACCURACY, LABEL, MODEL, StandIn
 from vigimesh.domain.cascade import opinion, small
 from vigimesh.domain.cascade.model import Model

@@ -19,8 +19,8 @@ import msgspec
 
 import sample
 from records import MakeAll, Records, each
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_or_absent

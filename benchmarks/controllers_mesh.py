@@ -28,20 +28,20 @@ from ground import Ground, ground, until, versions
 from measuring import say
 from mesh_arrivals import Arrival, Size
 from pay import standin
-from vigimesh.adapters.history import bounds, scan
-from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.lag import LagReader
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.fleet import Fleet, worker_programs
-from vigimesh.app.mesh import prepare, registry_options
-from vigimesh.app.model_settings import LargeModelSettings
-from vigimesh.app.reckoning import RECKONED, account
-from vigimesh.app.settings import Settings
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.cluster.lag import LagReader
+from vigimesh.adapters.kafka.history import bounds, scan
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.adapters.postgres.journal import PgJournal
+from vigimesh.app.config.model_settings import LargeModelSettings
+from vigimesh.app.config.settings import Settings
+from vigimesh.app.mesh.fleet import Fleet, worker_programs
+from vigimesh.app.mesh.reckoning import RECKONED, account
+from vigimesh.app.mesh.state import prepare, registry_options
+from vigimesh.app.mesh.tail import Tail
 from vigimesh.app.standin.chat import MODEL
-from vigimesh.app.tail import Tail
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.control.lag import LagRow

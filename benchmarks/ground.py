@@ -14,10 +14,10 @@ from typing import Any
 
 import confluent_kafka as ck
 
-from vigimesh.adapters import topics as cluster
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.adapters.transactions import end, listing
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.cluster import topics as cluster
+from vigimesh.adapters.kafka.cluster.transactions import end, listing
+from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.topics import TOPICS

@@ -19,11 +19,11 @@ from drive import Driver, received
 from engines import Running, start
 from ground import Ground, Ready, ground, versions
 from measuring import Goal, Report, finish, options, percentile, say
-from vigimesh.adapters.library import load_into
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.app.fleet import worker_programs
-from vigimesh.app.settings import DEMO_CARDS, MeshSettings, Settings
-from vigimesh.app.worker import NICENESS
+from vigimesh.adapters.postgres.library import load_into
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.app.config.settings import DEMO_CARDS, MeshSettings, Settings
+from vigimesh.app.mesh.fleet import worker_programs
+from vigimesh.app.workers.worker import NICENESS
 from vigimesh.domain.control.yields import SHARES
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.events.case import Case

@@ -26,11 +26,11 @@ from random import Random
 
 from measuring import Goal, Report, finish, options, say
 from question_pairs import HELD, TUNED
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.memory_summaries import MemorySummaryIndex
-from vigimesh.adapters.warm import WarmSummaries
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.memory.summaries import MemorySummaryIndex
+from vigimesh.adapters.objects.warm import WarmSummaries
 from vigimesh.app.train.examples import vaers_files
 from vigimesh.domain.knowledge.freshness import Ages
 from vigimesh.domain.knowledge.products import ASSUMED_PRICE

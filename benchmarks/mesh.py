@@ -25,10 +25,10 @@ from drive import ENDS
 from engines import BARE, running
 from ground import Ground, ground, versions
 from measuring import Goal, Report, finish, options, say
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.app.worker import rest_collector
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.app.workers.worker import rest_collector
 from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import STAGES, inputs_of, topic

@@ -16,7 +16,7 @@ import msgspec
 from account import Order, Told, booked_beyond, judged, read_orders
 from measuring import percentile
 from mesh_arrivals import Arrival
-from vigimesh.adapters.redis_scripts import sha
+from vigimesh.adapters.redis.scripts import sha
 from vigimesh.domain.budget.values import Booked, Caps, Denied, Reserved
 from vigimesh.domain.record.rows import Row
 from vigimesh.domain.record.spend import Spent

@@ -12,12 +12,12 @@ from dataclasses import replace
 
 import chain
 import sample
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.otel import OtelTelemetry
-from vigimesh.app.parts import Parts
-from vigimesh.app.settings import KafkaSettings, Settings, WorkerSettings
-from vigimesh.app.wiring import worker_of
-from vigimesh.app.worker import rest_collector
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.telemetry.otel import OtelTelemetry
+from vigimesh.app.config.settings import KafkaSettings, Settings, WorkerSettings
+from vigimesh.app.workers.parts import Parts
+from vigimesh.app.workers.wiring import worker_of
+from vigimesh.app.workers.worker import rest_collector
 from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANE_STAGES

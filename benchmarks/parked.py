@@ -23,7 +23,7 @@ import psutil
 
 from ground import Ground, Ready, Spot, ground, until, versions
 from measuring import Goal, Report, finish, options, say
-from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.events.classes import EventParked, Header
 from vigimesh.events.codec import Codec

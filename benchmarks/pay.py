@@ -18,10 +18,10 @@ import psutil
 import sample
 from engines import Running, running
 from ground import Ground, until
-from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.openai_models import OpenAIModels
-from vigimesh.adapters.redis_budget import RedisBudget
+from vigimesh.adapters.models.openai import OpenAIModels
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.adapters.postgres.journal import PgJournal
+from vigimesh.adapters.redis.budget import RedisBudget
 from vigimesh.app.standin.chat import MODEL
 from vigimesh.background.books.keep import Books
 from vigimesh.clock import SystemClock

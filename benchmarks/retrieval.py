@@ -25,11 +25,11 @@ import retrieval_cache
 from ground import ground
 from label_questions import LabelQuestion, document_of, questions_of, read_labels
 from measuring import Goal, Report, finish, options, say
-from vigimesh.adapters.library import load_into
-from vigimesh.adapters.local_embeddings import LocalEmbeddings
-from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.postgres_vectors import PgVectors
+from vigimesh.adapters.models.local_embeddings import LocalEmbeddings
+from vigimesh.adapters.postgres.library import load_into
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.search import PgSearch
+from vigimesh.adapters.postgres.vectors import PgVectors
 from vigimesh.background.librarian.vectors import FillVectors
 from vigimesh.domain.knowledge.fusion import Found
 

@@ -26,8 +26,8 @@ import redis
 
 from measuring import Goal, Report, finish, options, percentile
 from question_pairs import HELD, PRODUCTS, Pair, adversarial, paraphrases
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.redis_answers import RedisAnswers
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.redis.answers import RedisAnswers
 from vigimesh.app.devstack.parts import valkey_program
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.knowledge.answering import State

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from redis.exceptions import NoScriptError
 
 from valkeys import OwnValkey
-from vigimesh.adapters.memory_budget import Held, MemoryBudget, MemoryStore
-from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.adapters.redis_scripts import Order, Scripts, client_of
+from vigimesh.adapters.memory.budget import Held, MemoryBudget, MemoryStore
+from vigimesh.adapters.redis.budget import RedisBudget
+from vigimesh.adapters.redis.scripts import Order, Scripts, client_of
 from vigimesh.domain.budget.values import Ask, Booked, Caps, Raisable, Raise, Standing, State, WindowStanding
 from vigimesh.ports import Budget
 

@@ -12,10 +12,10 @@ from budgets import Rig
 from journals import MemoryBench, PgBench
 from spending import WIDE, Door, Hook, Process, Shop, Stepping, nothing, question
 from standins import KEY, World
-from vigimesh.adapters.batch_journal import PgBatchJournal
-from vigimesh.adapters.memory_batch_journal import MemoryBatches, MemoryBatchJournal
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
-from vigimesh.adapters.openai_batches import OpenAIBatches
+from vigimesh.adapters.memory.batch_journal import MemoryBatches, MemoryBatchJournal
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
+from vigimesh.adapters.models.openai_batches import OpenAIBatches
+from vigimesh.adapters.postgres.batch_journal import PgBatchJournal
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.app.standin.profile import BatchProfile, Profile
 from vigimesh.app.standin.routes import Routes

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.memory_journal import MemoryCalls, MemoryJournal
-from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.adapters.memory.journal import MemoryCalls, MemoryJournal
+from vigimesh.adapters.postgres.journal import PgJournal
+from vigimesh.adapters.postgres.schema import migrate
 from vigimesh.domain.budget.calls import Begun, Claimed, PaidCall
 from vigimesh.domain.cascade.question import Tokens
 from vigimesh.events.ids import call_id

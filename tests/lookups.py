@@ -17,13 +17,13 @@ from typing import Any
 
 from clocks import Hand
 from libraries import note
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.memory_summaries import MemorySummaryIndex
-from vigimesh.adapters.postgres import STATE_S
-from vigimesh.adapters.warm import WarmSummaries
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.memory.summaries import MemorySummaryIndex
+from vigimesh.adapters.objects.warm import WarmSummaries
+from vigimesh.adapters.postgres.search import STATE_S
 from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.domain.knowledge.answering import Answer, State
 from vigimesh.domain.knowledge.freshness import Ages

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from meshes import COMMAND, Collector, Mesh, refuse_missing
-from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.config.settings import DEMO_CARDS
 from vigimesh.app.demo import write_demo
 from vigimesh.app.devstack.state import read_state
-from vigimesh.app.settings import DEMO_CARDS
 from vigimesh.events.codec import Codec
 from waiting import until
 

@@ -17,9 +17,9 @@ from typing import Any
 import psutil
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from vigimesh.adapters.history import scan
+from vigimesh.adapters.kafka.history import scan
 from vigimesh.app.devstack.state import StackUrls, read_state
-from vigimesh.app.mesh import read_mesh
+from vigimesh.app.mesh.state import read_mesh
 from vigimesh.domain.record.rows import Row
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vigimesh.adapters.kafka_member import Protocol
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
-from vigimesh.adapters.parked_topic import KafkaParkedTopic
+from vigimesh.adapters.kafka.member import Protocol
+from vigimesh.adapters.kafka.parked_topic import KafkaParkedTopic
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.parked_topic import MemoryParkedTopic
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import Resumer, run
 from vigimesh.clock import SystemClock

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.app.card_files import load_cards
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.app.in_force.cards import load_cards
 from vigimesh.domain.cascade.readers import read
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents

@@ -10,10 +10,10 @@ from clocks import Hand
 from libraries import note
 from passage import Passage
 from unit.policy_making import ADULT
-from vigimesh.adapters.memory_broker import MemoryBroker
-from vigimesh.adapters.memory_recalls import MemoryRecallDesk, MemoryRecalls, Served
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.case_history import audit_facts
+from vigimesh.adapters.memory.broker import MemoryBroker
+from vigimesh.adapters.memory.recalls import MemoryRecallDesk, MemoryRecalls, Served
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.cases.history import audit_facts
 from vigimesh.background.librarian.recall import Recaller
 from vigimesh.domain.knowledge.recalling import Brought
 from vigimesh.domain.record.checker import Check, check

@@ -14,7 +14,7 @@ from typing import Any, cast
 from budgets import Rig
 from journals import MemoryBench, PgBench
 from standins import World, http_world, memory_world
-from vigimesh.adapters.memory_objects import MemoryObjects
+from vigimesh.adapters.memory.objects import MemoryObjects
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.background.books.keep import Books
 from vigimesh.clock import SystemClock

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.adapters import topics
-from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.kafka.cluster import topics
+from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.app.devstack import Stack, StackUrls, Wishes, up
 from vigimesh.clock import Deadline, SystemClock
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from vigimesh.adapters.memory_models import MemoryModels, Reply
-from vigimesh.adapters.openai_models import OpenAIModels, request_body
+from vigimesh.adapters.memory.models import MemoryModels, Reply
+from vigimesh.adapters.models.openai import OpenAIModels, request_body
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
 from vigimesh.app.standin.server import DRIP_S, HANG_S, Server

@@ -14,9 +14,9 @@ import pytest
 from mesh_fixture import kept_mesh
 from meshes import Answer, Mesh, child_of, vigimesh
 from standins import served
+from vigimesh.app.config.settings import Settings, read_settings
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
-from vigimesh.app.settings import Settings, read_settings
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
 from vigimesh.domain.budget.windows import span

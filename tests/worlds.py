@@ -13,12 +13,12 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters.history import bounds
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer, MemoryProducer
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.history import bounds
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.memory.broker import MemoryBroker, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events import ids
 from vigimesh.events.case import Case

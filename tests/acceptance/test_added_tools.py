@@ -16,12 +16,12 @@ import pytest
 
 from unit.policy_making import SIGNED
 from unit.safety_making import AT, STEPS, case
-from vigimesh.adapters.tool_calls import Runs, ToolCalls
-from vigimesh.adapters.tool_process import ToolProcess
-from vigimesh.app.foreign_tools import load_tools
-from vigimesh.app.model_settings import ToolsSettings
-from vigimesh.app.settings import Settings
-from vigimesh.app.tool_servers import added_names, added_tools, servers_of
+from vigimesh.adapters.tools.calls import Runs, ToolCalls
+from vigimesh.adapters.tools.process import ToolProcess
+from vigimesh.app.config.model_settings import ToolsSettings
+from vigimesh.app.config.settings import Settings
+from vigimesh.app.tools.foreign import load_tools
+from vigimesh.app.tools.servers import added_names, added_tools, servers_of
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.breaker import FAILURES
 from vigimesh.domain.policy.cards import Cards
@@ -190,8 +190,8 @@ def test_a_tool_whose_process_ends_is_left_alone_after_some_failures() -> None:
 
 LATE = """
     import sys
-    from vigimesh.adapters.tool_process import READY
-    from vigimesh.app.tool_frames import receive, send, streams
+    from vigimesh.adapters.tools.process import READY
+    from vigimesh.app.tools.frames import receive, send, streams
 
     source, target = streams()
     receive(source)

@@ -22,7 +22,7 @@ from unit.intake_samples import (
     vaers_folder,
     vaers_row,
 )
-from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.objects.store import ObjectStore
 
 pytestmark = pytest.mark.real
 

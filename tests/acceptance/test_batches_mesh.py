@@ -21,8 +21,8 @@ from mesh_fixture import kept_mesh
 from meshes import Mesh, child_of, vigimesh
 from standins import served
 from tight_fixture import CARD, suspended
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.standin.chat import MODEL, StandIn

@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from journals import USAGE, PgBench, begun, call_of, database, processes
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.calls_cli import app
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.commands.calls import app
 from vigimesh.app.devstack import Stack
-from vigimesh.app.order_giving import login
+from vigimesh.app.operators.order_giving import login
 from vigimesh.app.train.answers import read_answers
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.calls import ByDigest, Doubtful, PaidCall

@@ -13,11 +13,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from typer.testing import CliRunner
 
 from passage import Passage
-from vigimesh.adapters.history import bounds, committed_offsets, scan, settle
-from vigimesh.adapters.positions import Positions
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.case_cli import app
-from vigimesh.app.case_history import audit_facts, named
+from vigimesh.adapters.kafka.cluster.positions import Positions
+from vigimesh.adapters.kafka.history import bounds, committed_offsets, scan, settle
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.cases.history import audit_facts, named
+from vigimesh.app.commands.case import app
 from vigimesh.app.demo import poison_record, write_demo
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import SystemClock

@@ -22,9 +22,9 @@ from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from stack_fixture import applied, new_stack
-from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.contract.samples import sample
 from vigimesh.app.devstack import Stack
-from vigimesh.app.samples import sample
 from vigimesh.events import ids
 from vigimesh.events.avro import schema_of
 from vigimesh.events.classes import CaseReceived

@@ -22,15 +22,22 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, u
 )
 from typer.testing import CliRunner
 
-from vigimesh.adapters.dead_letters import DEADLETTER, OPERATOR, Letter, Operator, Settled, open_letters
-from vigimesh.adapters.history import settle as settle_all
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.deadletter_cli import app
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.desks.dead_letters import (
+    DEADLETTER,
+    OPERATOR,
+    Letter,
+    Operator,
+    Settled,
+    open_letters,
+)
+from vigimesh.adapters.kafka.history import settle as settle_all
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.app.commands.deadletter import app
 from vigimesh.app.devstack import Stack
-from vigimesh.app.redrive import Order, Settling
+from vigimesh.app.operators.redrive import Order, Settling
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Fenced
 from vigimesh.events.classes import EventDeadLettered, Header

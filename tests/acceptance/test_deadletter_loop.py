@@ -18,8 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, u
 )
 from typer.testing import CliRunner
 
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.deadletter_cli import app
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.commands.deadletter import app
 from vigimesh.app.devstack import Stack
 from vigimesh.events.classes import EventDeadLettered
 from vigimesh.events.codec import Codec

@@ -19,7 +19,7 @@ import pytest
 
 from meshes import workers
 from vigimesh.app.devstack.state import Owned, read_state
-from vigimesh.app.fleet import BESIDE, seats
+from vigimesh.app.mesh.fleet import BESIDE, seats
 from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real

@@ -275,7 +275,7 @@ def test_a_signalled_parent_leaves_no_orphan_even_while_starting(
 def test_a_detached_stack_runs_until_it_is_stopped(folder: Path) -> None:
     from typer.testing import CliRunner
 
-    from vigimesh.app.devstack.cli import NOT_RUNNING, app
+    from vigimesh.app.commands.stack import NOT_RUNNING, app
 
     run = CliRunner()
     assert run.invoke(app, ["status", "--data", str(folder)]).exit_code == NOT_RUNNING

@@ -22,12 +22,12 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, u
 from typer.testing import CliRunner
 
 from stack_fixture import new_stack
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.app.commands.doctor import app, examine
+from vigimesh.app.config.settings import KafkaSettings, Settings
 from vigimesh.app.devstack import Stack
-from vigimesh.app.doctor import app, examine
-from vigimesh.app.mesh import prepare
-from vigimesh.app.settings import KafkaSettings, Settings
+from vigimesh.app.mesh.state import prepare
 from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real

@@ -21,18 +21,18 @@ from mesh_fixture import DemoRun
 from meshes import Mesh, vigimesh
 from parking import Wall
 from stack_fixture import new_stack
-from vigimesh.adapters import topics
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.lag import LagReader
-from vigimesh.adapters.orders import OrderReader
-from vigimesh.adapters.positions import HIDDEN
-from vigimesh.adapters.registry import RegistrySchemas
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.cluster import topics
+from vigimesh.adapters.kafka.cluster.lag import LagReader
+from vigimesh.adapters.kafka.cluster.positions import HIDDEN
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.adapters.kafka.orders import OrderReader
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.app.cli import app
-from vigimesh.app.controller import CONTROLLER_ID
 from vigimesh.app.devstack import Stack
+from vigimesh.app.workers.controller import CONTROLLER_ID
 from vigimesh.background.controller.run import THROTTLE, Controller, run
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.control.lag import PLACES, LagRow

@@ -13,12 +13,12 @@ import pytest
 
 from libraries import fresh_database, note
 from served import measured
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.adapters.summaries import PgSummaryIndex
-from vigimesh.app.fleet import Fleet, worker_programs
-from vigimesh.app.settings import PostgresSettings, Settings
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.summaries import PgSummaryIndex
+from vigimesh.app.config.settings import PostgresSettings, Settings
+from vigimesh.app.mesh.fleet import Fleet, worker_programs
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic

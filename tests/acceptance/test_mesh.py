@@ -9,7 +9,7 @@ import pytest
 
 from mesh_fixture import DemoRun
 from meshes import Mesh, Span
-from vigimesh.app.fleet import BESIDE, seats
+from vigimesh.app.mesh.fleet import BESIDE, seats
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.topics import STAGES
 from waiting import WAIT_S, until

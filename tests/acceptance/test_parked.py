@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from meshes import Mesh, child_of, vigimesh
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.app.case_history import audit_facts, named
-from vigimesh.app.reckoning import RECKONED
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.app.cases.history import audit_facts, named
+from vigimesh.app.mesh.reckoning import RECKONED
 from vigimesh.domain.record.checker import check
 from vigimesh.events.case import Case
 from vigimesh.events.classes import AuditRecorded, CaseReceived, CaseRouted, EventParked, Header, Route

@@ -18,11 +18,11 @@ import pytest
 
 from meshes import Answer, Mesh, vigimesh
 from unit.policy_making import ADULT
-from vigimesh.adapters.history import scan
-from vigimesh.app.case_history import audit_facts
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.app.cases.history import audit_facts
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.exits import REFUSED, TRANSIENT
-from vigimesh.app.reckoning import RECKONED
+from vigimesh.app.mesh.reckoning import RECKONED
 from vigimesh.domain.record.checker import check
 from vigimesh.events.case import Case, Product, Reaction
 from vigimesh.events.classes import AuditRecorded, CaseDecided, ReviewRequested

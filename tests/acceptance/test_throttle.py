@@ -13,12 +13,12 @@ import confluent_kafka as ck
 import pytest
 
 from parking import Parking, Wall
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderReader
-from vigimesh.app.card_files import load_cards
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.orders import OrderReader
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
-from vigimesh.app.limits import LimitsNow
+from vigimesh.app.in_force.cards import load_cards
+from vigimesh.app.workers.limits import LimitsNow
 from vigimesh.background.resumer.run import run as resume
 from vigimesh.clock import SystemClock
 from vigimesh.events import ids

@@ -14,17 +14,18 @@ import typer
 from typer.testing import CliRunner
 
 from meshes import Mesh, vigimesh
-from vigimesh.adapters.history import bounds, scan, settle
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.order_desk import ORDERING, OrderDesk
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app import brakes_cli, throttle_cli
-from vigimesh.app.card_files import load_cards
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.desks.orders import ORDERING, OrderDesk
+from vigimesh.adapters.kafka.history import bounds, scan, settle
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.commands import brakes as brakes_cli
+from vigimesh.app.commands import throttle as throttle_cli
 from vigimesh.app.devstack import Stack
-from vigimesh.app.order_giving import given_now
-from vigimesh.app.order_records import STAGE, order_records
-from vigimesh.app.ordering import Change, Given, Standing, clearing, setting
+from vigimesh.app.in_force.cards import load_cards
+from vigimesh.app.operators.order_giving import given_now
+from vigimesh.app.operators.order_records import STAGE, order_records
+from vigimesh.app.operators.ordering import Change, Given, Standing, clearing, setting
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Fenced, Refused, VigimeshError
 from vigimesh.events.classes import AuditRecorded, CaseRouted, Route, ThrottleOrdered

@@ -12,8 +12,8 @@ from confluent_kafka.schema_registry import Schema as RegistrySchema
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from stack_fixture import new_stack
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.adapters.topics import Report, Shape, apply, check
+from vigimesh.adapters.kafka.cluster.topics import Report, Shape, apply, check
+from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Misconfigured, Transient

@@ -16,10 +16,10 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, Producer, 
 from typer.testing import CliRunner
 
 from ground import Ground
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import TRANSACTION_MS
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.producer import TRANSACTION_MS
+from vigimesh.app.commands.transactions import app
 from vigimesh.app.devstack import Stack
-from vigimesh.app.transactions_cli import app
 from vigimesh.errors import Refused
 from vigimesh.events.topics import topic
 from waiting import WAIT_S, until
@@ -35,8 +35,8 @@ SLACK_S = 3.0
 #: A worker's producer that writes, says so, and is killed.
 DYING = """
 import asyncio, sys
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.loop.broker import Write
 
 async def main(bootstrap, name, topic):

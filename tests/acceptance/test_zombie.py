@@ -16,7 +16,7 @@ import pytest
 
 import vigimesh
 import worlds
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.classes import AuditRecorded
@@ -34,13 +34,13 @@ WITHIN_S = 90.0
 #: all its records in it, with `queued` these mostly lie in the client yet.
 PROCESS = """
     import asyncio, os, signal, sys
-    from vigimesh.adapters.kafka import common
-    from vigimesh.adapters.kafka_consumer import KafkaConsumer
-    from vigimesh.adapters.kafka_producer import KafkaProducer
-    from vigimesh.adapters.memory_registry import MemorySchemas
-    from vigimesh.adapters.memory_telemetry import NoTelemetry
-    from vigimesh.app.settings import WorkerSettings
-    from vigimesh.app.worker import Loop, leave, serve_loops
+    from vigimesh.adapters.kafka.client import common
+    from vigimesh.adapters.kafka.consumer import KafkaConsumer
+    from vigimesh.adapters.kafka.producer import KafkaProducer
+    from vigimesh.adapters.memory.registry import MemorySchemas
+    from vigimesh.adapters.memory.telemetry import NoTelemetry
+    from vigimesh.app.config.settings import WorkerSettings
+    from vigimesh.app.workers.worker import Loop, leave, serve_loops
     from vigimesh.clock import SystemClock
     from vigimesh.events import ids
     from vigimesh.events.codec import Codec

@@ -11,13 +11,13 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.objects import ObjectStore
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.app.config.settings import Settings
 from vigimesh.app.demo.builder import HEALTH, RECEIVER, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.demo.writing import DEMO_DAY, poison_record
-from vigimesh.app.settings import Settings
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.classes import ThrottleOrdered

@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chaos.rig import Rig, say
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.journal import PgJournal
-from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.app.card_files import cards_of
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.adapters.postgres.journal import PgJournal
+from vigimesh.adapters.redis.budget import RedisBudget
+from vigimesh.app.in_force.cards import cards_of
 from vigimesh.domain.budget.values import Booked, Caps, Shut
 from vigimesh.domain.record.spend import Spent
 from vigimesh.errors import Transient

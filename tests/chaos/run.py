@@ -17,10 +17,10 @@ from chaos.faults import Fault
 from chaos.feed import Feed
 from chaos.rig import Rig, say
 from chaos.story import tell
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.kafka import common
-from vigimesh.app.reckoning import account
-from vigimesh.app.tail import Tail
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.app.mesh.reckoning import account
+from vigimesh.app.mesh.tail import Tail
 from vigimesh.domain.record.checker import Check
 from vigimesh.errors import Transient
 from vigimesh.events.topics import DOORS, topic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from vigimesh.adapters.history import scan
-from vigimesh.app.reckoning import RECKONED
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.app.mesh.reckoning import RECKONED
 from vigimesh.domain.record.checker import Check
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.classes import AuditRecorded

@@ -20,13 +20,13 @@ from chaos.feed import COLD_EVERY, lines, literature, send
 from chaos.proxy import Link, Proxy
 from chaos.rig import Rig, bare, says
 from chaos.story import tell
-from vigimesh.adapters import kafka_producer
-from vigimesh.adapters.history import bounds, scan
-from vigimesh.adapters.kafka import CALL_S, common
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka import producer as kafka_producer
+from vigimesh.adapters.kafka.client import CALL_S, common
+from vigimesh.adapters.kafka.history import bounds, scan
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
-from vigimesh.app.fleet import Program
-from vigimesh.app.reckoning import account
+from vigimesh.app.mesh.fleet import Program
+from vigimesh.app.mesh.reckoning import account
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec

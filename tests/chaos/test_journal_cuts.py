@@ -18,7 +18,7 @@ import pytest
 
 from journals import USAGE, PgBench, call_of, database, opened
 from postgres_proxy import Cut, PostgresProxy
-from vigimesh.adapters.journal import PgJournal
+from vigimesh.adapters.postgres.journal import PgJournal
 from vigimesh.domain.budget.calls import Answered, Begun, Busy, Claimed, Doubtful, Kept, PaidCall
 from vigimesh.domain.budget.values import Booked
 from vigimesh.errors import Transient

@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from vigimesh.adapters.library import load_into
-from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.postgres_schema import Migration, migrate, shipped_migrations
+from vigimesh.adapters.postgres.library import load_into
+from vigimesh.adapters.postgres.schema import Migration, migrate, shipped_migrations
+from vigimesh.adapters.postgres.search import PgSearch
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Misconfigured, Transient
 from waiting import until
@@ -26,8 +26,8 @@ WITHIN_S = 60
 
 MIGRATE_AND_LOAD = """
 import sys
-from vigimesh.adapters.library import load_into
-from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.adapters.postgres.library import load_into
+from vigimesh.adapters.postgres.schema import migrate
 from vigimesh.domain.knowledge.shipped import shipped_documents
 print("ready", flush=True)
 sys.stdin.readline()
@@ -160,7 +160,7 @@ def test_search_comes_back_after_its_connection_was_cut(database: str) -> None:
 def test_search_comes_back_with_a_server_that_was_away_at_first(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vigimesh.adapters.postgres_schema.POOL_WAIT_S", 0.3)
+    monkeypatch.setattr("vigimesh.adapters.postgres.schema.POOL_WAIT_S", 0.3)
     migrate(database)
     load_into(database, shipped_documents())
     parts: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(database)

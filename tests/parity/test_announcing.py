@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from libraries import fresh_database, note
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.documents import tell_all
-from vigimesh.app.settings import KafkaSettings, Settings
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.app.config.settings import KafkaSettings, Settings
+from vigimesh.app.operators.documents import tell_all
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import topic
 

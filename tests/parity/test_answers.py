@@ -15,10 +15,10 @@ from lookups import Timeline, drawn
 from question_pairs import Pair, adversarial
 from retrieval_cache import Labels
 from valkeys import OwnValkey
-from vigimesh.adapters import redis_answers
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.redis_answers import ENTRY_BYTES, KEY, RedisAnswers
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.redis import answers as redis_answers
+from vigimesh.adapters.redis.answers import ENTRY_BYTES, KEY, RedisAnswers
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.answering import Answer, answer_of
 from vigimesh.domain.knowledge.freshness import AnswerScope

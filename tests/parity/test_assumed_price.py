@@ -12,8 +12,8 @@ from budgets import memory_rig
 from journals import MemoryBench
 from spending import purchase, shop
 from standins import KEY, STILL, served
-from vigimesh.app.large_model import large_model, prices_of
-from vigimesh.app.settings import read_settings
+from vigimesh.app.config.settings import read_settings
+from vigimesh.app.in_force.large_model import large_model, prices_of
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.prices import PriceBook, cost

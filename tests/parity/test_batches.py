@@ -16,7 +16,7 @@ from budgets import memory_rig
 from depots import DONE_S, QUICK, Depot, depot, gathered, told
 from journals import MemoryBench, PgBench, database
 from spending import WIDE, Death, away, dying_at
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.app.standin.chat import FAULT
 from vigimesh.app.standin.profile import BatchProfile
 from vigimesh.background.batcher.run import Batcher

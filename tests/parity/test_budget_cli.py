@@ -18,16 +18,16 @@ from typer.testing import CliRunner, Result
 from budgets import NOON, Rig, ask, booked, valkey_rig
 from journals import database
 from valkeys import OwnValkey
-from vigimesh.adapters.history import scan
-from vigimesh.adapters.kafka import common
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderBook
-from vigimesh.adapters.redis_budget import KEY
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.budget_cli import Account, accounts_of, app, document, raising, table
+from vigimesh.adapters.kafka.client import common
+from vigimesh.adapters.kafka.history import scan
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.redis.budget import KEY
+from vigimesh.app.commands.budget import Account, accounts_of, app, document, raising, table
 from vigimesh.app.devstack import Stack
 from vigimesh.app.exits import NOT_HELD
-from vigimesh.app.raise_records import CapRaised, Raiser, raised_in
+from vigimesh.app.operators.raise_records import CapRaised, Raiser, raised_in
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.values import Caps, Standing, WindowStanding
 from vigimesh.domain.budget.windows import span

@@ -18,8 +18,8 @@ from parity.test_budget_failures import (
 )
 from parity.test_budget_rule import check_alike
 from valkeys import OwnValkey
-from vigimesh.adapters import redis_scripts
-from vigimesh.adapters.redis_budget import RedisBudget
+from vigimesh.adapters.redis import scripts as redis_scripts
+from vigimesh.adapters.redis.budget import RedisBudget
 from vigimesh.domain.budget.values import Ask, Denied, Reserved, Shut, Standing
 from vigimesh.errors import Transient
 from vigimesh.ports import Budget

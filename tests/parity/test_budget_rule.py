@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from budget_fixture import new_valkey_rig
 from budgets import CAPS, EPOCH, NOON, WIDE, Rig, TwiceScripts, ask, booked, memory_rig, raised
 from valkeys import OwnValkey
-from vigimesh.adapters.redis_budget import KEEP_S, REMEMBER_S, RedisBudget
+from vigimesh.adapters.redis.budget import KEEP_S, REMEMBER_S, RedisBudget
 from vigimesh.domain.budget.values import Standing
 from vigimesh.domain.budget.windows import WINDOWS
 from vigimesh.ports import Budget

@@ -13,9 +13,10 @@ import redis
 from budget_fixture import new_valkey_rig
 from budgets import CAPS, EPOCH, NOON, Rig, ask, booked, figures, raised
 from valkeys import OwnValkey
-from vigimesh.adapters import redis_budget, redis_scripts
-from vigimesh.adapters.redis_budget import RedisBudget
-from vigimesh.adapters.redis_scripts import Order, Scripts
+from vigimesh.adapters.redis import budget as redis_budget
+from vigimesh.adapters.redis import scripts as redis_scripts
+from vigimesh.adapters.redis.budget import RedisBudget
+from vigimesh.adapters.redis.scripts import Order, Scripts
 from vigimesh.domain.budget.rule import rebuilt
 from vigimesh.domain.budget.values import SHUT, Released, Reserved, Settled, Shut
 from vigimesh.errors import Broken, Transient

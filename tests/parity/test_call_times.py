@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from journals import database
-from vigimesh.adapters.call_times import LAST, LEAST, WITHIN_S, CallTimes
+from vigimesh.adapters.postgres.call_times import LAST, LEAST, WITHIN_S, CallTimes
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.calls import LEASE_RAN_OUT
 

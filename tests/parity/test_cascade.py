@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from clocks import Hand
-from vigimesh.adapters.cascade_desk import SAMPLE, CascadeDesk
-from vigimesh.adapters.gates import GateBook, GateReader
-from vigimesh.adapters.memory_cascade import MemoryCascade
-from vigimesh.app.cascade_room import Desk, Room
+from vigimesh.adapters.kafka.desks.cascade import SAMPLE, CascadeDesk
+from vigimesh.adapters.kafka.gates import GateBook, GateReader
+from vigimesh.adapters.memory.cascade import MemoryCascade
+from vigimesh.app.operators.cascade_room import Desk, Room
 from vigimesh.domain.cascade.certify import Seen
 from vigimesh.domain.cascade.sample import key_of
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model

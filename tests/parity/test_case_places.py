@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from libraries import fresh_database
-from vigimesh.adapters.case_places import KafkaCasePlaces
-from vigimesh.adapters.history import NEAR, bounds, scan
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.recalls import PgRecalls
+from vigimesh.adapters.kafka.case_places import KafkaCasePlaces
+from vigimesh.adapters.kafka.history import NEAR, bounds, scan
+from vigimesh.adapters.postgres.recalls import PgRecalls
+from vigimesh.adapters.postgres.schema import migrate
 from vigimesh.domain.record.rows import Row
 from vigimesh.loop.broker import Write
 from vigimesh.ports.recalls import Part

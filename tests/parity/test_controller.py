@@ -15,9 +15,9 @@ import pytest
 
 from parking import Wall
 from vigimesh import names
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.memory_broker import MemoryBroker, MemoryConsumer
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.memory.broker import MemoryBroker, MemoryConsumer
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.background.controller.reign import HOLD_S, NO_MONEY, REPEAT_S, Reign, succeeded
 from vigimesh.background.controller.run import THROTTLE, TOTALS, Controller, run
 from vigimesh.clock import SystemClock

@@ -15,8 +15,8 @@ from parity.test_controller import Levels, Realm, Reigning, Told
 from parking import Wall
 from pricing_making import account
 from vigimesh import names
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderBook
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.background.controller.money import Money, NoAccounts
 from vigimesh.background.controller.reign import HOLD_S, REPEAT_S
 from vigimesh.background.controller.run import Controller

@@ -17,7 +17,7 @@ from journals import MemoryBench
 from spending import away, purchase
 from standins import played
 from unit.test_drafting import EXECUTOR, READ, given, mail
-from vigimesh.adapters.memory_models import MemoryModels
+from vigimesh.adapters.memory.models import MemoryModels
 from vigimesh.background.batcher.run import run
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.batching import COMPLETION, MAX_TRIES, Gathered

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from journals import USAGE, PgBench, begun, call_of, database, processes, run
-from vigimesh.adapters.journal_sums import counted_at
+from vigimesh.adapters.postgres.journal_sums import counted_at
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.agreement import FIRM
 from vigimesh.domain.budget.rule import rebuilt

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from journals import USAGE, Bench, MemoryBench, PgBench, call_of, database
-from vigimesh.adapters.memory_journal import MemoryJournal
+from vigimesh.adapters.memory.journal import MemoryJournal
 from vigimesh.domain.budget.calls import (
     Answered,
     Begun,

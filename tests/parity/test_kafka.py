@@ -12,11 +12,11 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters import compacted
-from vigimesh.adapters.compacted import read_compacted
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka import compacted
+from vigimesh.adapters.kafka.compacted import read_compacted
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Transient, VigimeshError

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from vigimesh.adapters.knowledge_changes import ChangeReader
+from vigimesh.adapters.kafka.knowledge_changes import ChangeReader
 from vigimesh.events.knowledge import DocumentVersioned
 from vigimesh.events.topics import BY_NAME, topic
 from vigimesh.loop.broker import Write

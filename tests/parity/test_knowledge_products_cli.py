@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 
 from libraries import fresh_database, note
 from served import NOON, cached, seen
-from vigimesh.adapters.ledger import PgLedger
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.summaries import PgSummaryIndex
-from vigimesh.app.knowledge_cli import app
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.adapters.postgres.ledger import PgLedger
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.summaries import PgSummaryIndex
+from vigimesh.app.commands.knowledge import app
 from vigimesh.background.librarian.summaries import Summarising
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.ledger import Ended, book

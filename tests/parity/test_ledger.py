@@ -11,12 +11,12 @@ import pytest
 
 from libraries import fresh_database, note
 from served import NOON, cached, measured, seen
-from vigimesh.adapters.ledger import PgLedger
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.memory_ledger import MemoryLedger, Version
-from vigimesh.adapters.memory_summaries import MemorySummaryIndex
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.summaries import PgSummaryIndex
+from vigimesh.adapters.memory.ledger import MemoryLedger, Version
+from vigimesh.adapters.memory.summaries import MemorySummaryIndex
+from vigimesh.adapters.postgres.ledger import PgLedger
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.summaries import PgSummaryIndex
 from vigimesh.domain.knowledge.ledger import Booked, Ended, book, by_product, figures
 from vigimesh.domain.knowledge.products import shipped_products
 from vigimesh.domain.knowledge.standing import Overdue

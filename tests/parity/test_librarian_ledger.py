@@ -12,11 +12,11 @@ import pytest
 
 from libraries import fresh_database
 from served import cached, measured
-from vigimesh.adapters.history import committed_offsets
-from vigimesh.adapters.ledger import PgLedger
-from vigimesh.adapters.measurements import KafkaMeasurements
-from vigimesh.adapters.memory_telemetry import NoTelemetry
-from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.adapters.kafka.history import committed_offsets
+from vigimesh.adapters.kafka.measurements import KafkaMeasurements
+from vigimesh.adapters.memory.telemetry import NoTelemetry
+from vigimesh.adapters.postgres.ledger import PgLedger
+from vigimesh.adapters.postgres.schema import migrate
 from vigimesh.background.librarian.ledger import TELEMETRY, Booking
 from vigimesh.domain.knowledge.ledger import Booked, figures
 from vigimesh.domain.knowledge.products import shipped_products

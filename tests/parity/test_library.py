@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from libraries import fresh_database, note, passages
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.postgres_schema import migrate, shipped_migrations
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.schema import migrate, shipped_migrations
+from vigimesh.adapters.postgres.search import PgSearch
 from vigimesh.domain.knowledge.editions import Source
 from vigimesh.domain.knowledge.sections import Place, Sectioned, opened
 from vigimesh.domain.knowledge.shipped import shipped_documents

@@ -14,9 +14,9 @@ import confluent_kafka as ck
 import pytest
 
 from fencing import Watched
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_member import Protocol
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.member import Protocol
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec
 from vigimesh.loop.broker import Part

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.errors import Transient
 from vigimesh.events.codec import Codec
 from vigimesh.loop import run as run_module

@@ -14,13 +14,13 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_member import Protocol
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.controller import CONTROLLER_ID, controller_of
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.member import Protocol
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.config.settings import Settings
 from vigimesh.app.devstack import Stack
-from vigimesh.app.resumer import RESUMER_ID, resumer_of
-from vigimesh.app.settings import Settings
+from vigimesh.app.workers.controller import CONTROLLER_ID, controller_of
+from vigimesh.app.workers.resumer import RESUMER_ID, resumer_of
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Fenced
 from vigimesh.events.classes import AuditRecorded

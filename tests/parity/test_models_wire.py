@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from standins import KEY, SHORT_S, STILL, question, warm_up
-from vigimesh.adapters import openai_models
-from vigimesh.adapters.openai_models import OpenAIModels
+from vigimesh.adapters.models import openai as openai_models
+from vigimesh.adapters.models.openai import OpenAIModels
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.app.standin.server import Server
 from vigimesh.clock import SystemClock

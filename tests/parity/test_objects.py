@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.objects import ObjectStore, key_of
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.objects.store import ObjectStore, key_of
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.events.ids import digest
 from vigimesh.ports import Objects
@@ -133,7 +133,7 @@ def test_a_secret_in_an_address_is_not_shown() -> None:
 
 
 def test_an_object_has_a_largest_size(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vigimesh.adapters.objects.MAX_BYTES", 10)
+    monkeypatch.setattr("vigimesh.adapters.objects.store.MAX_BYTES", 10)
     assert store.objects.put(b"0123456789")
     with pytest.raises(Refused, match="VM-1605"):
         store.objects.put(b"0123456789a")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vigimesh.adapters.openai_embeddings import TEXTS, Endpoint, OpenAIEmbeddings
+from vigimesh.adapters.models.openai_embeddings import TEXTS, Endpoint, OpenAIEmbeddings
 from vigimesh.errors import Misconfigured, Transient
 
 KEY = "sk-a-secret-that-nobody-may-see"

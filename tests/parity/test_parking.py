@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from parking import Parking, drive, serve
-from vigimesh.adapters.parked_topic import GAP
+from vigimesh.adapters.kafka.parked_topic import GAP
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.events.classes import AuditRecorded, CaseReceived
 from vigimesh.events.envelope import Envelope, to_headers

@@ -19,9 +19,9 @@ import pytest
 
 from chaos.proxy import Link, Proxy
 from fencing import Watched, fence
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.memory_broker import MemoryConsumer
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.memory.broker import MemoryConsumer
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.devstack import Stack
 from vigimesh.events.codec import Codec
 from vigimesh.loop import run as run_module

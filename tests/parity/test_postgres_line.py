@@ -13,8 +13,8 @@ import pytest
 from psycopg.rows import dict_row
 
 from journals import database
-from vigimesh.adapters import postgres_line
-from vigimesh.adapters.postgres_line import Line, numbered
+from vigimesh.adapters.postgres import line as postgres_line
+from vigimesh.adapters.postgres.line import Line, numbered
 from waiting import until_async
 
 pytestmark = pytest.mark.real

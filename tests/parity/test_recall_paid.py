@@ -16,7 +16,7 @@ from journals import MemoryBench, PgBench, database
 from passage import Passage
 from recall_world import LABEL, World, case
 from spending import Process, Shop, shop
-from vigimesh.app.card_files import load_cards
+from vigimesh.app.in_force.cards import load_cards
 from vigimesh.app.standin.chat import MODEL
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.policy.limits import Limits

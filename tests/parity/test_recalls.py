@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from libraries import fresh_database, note
-from vigimesh.adapters.library import PgLibrary
-from vigimesh.adapters.memory_recalls import MemoryRecalls, Served
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.recalls import PgRecalls
+from vigimesh.adapters.memory.recalls import MemoryRecalls, Served
+from vigimesh.adapters.postgres.library import PgLibrary
+from vigimesh.adapters.postgres.recalls import PgRecalls
+from vigimesh.adapters.postgres.schema import migrate
 from vigimesh.domain.knowledge.recalling import Brought, Change, changes
 from vigimesh.ports.recalls import START, Mark, Recalls
 

@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.adapters.registry_reader import RegistryReader
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.kafka.registry_reader import RegistryReader
 from vigimesh.app.devstack import Stack
 from vigimesh.errors import Misconfigured, Refused, Transient, VigimeshError
 from vigimesh.events.topics import TOPICS

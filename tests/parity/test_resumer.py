@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from parking import PARTITIONS, PLAN, Parking, drive, serve
-from vigimesh.adapters import compacted
+from vigimesh.adapters.kafka import compacted
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import run
 from vigimesh.errors import Transient

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parking import Parking, drive, serve
-from vigimesh.adapters.orders import OrderBook
+from vigimesh.adapters.kafka.orders import OrderBook
 from vigimesh.domain.budget.waiting import WAITS
 from vigimesh.events.classes import AuditRecorded, ThrottleOrdered
 from vigimesh.events.topics import topic

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from parking import PARTITIONS, Parking, drive, serve
-from vigimesh.adapters.kafka_member import Protocol
+from vigimesh.adapters.kafka.member import Protocol
 from vigimesh.background.resumer.run import run
 from waiting import WAIT_S, until_async
 from worlds import WORLDS, World, world_of

@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.registry import RegistrySchemas
-from vigimesh.app.samples import sample
+from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.contract.samples import sample
 from vigimesh.errors import Misconfigured, Refused, Transient
 from vigimesh.events.avro import schema_of
 from vigimesh.events.codec import Codec

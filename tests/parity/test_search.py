@@ -10,11 +10,11 @@ import pytest
 
 from clocks import Hand
 from libraries import fresh_database, passages
-from vigimesh.adapters.library import PgLibrary, load_into
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.postgres_schema import migrate
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.postgres.library import PgLibrary, load_into
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.search import PgSearch
 from vigimesh.domain.knowledge.sections import Sectioned
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.knowledge.texts import read_markdown
@@ -324,7 +324,7 @@ def test_failure_33_words_that_give_fewer_than_a_product_has_are_an_error_not_an
 
 
 def test_a_server_that_is_away_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vigimesh.adapters.postgres_schema.POOL_WAIT_S", 0.2)
+    monkeypatch.setattr("vigimesh.adapters.postgres.schema.POOL_WAIT_S", 0.2)
     search = PgSearch("host=127.0.0.1 port=1 dbname=x")
     with pytest.raises(Transient, match="VM-1501"):
         passages(search, ["DTP Rash"], 3)

@@ -13,11 +13,11 @@ import pytest
 
 from embedders import Letters
 from libraries import fresh_database, note, passages
-from vigimesh.adapters.library import load_into
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.postgres import PgSearch
-from vigimesh.adapters.postgres_schema import migrate
-from vigimesh.adapters.postgres_vectors import PgVectors
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.postgres.library import load_into
+from vigimesh.adapters.postgres.schema import migrate
+from vigimesh.adapters.postgres.search import PgSearch
+from vigimesh.adapters.postgres.vectors import PgVectors
 from vigimesh.background.librarian.vectors import FillVectors
 from vigimesh.domain.knowledge.fusion import DEPTH
 from vigimesh.domain.knowledge.shipped import shipped_documents

@@ -13,8 +13,8 @@ from spending import shop
 from standins import KEY, STILL, served
 from unit.test_execute_scoring import CARDS, given, report
 from unit.test_small_endpoint import VERB
-from vigimesh.app.settings import Settings, read_settings
-from vigimesh.app.small_model import book_of, endpoint_of, models_of
+from vigimesh.app.config.settings import Settings, read_settings
+from vigimesh.app.in_force.small_model import book_of, endpoint_of, models_of
 from vigimesh.app.standin.chat import StandIn
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.prices import cost

@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from meshes import COMMAND, COMMAND_S, Mesh, refuse_missing, sums_hold, workers
-from vigimesh.adapters.history import bounds
+from vigimesh.adapters.kafka.history import bounds
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.demo.line_cases import line
 from vigimesh.app.demo.writing import DEMO_DAY
 from vigimesh.app.devstack.state import Owned, read_state
-from vigimesh.app.fleet import seats
+from vigimesh.app.mesh.fleet import seats
 from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.topics import LANES, lane_topic, topic
 from waiting import until

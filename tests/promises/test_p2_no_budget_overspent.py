@@ -19,7 +19,7 @@ from parity.test_paying import CHECKS
 from spending import Place, shop
 from tight_fixture import MONTH_MICRO, Tight
 from valkeys import OwnValkey
-from vigimesh.adapters.usage_tail import newest_paid
+from vigimesh.adapters.kafka.usage_tail import newest_paid
 from vigimesh.events.classes import UsageRecorded
 from vigimesh.events.topics import LANES
 from waiting import WAIT_S

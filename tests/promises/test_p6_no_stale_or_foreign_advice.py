@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookups import ASKED, WHAT, Timeline, drawn
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_summaries import MemorySummaryIndex
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.summaries import MemorySummaryIndex
 from vigimesh.background.librarian import summaries as librarian
 from vigimesh.domain.knowledge import answering, warm
 from vigimesh.domain.knowledge.answering import Answer

@@ -17,10 +17,10 @@ import pytest
 from mesh_fixture import DemoRun
 from meshes import Mesh
 from tight_fixture import Tight
-from vigimesh.adapters.objects import ObjectStore
-from vigimesh.app.card_files import cards_of, load_cards
-from vigimesh.app.paying import opinions_of
-from vigimesh.app.reckoning import RECKONED
+from vigimesh.adapters.objects.store import ObjectStore
+from vigimesh.app.in_force.cards import cards_of, load_cards
+from vigimesh.app.mesh.reckoning import RECKONED
+from vigimesh.app.workers.paying import opinions_of
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.record.rows import Row
 from vigimesh.events import ids

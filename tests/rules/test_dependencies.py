@@ -63,8 +63,8 @@ def test_a_declared_import_passes() -> None:
 
 
 def test_an_optional_import_passes_where_it_belongs_and_is_caught_elsewhere() -> None:
-    assert sample(undeclared_import, "services/vigimesh/app/mcp_host.py", "import mcp") == []
-    assert sample(undeclared_import, "services/vigimesh/app/worker.py", "import mcp")
+    assert sample(undeclared_import, "services/vigimesh/app/tools/mcp_host.py", "import mcp") == []
+    assert sample(undeclared_import, "services/vigimesh/app/workers/worker.py", "import mcp")
 
 
 def test_the_lock_holds_what_is_declared() -> None:

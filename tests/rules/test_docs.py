@@ -14,12 +14,12 @@ from typer.testing import CliRunner
 
 from rules.house import ROOT, project_files
 from vigimesh.app.cli import app
+from vigimesh.app.config.settings import Settings, rows
+from vigimesh.app.contract.metrics_table import metrics_document
+from vigimesh.app.contract.topics_table import with_table
 from vigimesh.app.demo.writing import write_demo
-from vigimesh.app.metrics_table import metrics_document
-from vigimesh.app.reckoning import Reckoning, Waiting
-from vigimesh.app.result import Result, show
-from vigimesh.app.settings import Settings, rows
-from vigimesh.app.topics_table import with_table
+from vigimesh.app.mesh.reckoning import Reckoning, Waiting
+from vigimesh.app.mesh.result import Result, show
 from vigimesh.domain.record.checker import Check
 from vigimesh.domain.record.triage_time import TriageTime, TriageTimes
 from vigimesh.intake.values import Refusal, Skipped

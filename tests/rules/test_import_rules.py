@@ -14,6 +14,7 @@ from rules.house import ROOT
 
 ROOMS = "adapters app background console domain events intake loop planner retriever router supervisor tool_executor"
 LEAVES = "clock errors names ports"
+FOLDERS = "adapters/kafka adapters/redis app/commands app/workers domain/policy domain/record domain/safety"
 
 
 def lint(project: Path) -> tuple[int, str]:
@@ -36,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = tmp_path_factory.mktemp("model")
     shutil.copy(ROOT / "pyproject.toml", project)
     package = project / "services" / "vigimesh"
-    for room in ("", *ROOMS.split(), "domain/safety", "domain/policy", "domain/record"):
+    for room in ("", *ROOMS.split(), *FOLDERS.split()):
         (package / room).mkdir(parents=True, exist_ok=True)
         (package / room / "__init__.py").touch()
     for leaf in LEAVES.split():
@@ -53,6 +54,18 @@ def test_an_empty_house_passes(model: Path) -> None:
     [
         ("newroom/__init__.py", "", "vigimesh.newroom"),
         ("domain/newroom/__init__.py", "", "vigimesh.domain.newroom"),
+        ("adapters/newroom/__init__.py", "", "vigimesh.adapters.newroom"),
+        ("app/nowhere.py", "", "vigimesh.app.nowhere"),
+        (
+            "adapters/kafka/x.py",
+            "from vigimesh.adapters import redis",
+            "vigimesh.adapters.kafka is not allowed to import vigimesh.adapters.redis",
+        ),
+        (
+            "app/workers/x.py",
+            "from vigimesh.app import commands",
+            "vigimesh.app.workers is not allowed to import vigimesh.app.commands",
+        ),
         (
             "loop/run.py",
             "from vigimesh import domain",
@@ -86,7 +99,11 @@ def test_an_empty_house_passes(model: Path) -> None:
             "from http.server import HTTPServer",
             "vigimesh.loop.run is not allowed to import http",
         ),
-        ("adapters/kafka.py", "import fastavro", "vigimesh.adapters.kafka is not allowed to import fastavro"),
+        (
+            "adapters/kafka/client.py",
+            "import fastavro",
+            "vigimesh.adapters.kafka.client is not allowed to import fastavro",
+        ),
         ("router/worker.py", "import lxml", "vigimesh.router.worker is not allowed to import lxml"),
         ("router/route.py", "import cel", "vigimesh.router.route is not allowed to import cel"),
     ],
@@ -110,7 +127,7 @@ def test_a_breach_is_refused(model: Path, where: str, code: str, says: str) -> N
     ("where", "code"),
     [
         (
-            "adapters/kafka.py",
+            "adapters/kafka/client.py",
             "import confluent_kafka, redis, psycopg, obstore, openai\nfrom opentelemetry import trace",
         ),
         ("app/cli.py", "import http.server, socket, confluent_kafka"),

@@ -108,5 +108,5 @@ def test_an_endless_queue_is_caught(code: str) -> None:
 @pytest.mark.parametrize("call", ["typer.echo(json.dumps(body))", "print(json.dumps(body), flush=True)"])
 def test_a_second_way_of_printing_an_object_is_caught(call: str) -> None:
     code = f"import json\nimport typer\n{call}"
-    assert sample(prints_json, "services/vigimesh/app/lag_cli.py", code)
+    assert sample(prints_json, "services/vigimesh/app/commands/lag.py", code)
     assert sample(prints_json, PRINTS_JSON, code) == []

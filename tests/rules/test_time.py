@@ -74,7 +74,7 @@ def test_no_test_sleeps() -> None:
 )
 def test_a_clock_read_is_caught(code: str) -> None:
     assert sample(clock_read, "services/vigimesh/domain/safety/clocks.py", code)
-    assert sample(clock_read, "services/vigimesh/adapters/kafka.py", code) == []
+    assert sample(clock_read, "services/vigimesh/adapters/kafka/client.py", code) == []
 
 
 @pytest.mark.parametrize(

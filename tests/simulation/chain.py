@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from simulation.virtual import later
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.events import ids
 from vigimesh.events.case import Case
 from vigimesh.events.classes import CaseReceived, CaseRouted, HeadMoved, Route

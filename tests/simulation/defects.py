@@ -11,7 +11,7 @@ from simulation.faults import KINDS, SimProducer
 from simulation.plant import OUTSIDE, Plant
 from simulation.virtual import Process
 from simulation.world import World
-from vigimesh.adapters.memory_broker import MemoryProducer
+from vigimesh.adapters.memory.broker import MemoryProducer
 from vigimesh.events.bodies import NOTHING, Carried
 from vigimesh.loop import commit as loop_commit
 from vigimesh.loop import finish as loop_finish

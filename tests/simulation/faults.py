@@ -8,8 +8,8 @@ from random import Random
 from typing import Any, Protocol
 
 from simulation.virtual import Process, later
-from vigimesh.adapters.memory_broker import Fate, MemoryConsumer, MemoryProducer
-from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
+from vigimesh.adapters.memory.broker import Fate, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory.parked_topic import MemoryParkedTopic
 from vigimesh.errors import Transient
 from vigimesh.loop.broker import DOUBT_S, Batch, InDoubt, Leave, Part, Position, Record, Write
 from vigimesh.ports import Spot

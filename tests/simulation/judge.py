@@ -21,7 +21,7 @@ from simulation.chain import (
     codec,
     number_of,
 )
-from vigimesh.adapters.memory_broker import MemoryBroker
+from vigimesh.adapters.memory.broker import MemoryBroker
 from vigimesh.events.classes import AuditRecorded, EventDeadLettered, FlowCounted, HeadMoved
 from vigimesh.events.envelope import from_headers
 from vigimesh.loop.broker import Record

@@ -10,7 +10,7 @@ from datetime import datetime
 from random import Random
 
 from simulation.chain import FLOW, Load, codec
-from vigimesh.adapters.memory_models import Reply
+from vigimesh.adapters.memory.models import Reply
 from vigimesh.app.demo.builder import HEALTH, Calendar, adult, case, product, reaction
 from vigimesh.app.standin.chat import MODEL
 from vigimesh.domain.budget.prices import shipped_prices, worst

@@ -10,8 +10,8 @@ from simulation.chain import FLOW, codec
 from simulation.faults import Faults, SimProducer
 from simulation.money_cases import PAYS
 from simulation.virtual import Process, VirtualClock
-from vigimesh.adapters.memory_broker import MemoryBroker
-from vigimesh.adapters.orders import OrderBook
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.memory.broker import MemoryBroker
 from vigimesh.domain.control.flow import FlowTotals, restored, totalled
 from vigimesh.domain.control.lag import PLACES, Glance, LagRow, Stand, lag
 from vigimesh.domain.control.measure import Unknown

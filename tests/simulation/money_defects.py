@@ -14,8 +14,8 @@ from simulation.money_control import CONTROLLER
 from simulation.money_world import MoneyPlant
 from simulation.virtual import Process
 from simulation.world import World
-from vigimesh.adapters.memory_broker import MemoryProducer
-from vigimesh.adapters.memory_journal import MemoryJournal
+from vigimesh.adapters.memory.broker import MemoryProducer
+from vigimesh.adapters.memory.journal import MemoryJournal
 from vigimesh.background.books.keep import Books
 from vigimesh.domain.budget.calls import Begun, PaidCall
 from vigimesh.domain.budget.lapse import Release

@@ -11,9 +11,9 @@ from typing import Any
 
 from simulation.faults import KINDS, WEIGHTS, Faults
 from simulation.virtual import Process, VirtualClock, later
-from vigimesh.adapters.journal_turns import Turns
-from vigimesh.adapters.memory_budget import Held, MemoryStore
-from vigimesh.adapters.memory_journal import MemoryCalls
+from vigimesh.adapters.memory.budget import Held, MemoryStore
+from vigimesh.adapters.memory.journal import MemoryCalls
+from vigimesh.adapters.postgres.journal_turns import Turns
 from vigimesh.domain.budget.calls import NOT_MADE, Begun
 from vigimesh.domain.budget.rule import units
 from vigimesh.domain.budget.values import SHUT, Ask, Caps, Shut

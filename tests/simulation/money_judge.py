@@ -13,7 +13,7 @@ import msgspec
 from simulation.chain import AUDIT, DEAD, PARKED, codec
 from simulation.judge import ended, id_of, message_of, places, torn
 from simulation.money_control import THROTTLE
-from vigimesh.adapters.memory_broker import MemoryBroker
+from vigimesh.adapters.memory.broker import MemoryBroker
 from vigimesh.domain.budget.calls import ANSWERED, IN_DOUBT, NOT_MADE
 from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.budget.windows import names_of

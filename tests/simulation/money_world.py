@@ -29,12 +29,12 @@ from simulation.parts import Result, SimBroker, Slot
 from simulation.plant import OUTSIDE, Plant
 from simulation.virtual import Process, later
 from simulation.world import World, played
-from vigimesh.adapters.memory_broker import MemoryConsumer
-from vigimesh.adapters.memory_budget import MemoryBudget
-from vigimesh.adapters.memory_journal import MemoryJournal
-from vigimesh.adapters.memory_models import MemoryModels
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_telemetry import NoTelemetry
+from vigimesh.adapters.memory.broker import MemoryConsumer
+from vigimesh.adapters.memory.budget import MemoryBudget
+from vigimesh.adapters.memory.journal import MemoryJournal
+from vigimesh.adapters.memory.models import MemoryModels
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.telemetry import NoTelemetry
 from vigimesh.background.books.keep import Books
 from vigimesh.background.controller.accounts import BudgetAccounts
 from vigimesh.background.controller.money import Money
@@ -185,7 +185,7 @@ class MoneyWorld(World):
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[tuple[Payer, Keeper]]:
-            # As `app/paying` joins them, over doors.
+            # As `app/workers/paying` joins them, over doors.
             budget, journal = self.budget(process), self.journal(process)
             inner = MemoryModels(self.endpoint.serve, clock)
             models = cast(Models, Door("models", inner, process, self.servers, self.faults))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from simulation.chain import Link
 from simulation.faults import Injected
 from simulation.virtual import Process
-from vigimesh.adapters.memory_broker import MemoryBroker
+from vigimesh.adapters.memory.broker import MemoryBroker
 
 
 @dataclass(frozen=True)

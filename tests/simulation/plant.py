@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from simulation.chain import Link
 from simulation.faults import KINDS, SimProducer
 from simulation.virtual import Process
-from vigimesh.adapters.memory_broker import MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory.broker import MemoryConsumer, MemoryProducer
 
 if TYPE_CHECKING:
     from simulation.world import World

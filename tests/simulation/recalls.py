@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from simulation.chain import FIRST, LAST, Load, codec, todo_of
-from vigimesh.adapters.memory_broker import MemoryBroker
+from vigimesh.adapters.memory.broker import MemoryBroker
 from vigimesh.background.librarian.recall_orders import order_id
 from vigimesh.events.classes import CaseRouted
 from vigimesh.events.envelope import Envelope, from_headers, to_headers

@@ -21,11 +21,11 @@ from simulation.parts import Result, SimBroker, Slot
 from simulation.plant import Plant
 from simulation.recalls import Recalls
 from simulation.virtual import CURRENT, EPOCH, Process, Stalled, VirtualClock, VirtualLoop, later
-from vigimesh.adapters.memory_broker import Fate
-from vigimesh.adapters.memory_log import EndTxn
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_parked_topic import MemoryParkedTopic
-from vigimesh.adapters.memory_telemetry import NoTelemetry
+from vigimesh.adapters.memory.broker import Fate
+from vigimesh.adapters.memory.log import EndTxn
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.parked_topic import MemoryParkedTopic
+from vigimesh.adapters.memory.telemetry import NoTelemetry
 from vigimesh.background.resumer.run import Resumer
 from vigimesh.background.resumer.run import run as resume
 from vigimesh.errors import Fenced

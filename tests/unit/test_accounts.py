@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from budgets import CAPS, NOON, ask
-from vigimesh.adapters.memory_budget import MemoryBudget, MemoryStore
-from vigimesh.adapters.memory_journal import MemoryCalls, MemoryJournal
+from vigimesh.adapters.memory.budget import MemoryBudget, MemoryStore
+from vigimesh.adapters.memory.journal import MemoryCalls, MemoryJournal
 from vigimesh.background.controller import accounts as module
 from vigimesh.background.controller.accounts import AGAIN_S, BudgetAccounts
 from vigimesh.background.controller.money import Accounts

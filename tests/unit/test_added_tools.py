@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from unit.safety_making import AT, STEPS, case
-from vigimesh.app.foreign_tools import MAX_TOOLS
-from vigimesh.app.tool_servers import added_names, read_servers
+from vigimesh.app.tools.foreign import MAX_TOOLS
+from vigimesh.app.tools.servers import added_names, read_servers
 from vigimesh.domain.safety.foreign import DETAIL_CHARACTERS, FAILED, MAX_FINDINGS, told
 from vigimesh.errors import Misconfigured
 from vigimesh.events.case import Case

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.app.arrivals import Reports
+from vigimesh.app.mesh.arrivals import Reports
 from vigimesh.events.case import Case
 from vigimesh.intake.values import Accepted, Item, Remark
 

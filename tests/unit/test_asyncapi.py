@@ -12,8 +12,8 @@ import fastavro
 import jsonschema  # type: ignore[import-untyped]  # the package ships no types
 import pytest
 
-from vigimesh.app.asyncapi import AVRO_FORMAT, document, document_text
-from vigimesh.app.topics_table import BEGIN, END, topics_table_markdown, with_table
+from vigimesh.app.contract.asyncapi import AVRO_FORMAT, document, document_text
+from vigimesh.app.contract.topics_table import BEGIN, END, topics_table_markdown, with_table
 from vigimesh.errors import Misconfigured
 from vigimesh.events.envelope import Envelope, to_headers
 from vigimesh.events.topics import TOPICS, groups

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Generator, Sequence
 from typing import Any
 
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.events.codec import Codec
 from vigimesh.loop.outcome import Need
 from vigimesh.loop.stage import Stage

@@ -12,9 +12,9 @@ import pytest
 from clocks import Hand
 from spending import WIDE
 from standins import KEY
-from vigimesh.adapters.openai_batches import OpenAIBatches
-from vigimesh.adapters.openai_models import OpenAIModels
-from vigimesh.app.batches import as_object, as_text, by_size
+from vigimesh.adapters.models.openai import OpenAIModels
+from vigimesh.adapters.models.openai_batches import OpenAIBatches
+from vigimesh.app.commands.batches import as_object, as_text, by_size
 from vigimesh.domain.budget.batching import (
     COMPLETION,
     Gathered,

@@ -30,10 +30,10 @@ from isolation import MARK, copies
 from measuring import Goal, Report, percentile, spread
 from review_order import ranks
 from rules.house import ROOT
-from vigimesh.adapters.kafka_producer import KafkaProducer
-from vigimesh.adapters.memory_broker import MemoryConsumer
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.redis_scripts import sha
+from vigimesh.adapters.kafka.producer import KafkaProducer
+from vigimesh.adapters.memory.broker import MemoryConsumer
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.redis.scripts import sha
 from vigimesh.domain.budget.values import Booked, Caps, Denied, Reserved
 from vigimesh.domain.budget.windows import ASKED, names_of
 from vigimesh.events.codec import Codec

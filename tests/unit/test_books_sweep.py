@@ -11,7 +11,7 @@ import pytest
 from budgets import memory_rig
 from journals import MemoryBench
 from spending import AWAY, LEASES_S, away, dying_at, nothing, purchase, shop, worst_of
-from vigimesh.adapters import memory_budget
+from vigimesh.adapters.memory import budget as memory_budget
 from vigimesh.domain.budget.lapse import GRACE_S
 from vigimesh.errors import Misconfigured, Transient, said
 from vigimesh.tool_executor.purchase import Paid, lease_s

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from vigimesh.app.brakes_cli import emptied
+from vigimesh.app.commands.brakes import emptied
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.domain.control.lag import LagRow
 from vigimesh.domain.control.measure import NONE, Known, Measure, Unknown

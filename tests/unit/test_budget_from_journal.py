@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from journals import NOW, USAGE, MemoryBench, begun, call_of, opened
-from vigimesh.adapters.memory_budget import MemoryBudget, MemoryStore
+from vigimesh.adapters.memory.budget import MemoryBudget, MemoryStore
 from vigimesh.domain.budget.money import MAX_MICRO
 from vigimesh.domain.budget.values import Caps, Standing
 from vigimesh.errors import Refused

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import OutOfMemoryError
 
-from vigimesh.adapters.redis_scripts import TRIP_ORDERS, Order, Scripts, client_of, packed_orders, sha
+from vigimesh.adapters.redis.scripts import TRIP_ORDERS, Order, Scripts, client_of, packed_orders, sha
 from vigimesh.errors import Transient
 
 

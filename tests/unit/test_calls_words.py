@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from vigimesh.app import calls_cli
+from vigimesh.app.commands import calls as calls_cli
 from vigimesh.domain.budget.calls import Resolved
 
 

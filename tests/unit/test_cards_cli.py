@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vigimesh.app.cards_cli import app
+from vigimesh.app.commands.cards import app
 from vigimesh.domain.policy.shipped import shipped_cards
 
 RUN = CliRunner()

@@ -15,13 +15,13 @@ import pytest
 
 from clocks import Hand
 from unit.test_execute_scoring import MILD, report
-from vigimesh.adapters.cascade_desk import LABEL, SAMPLE
-from vigimesh.adapters.gates import GATES_MAX, UNKNOWN, GateBook
-from vigimesh.adapters.memory_cascade import MemoryCascade
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.cascade_records import gate_words
-from vigimesh.app.cascade_room import Room, plain
-from vigimesh.app.label_file import waiting
+from vigimesh.adapters.kafka.desks.cascade import LABEL, SAMPLE
+from vigimesh.adapters.kafka.gates import GATES_MAX, UNKNOWN, GateBook
+from vigimesh.adapters.memory.cascade import MemoryCascade
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.operators.cascade_records import gate_words
+from vigimesh.app.operators.cascade_room import Room, plain
+from vigimesh.app.operators.label_file import waiting
 from vigimesh.domain.cascade.certify import Facts, Seen, opens
 from vigimesh.domain.cascade.endpoint import told, wanted
 from vigimesh.domain.cascade.live import shut

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from passage import Passage
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app import case_history
-from vigimesh.app.case_history import Source, history, list_cases, named, traces
-from vigimesh.app.case_story import unreadable
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.cases import history as case_history
+from vigimesh.app.cases.history import Source, history, list_cases, named, traces
+from vigimesh.app.cases.story import unreadable
 from vigimesh.app.demo import DEMO_DAY
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.line_cases import calls

@@ -10,7 +10,7 @@ import pytest
 from unit.test_drafting import mail, said
 from unit.test_execute_scoring import MILD, decided, fetched, given, report
 from unit.verb_path import path
-from vigimesh.app.case_story import step_of
+from vigimesh.app.cases.story import step_of
 from vigimesh.domain.cascade.resolved import LARGE_STEP, SMALL_STEP
 from vigimesh.domain.record.rows import Row
 from vigimesh.events.classes import Finding, ReviewRequested, ToolsExecuted

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from vigimesh.app.case_history import Listed, gravest_first
-from vigimesh.app.case_view import console_here, show_list
+from vigimesh.app.cases.history import Listed, gravest_first
+from vigimesh.app.cases.view import console_here, show_list
 
 ONE = Listed(
     case_id="default/0038865", message_id="a21eb38e684f4d1e9e0b0f6a6c0f9a11",

@@ -12,8 +12,8 @@ from vigimesh.events import codec
 #: Without the codec's care this ends with a segmentation fault in each of six tries.
 FIRST_RECORDS = """
 import sys, threading
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.samples import sample
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.contract.samples import sample
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import TOPICS
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from vigimesh.app.asyncapi import document_text
-from vigimesh.app.contract_cli import schemas_app, topics_app
-from vigimesh.app.schema_files import event_classes
-from vigimesh.app.topics_table import BEGIN, END, topics_table_markdown
+from vigimesh.app.commands.contract import schemas_app, topics_app
+from vigimesh.app.contract.asyncapi import document_text
+from vigimesh.app.contract.schema_files import event_classes
+from vigimesh.app.contract.topics_table import BEGIN, END, topics_table_markdown
 
 #: Neither a cluster nor a registry is named by the environment of the test.
 BARE = {"VIGIMESH_KAFKA_BOOTSTRAP": "", "VIGIMESH_REGISTRY_URL": ""}

@@ -10,10 +10,10 @@ from statistics import mode
 import pytest
 
 from pricing_making import AWAY, NOW, account, cold, warm
-from vigimesh.app.controller import money_of
-from vigimesh.app.model_settings import LargeModelSettings
-from vigimesh.app.settings import PostgresSettings, RedisSettings, Settings, read_settings
-from vigimesh.app.small_model import call_micro
+from vigimesh.app.config.model_settings import LargeModelSettings
+from vigimesh.app.config.settings import PostgresSettings, RedisSettings, Settings, read_settings
+from vigimesh.app.in_force.small_model import call_micro
+from vigimesh.app.workers.controller import money_of
 from vigimesh.background.controller.accounts import BudgetAccounts
 from vigimesh.background.controller.money import (
     ASSUMED_CLOCK_S,

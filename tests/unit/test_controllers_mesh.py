@@ -22,9 +22,9 @@ from controllers_mesh import GATE, shut, yielding
 from measuring import Report, spread
 from mesh_arrivals import FULL, QUICK, Arrival
 from unit.policy_making import received
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderBook
-from vigimesh.adapters.redis_scripts import sha
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.redis.scripts import sha
 from vigimesh.domain.budget.values import Booked
 from vigimesh.domain.budget.windows import ASKED, names_of
 from vigimesh.domain.control.lag import LagRow

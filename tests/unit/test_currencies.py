@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vigimesh.app.cards_cli import app as cards_app
-from vigimesh.app.config_cli import show
-from vigimesh.app.doctor import _currencies
-from vigimesh.app.mesh import prepare
-from vigimesh.app.paying import _tell_currencies
-from vigimesh.app.settings import Settings, read_settings
-from vigimesh.app.small_model import check_currencies
+from vigimesh.app.commands.cards import app as cards_app
+from vigimesh.app.commands.config import show
+from vigimesh.app.commands.doctor import _currencies
+from vigimesh.app.config.settings import Settings, read_settings
+from vigimesh.app.in_force.small_model import check_currencies
+from vigimesh.app.mesh.state import prepare
+from vigimesh.app.workers.paying import _tell_currencies
 from vigimesh.clock import SystemClock
 from vigimesh.domain.policy.cards import Cards
 from vigimesh.domain.policy.shipped import shipped_cards

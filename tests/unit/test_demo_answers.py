@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from unit.verb_path import AT, path
-from vigimesh.adapters.gates import GateBook
+from vigimesh.adapters.kafka.gates import GateBook
 from vigimesh.app.demo.answers import LABELLED, WHY, gate, gold
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.line_cases import calls

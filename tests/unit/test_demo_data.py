@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from passage import Passage
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.case_history import audit_facts
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.cases.history import audit_facts
 from vigimesh.app.demo import DEMO_DAY, poison_record, write_demo
 from vigimesh.app.demo.builder import PRODUCTS, Calendar
 from vigimesh.app.demo.e2b_cases import batch_cases
@@ -21,7 +21,7 @@ from vigimesh.app.demo.e2b_writer import hl7_time
 from vigimesh.app.demo.line_cases import calls, documents
 from vigimesh.app.demo.vaers_cases import REPORTS
 from vigimesh.app.demo.writing import BATCH_FILE, CALLS_FILE, DOCUMENTS_FILE, _OneId
-from vigimesh.app.reckoning import RECKONED, reckon
+from vigimesh.app.mesh.reckoning import RECKONED, reckon
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.domain.record.checker import check
 from vigimesh.errors import Refused

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import waiting
+from vigimesh.app.config.located import located
 from vigimesh.app.devstack import aot, kafka, preflight, registry
 from vigimesh.app.devstack.parts import Parts
 from vigimesh.app.devstack.plan import Plan
@@ -21,8 +22,7 @@ from vigimesh.app.devstack.service import Command, Service
 from vigimesh.app.devstack.slot import Slot, last_cause, stop_all
 from vigimesh.app.devstack.sockets import SOCKET_PATH_MAX_BYTES, fixed_port, free_ports, socket_folder
 from vigimesh.app.devstack.state import Owned, Stack, StackUrls, read_state, state_path, write_state
-from vigimesh.app.located import located
-from vigimesh.app.run import found_on
+from vigimesh.app.mesh.run import found_on
 from vigimesh.errors import Misconfigured, Transient
 
 PLENTY = Room(memory_bytes=8_000_000_000, disk_bytes=80_000_000_000, disk_at="here")

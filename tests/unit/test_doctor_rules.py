@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from vigimesh.adapters.api_versions import features_in
-from vigimesh.adapters.cluster import ClusterFacts, Member, TopicFacts
-from vigimesh.adapters.transaction_log import Transaction
-from vigimesh.adapters.transactions import CLEANUP, Listing
-from vigimesh.app.doctor import _redis
-from vigimesh.app.doctor_rules import Finding, findings
-from vigimesh.app.settings import Settings
+from vigimesh.adapters.kafka.cluster.api_versions import features_in
+from vigimesh.adapters.kafka.cluster.facts import ClusterFacts, Member, TopicFacts
+from vigimesh.adapters.kafka.cluster.transaction_log import Transaction
+from vigimesh.adapters.kafka.cluster.transactions import CLEANUP, Listing
+from vigimesh.app.commands.doctor import _redis
+from vigimesh.app.config.settings import Settings
+from vigimesh.app.operators.doctor_rules import Finding, findings
 from vigimesh.events.topics import TOPICS
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

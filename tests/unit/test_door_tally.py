@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from vigimesh.adapters.memory_broker import MemoryBroker, MemoryProducer
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.broker import MemoryBroker, MemoryProducer
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.clock import SystemClock
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import TOPICS

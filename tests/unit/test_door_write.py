@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from clocks import Hand
-from vigimesh.adapters.memory_broker import MemoryBroker, MemoryProducer
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.broker import MemoryBroker, MemoryProducer
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.errors import Fenced, Transient
 from vigimesh.events.codec import Codec
 from vigimesh.intake.worker import TRIES, Door

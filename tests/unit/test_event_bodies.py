@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigimesh.app.samples import sample
-from vigimesh.app.schema_files import event_classes
+from vigimesh.app.contract.samples import sample
+from vigimesh.app.contract.schema_files import event_classes
 from vigimesh.events import bodies
 from vigimesh.events.avro import schema_of
 from vigimesh.events.bodies import reader_of, writer_of

@@ -12,8 +12,8 @@ import fastavro
 import msgspec
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.samples import sample
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.contract.samples import sample
 from vigimesh.errors import Refused
 from vigimesh.events.avro import schema_of
 from vigimesh.events.bodies import Carried, writer_of

@@ -12,8 +12,8 @@ import pytest
 from budgets import memory_rig
 from journals import MemoryBench
 from spending import Door, Process, Shop, Stepping, purchase, question, shop
-from vigimesh.app.large_model import fallbacks_of
-from vigimesh.app.model_settings import LargeModelSettings
+from vigimesh.app.config.model_settings import LargeModelSettings
+from vigimesh.app.in_force.large_model import fallbacks_of
 from vigimesh.app.standin.chat import FAULT, MODEL, RETRY_AFTER
 from vigimesh.domain.budget.prices import PriceBook, shipped_prices
 from vigimesh.domain.cascade.breaker import FAILURES

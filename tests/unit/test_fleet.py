@@ -20,10 +20,10 @@ import pytest
 
 import vigimesh
 import waiting
-from vigimesh.app import fleet as fleet_module
+from vigimesh.app.config.settings import Settings, read_settings
 from vigimesh.app.devstack.state import Owned, StackUrls
-from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
-from vigimesh.app.settings import Settings, read_settings
+from vigimesh.app.mesh import fleet as fleet_module
+from vigimesh.app.mesh.fleet import Fleet, Pace, Program, Restart, worker_programs
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Broken, Misconfigured, Transient
 from vigimesh.events.topics import LANE_STAGES, LANES, groups
@@ -255,7 +255,7 @@ def test_a_large_log_makes_way_for_a_new_one(tmp_path: Path, monkeypatch: pytest
 PARENT = """
     import sys, threading
     from pathlib import Path
-    from vigimesh.app.fleet import Fleet, Program
+    from vigimesh.app.mesh.fleet import Fleet, Program
     folder = Path(sys.argv[1])
     one = Program(argv=(sys.executable, "-S", "-c", sys.argv[2]), environment={}, log=folder / "x.log",
                   port_file=folder / "x.port")

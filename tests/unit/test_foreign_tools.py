@@ -14,8 +14,8 @@ import pytest
 
 from unit.policy_making import ADULT, CALM, SIGNED, accepting, conclusion, executed, route_of, supervised
 from unit.safety_making import AT, STEPS, case
-from vigimesh.app.card_files import load_cards
-from vigimesh.app.foreign_tools import GROUP, MAX_TOOLS, load_tools
+from vigimesh.app.in_force.cards import load_cards
+from vigimesh.app.tools.foreign import GROUP, MAX_TOOLS, load_tools
 from vigimesh.domain.policy.cards import Card, Cards
 from vigimesh.domain.policy.facts import Known
 from vigimesh.domain.policy.reading import card_of

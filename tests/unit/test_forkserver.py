@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 import waiting
-from vigimesh.app import forkserver
+from vigimesh.app.config.settings import Settings
 from vigimesh.app.devstack.state import Owned, StackUrls
-from vigimesh.app.fleet import Fleet, Pace, Program, Restart, worker_programs
-from vigimesh.app.forkserver import ForkServer, inherited
-from vigimesh.app.settings import Settings
+from vigimesh.app.mesh import forkserver
+from vigimesh.app.mesh.fleet import Fleet, Pace, Program, Restart, worker_programs
+from vigimesh.app.mesh.forkserver import ForkServer, inherited
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.errors import Misconfigured
 
@@ -152,8 +152,8 @@ def test_a_server_that_died_is_noticed(tmp_path: Path) -> None:
 PARENT = """
     import sys, threading
     from pathlib import Path
-    from vigimesh.app.fleet import Fleet, Program
-    from vigimesh.app.forkserver import ForkServer, inherited
+    from vigimesh.app.mesh.fleet import Fleet, Program
+    from vigimesh.app.mesh.forkserver import ForkServer, inherited
     folder = Path(sys.argv[1])
     one = Program(argv=("false",), command=tuple(sys.argv[2:]), environment=inherited(), log=folder / "router.log",
                   port_file=folder / "x.port")

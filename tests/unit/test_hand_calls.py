@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.errors import Misconfigured
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import from_headers

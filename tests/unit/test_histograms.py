@@ -8,7 +8,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from vigimesh import names
-from vigimesh.adapters.histograms import BUCKETS_S, Histograms
+from vigimesh.adapters.telemetry.histograms import BUCKETS_S, Histograms
 
 NAME = "vigimesh_commit_duration_seconds"
 LABELS = {"stage": "router", "lane": "all"}

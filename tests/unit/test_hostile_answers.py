@@ -9,7 +9,7 @@ import pytest
 
 from unit.safety_making import case
 from unit.verb_path import CALL_MICRO, Path, path
-from vigimesh.adapters.model_replies import meaning_of
+from vigimesh.adapters.models.replies import meaning_of
 from vigimesh.domain.cascade.opinion import ASKED, ASKED_AGAIN, MAX_ANSWER_CHARACTERS, Opinion, read_opinion
 from vigimesh.domain.cascade.question import Answer, InDoubt
 from vigimesh.events.case import Case

@@ -10,8 +10,8 @@ from typing import Any
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters.kafka_consumer import KafkaConsumer
-from vigimesh.adapters.kafka_member import Protocol, member_settings
+from vigimesh.adapters.kafka.consumer import KafkaConsumer
+from vigimesh.adapters.kafka.member import Protocol, member_settings
 from vigimesh.events.topics import lane_topic
 from vigimesh.loop.broker import Batch, Part
 

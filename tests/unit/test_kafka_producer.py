@@ -7,8 +7,8 @@ import asyncio
 import confluent_kafka as ck
 import pytest
 
-from vigimesh.adapters import kafka_producer
-from vigimesh.adapters.kafka_producer import KafkaProducer
+from vigimesh.adapters.kafka import producer as kafka_producer
+from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.errors import Transient
 from vigimesh.loop.broker import Write
 

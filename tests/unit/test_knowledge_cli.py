@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from libraries import note
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.app import knowledge_cli
-from vigimesh.app.citations import open_citation, read_citation
-from vigimesh.app.settings import Settings
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.app.commands import knowledge as knowledge_cli
+from vigimesh.app.config.settings import Settings
+from vigimesh.app.operators.citations import open_citation, read_citation
 from vigimesh.domain.knowledge.pages import page_at, pages_remark
 from vigimesh.domain.knowledge.texts import Identity, read_text
 from vigimesh.errors import Refused

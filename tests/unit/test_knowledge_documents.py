@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.domain.knowledge.indexing import indexed
 from vigimesh.domain.knowledge.questions import Scope, understand
 from vigimesh.domain.knowledge.sections import Sectioned

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.app.product_files import products_of
-from vigimesh.app.settings import read_settings
+from vigimesh.app.config.settings import read_settings
+from vigimesh.app.in_force.products import products_of
 from vigimesh.domain.knowledge.products import (
     DEFAULT,
     Product,

@@ -10,8 +10,8 @@ import pytest
 from clocks import Hand
 from libraries import note
 from served import cached, measured, seen
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.app.knowledge_products import (
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.app.commands.knowledge_products import (
     plain_standing,
     since_of,
     standing_text,

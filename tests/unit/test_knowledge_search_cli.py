@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vigimesh.app import knowledge_cli
-from vigimesh.app.knowledge_search import in_words, opens
-from vigimesh.app.recall_cli import unchanged
+from vigimesh.app.commands import knowledge as knowledge_cli
+from vigimesh.app.commands.knowledge_recall import unchanged
+from vigimesh.app.commands.knowledge_search import in_words, opens
 from vigimesh.domain.knowledge.fusion import Hit
 from vigimesh.events.knowledge import Passage
 

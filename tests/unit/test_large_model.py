@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from vigimesh.app.config_cli import show
-from vigimesh.app.doctor import _large_model, _small_model
-from vigimesh.app.large_model import assumed_of, has_large_model, large_model, prices_of
-from vigimesh.app.model_settings import LargeModelSettings, SmallModelSettings
-from vigimesh.app.run import _told_model
-from vigimesh.app.settings import Settings, read_settings
-from vigimesh.app.small_model import assumed_in
+from vigimesh.app.commands.config import show
+from vigimesh.app.commands.doctor import _large_model, _small_model
+from vigimesh.app.config.model_settings import LargeModelSettings, SmallModelSettings
+from vigimesh.app.config.settings import Settings, read_settings
+from vigimesh.app.in_force.large_model import assumed_of, has_large_model, large_model, prices_of
+from vigimesh.app.in_force.small_model import assumed_in
+from vigimesh.app.mesh.run import _told_model
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Misconfigured, Refused
 
@@ -70,7 +70,7 @@ def test_what_no_request_could_carry_is_refused_without_showing_it(url: str, key
 
 
 def test_asking_whether_there_is_one_does_not_import_the_client() -> None:
-    code = "import sys, vigimesh.app.large_model; sys.exit('openai' in sys.modules)"
+    code = "import sys, vigimesh.app.in_force.large_model; sys.exit('openai' in sys.modules)"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONPATH": str(SERVICES)}, check=False

@@ -9,8 +9,8 @@ import pytest
 
 from libraries import note
 from vigimesh import names
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.background.librarian.folder import MAX_FILES, files_below, read_files
 from vigimesh.background.librarian.watch import AGAIN_S, Watch
 from vigimesh.errors import Refused, Transient

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from clocks import Hand
-from vigimesh.adapters.memory_recalls import MemoryRecalls, Served
-from vigimesh.app.settings import KnowledgeSettings, read_settings
+from vigimesh.adapters.memory.recalls import MemoryRecalls, Served
+from vigimesh.app.config.settings import KnowledgeSettings, read_settings
 from vigimesh.background.librarian.forget import LEAST_DAYS, MAX_PIECES, PIECE, Forget
 from vigimesh.domain.knowledge.recalling import Brought, changes
 from vigimesh.errors import Misconfigured

@@ -12,10 +12,10 @@ import pytest
 from clocks import Hand
 from served import NOON, cached, seen
 from vigimesh import names
-from vigimesh.adapters.memory_ledger import MemoryLedger, MemoryMeasurements, Version
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
+from vigimesh.adapters.memory.ledger import MemoryLedger, MemoryMeasurements, Version
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.background.librarian.ledger import Booking, ServiceLevels
 from vigimesh.domain.knowledge.ledger import MAX_STEP, Booked, Seen, figures
 from vigimesh.domain.knowledge.products import shipped_products

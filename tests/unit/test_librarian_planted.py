@@ -12,9 +12,9 @@ import pytest
 from clocks import Hand
 from libraries import note
 from pdfs import DOT, Leaf, column, pdf
-from vigimesh.adapters import memory_library
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
+from vigimesh.adapters.memory import library as memory_library
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.background.librarian import folder as folders
 from vigimesh.background.librarian import pdf as pdfs
 from vigimesh.background.librarian import read as reading

@@ -11,9 +11,9 @@ import pytest
 
 from libraries import note
 from vigimesh import names
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.background.librarian.announce import Announce
 from vigimesh.background.librarian.run import BACKOFF_S, MAX_BACKOFF_S, Librarian, run
 from vigimesh.clock import SystemClock

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pdfs import DOT, Leaf, Picture, column, pdf
-from vigimesh.adapters.ocr import DPI, MODELS, RapidOcr, installed, models_folder
+from vigimesh.adapters.models.ocr import DPI, MODELS, RapidOcr, installed, models_folder
 from vigimesh.background.librarian.read import read_document
 from vigimesh.background.librarian.scans import LEAST_MEAN, LEAST_SURE, MAX_SCANNED, in_rows
 from vigimesh.domain.knowledge.indexing import indexed

@@ -11,12 +11,12 @@ import pytest
 
 from clocks import Hand
 from libraries import note
-from vigimesh.adapters.memory_library import MemoryLibrary
-from vigimesh.adapters.memory_objects import MemoryObjects
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.adapters.memory_summaries import MemorySummaryIndex
-from vigimesh.adapters.warm import WarmSummaries
+from vigimesh.adapters.memory.library import MemoryLibrary
+from vigimesh.adapters.memory.objects import MemoryObjects
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.memory.summaries import MemorySummaryIndex
+from vigimesh.adapters.objects.warm import WarmSummaries
 from vigimesh.background.librarian.summaries import MAX_STEP, Summarising
 from vigimesh.domain.knowledge.products import DEFAULT, Products, gather, read_product
 from vigimesh.domain.knowledge.warm import Cost, Kept, LastTwo

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from clocks import Hand
-from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, OrderBook
-from vigimesh.app.limits import LimitsNow
+from vigimesh.adapters.kafka.orders import OPERATOR_S, ORDER_S, OrderBook
+from vigimesh.app.workers.limits import LimitsNow
 from vigimesh.domain.policy.limits import Limits, limits_of
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.loop.orders import ANY_CALLS, Order, calls_per_minute

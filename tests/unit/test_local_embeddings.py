@@ -7,10 +7,10 @@ import asyncio
 import numpy as np
 import pytest
 
-from vigimesh.adapters.local_embeddings import DIMENSIONS, LocalEmbeddings
-from vigimesh.adapters.memory_search import MemorySearch
-from vigimesh.app.embedding import embedder_of
-from vigimesh.app.model_settings import EmbeddingSettings
+from vigimesh.adapters.memory.search import MemorySearch
+from vigimesh.adapters.models.local_embeddings import DIMENSIONS, LocalEmbeddings
+from vigimesh.app.config.model_settings import EmbeddingSettings
+from vigimesh.app.in_force.embedding import embedder_of
 from vigimesh.background.librarian.vectors import FillVectors
 from vigimesh.domain.knowledge.shipped import shipped_documents
 from vigimesh.errors import Misconfigured

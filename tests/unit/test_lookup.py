@@ -16,8 +16,8 @@ from clocks import Hand
 from libraries import note
 from question_pairs import HELD, adversarial, paraphrases
 from retrieval_cache import Labels, hits, lookup_of
-from vigimesh.adapters.memory_answers import MemoryAnswers
-from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory.answers import MemoryAnswers
+from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.answering import Answer, State, answer_of, scope_of
 from vigimesh.domain.knowledge.freshness import Ages

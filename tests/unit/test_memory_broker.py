@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from clocks import Hand
-from vigimesh.adapters.memory_broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
-from vigimesh.adapters.memory_group import MAX_POLL_S, SESSION_S
-from vigimesh.adapters.memory_log import METADATA_CHARS
+from vigimesh.adapters.memory.broker import Fate, MemoryBroker, MemoryConsumer, MemoryProducer
+from vigimesh.adapters.memory.group import MAX_POLL_S, SESSION_S
+from vigimesh.adapters.memory.log import METADATA_CHARS
 from vigimesh.errors import Fenced, Transient
 from vigimesh.loop.broker import TRANSACTION_S, Batch, InDoubt, Part, Position, Write
 

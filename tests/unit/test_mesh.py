@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import vigimesh
-from vigimesh.app.mesh import MeshState, hold_mesh, read_mesh, registry_options, write_mesh
-from vigimesh.app.settings import read_settings
+from vigimesh.app.config.settings import read_settings
+from vigimesh.app.mesh.state import MeshState, hold_mesh, read_mesh, registry_options, write_mesh
 from vigimesh.errors import Transient
 
 HOLDS = """
 import sys
 from pathlib import Path
-from vigimesh.app.mesh import hold_mesh, write_mesh
+from vigimesh.app.mesh.state import hold_mesh, write_mesh
 with hold_mesh(Path(sys.argv[1])):
     write_mesh(Path(sys.argv[1]), {"router": "http://127.0.0.1:1"})
     print("held", flush=True)

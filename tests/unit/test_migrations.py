@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vigimesh.adapters.postgres_schema import blocks, shipped_migrations
+from vigimesh.adapters.postgres.schema import blocks, shipped_migrations
 
 
 def test_numbers_have_no_gaps() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vigimesh.adapters.model_replies import MAX_RETRY_AFTER_S, MEND, cut, meaning_of, not_sent, retry_after_s
+from vigimesh.adapters.models.replies import MAX_RETRY_AFTER_S, MEND, cut, meaning_of, not_sent, retry_after_s
 from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Tokens
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, tzinfo=UTC)

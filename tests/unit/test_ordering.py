@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderBook
-from vigimesh.app.lag_cli import document, ordered
-from vigimesh.app.order_records import event_of, order_records
-from vigimesh.app.ordering import (
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.commands.lag import document, ordered
+from vigimesh.app.operators.order_records import event_of, order_records
+from vigimesh.app.operators.ordering import (
     REASON_MAX,
     Change,
     Given,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.adapters.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, RAISED_S, OrderBook
+from vigimesh.adapters.kafka.orders import OPERATOR_S, ORDER_S, ORDERS_MAX, RAISED_S, OrderBook
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.loop.orders import TERM_MAX
 

@@ -13,9 +13,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_client.parser import text_string_to_metric_families
 
 from vigimesh import names
-from vigimesh.adapters.memory_telemetry import MemoryTelemetry, NoTelemetry
-from vigimesh.adapters.otel import OtelTelemetry
-from vigimesh.adapters.otlp import spans_to
+from vigimesh.adapters.memory.telemetry import MemoryTelemetry, NoTelemetry
+from vigimesh.adapters.telemetry.otel import OtelTelemetry
+from vigimesh.adapters.telemetry.otlp import spans_to
 from vigimesh.errors import Misconfigured
 from vigimesh.loop.telemetry import Processed, Telemetry
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from vigimesh.adapters.own_thread import MOST, OwnThread
+from vigimesh.adapters.kafka.own_thread import MOST, OwnThread
 
 #: Seconds in which what must happen has happened, on however busy a machine.
 SOON_S = 30.0

@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.background.resumer.glance import Glimpse, glimpse
 from vigimesh.background.resumer.index import LABELS_MAX, Index, micros
 from vigimesh.domain.budget.waiting import WAITS

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from parking import Parking, drive, serve
-from vigimesh.adapters.memory_registry import MemorySchemas
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.background.resumer.emit import PARKED
 from vigimesh.background.resumer.run import Resumer
 from vigimesh.events.codec import Codec

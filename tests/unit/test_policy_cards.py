@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from unit.policy_making import ADULT, DOCUMENT, SIGNED, UNSIGNED
-from vigimesh.app.card_files import load_cards
-from vigimesh.app.wiring import ages_of
+from vigimesh.app.in_force.cards import load_cards
+from vigimesh.app.workers.wiring import ages_of
 from vigimesh.domain.cascade import reading
 from vigimesh.domain.cascade.draft import DRAFTED
 from vigimesh.domain.knowledge.freshness import MAX_AGE, Ages

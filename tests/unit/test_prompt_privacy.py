@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redaction import hard_texts
 from redaction_texts import Sample, samples
 from unit.safety_making import AT, STEPS, case, passage
-from vigimesh.adapters.openai_models import request_body
+from vigimesh.adapters.models.openai import request_body
 from vigimesh.domain.cascade.opinion import Model, asked_again, narrative_of, second_opinion
 from vigimesh.domain.cascade.question import Question
 from vigimesh.domain.safety.tools import run_steps

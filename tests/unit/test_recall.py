@@ -15,7 +15,7 @@ from recall_world import LABEL, World, case
 from unit.safety_making import case as of_safety
 from unit.test_execute_opinions import given, need_of
 from unit.test_supervise_recall import RECALL
-from vigimesh.adapters.memory_recalls import MemoryRecallDesk
+from vigimesh.adapters.memory.recalls import MemoryRecallDesk
 from vigimesh.background.librarian import recall_orders
 from vigimesh.background.librarian.recall import Looked, Recaller, plain
 from vigimesh.background.librarian.recall_orders import Standing, Verdict, order_id

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from vigimesh.adapters.dead_letters import Letter
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.redrive import Order, Settling, Wanted, chosen, full_topic, headers_of, moment
+from vigimesh.adapters.kafka.desks.dead_letters import Letter
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.operators.redrive import Order, Settling, Wanted, chosen, full_topic, headers_of, moment
 from vigimesh.clock import SystemClock
 from vigimesh.errors import Broken, Refused
 from vigimesh.events import ids

@@ -9,9 +9,9 @@ from random import Random
 import pytest
 from typer.testing import CliRunner, Result
 
-from vigimesh.app.counts_cli import read_table
+from vigimesh.app.commands.knowledge import app
+from vigimesh.app.commands.knowledge_counts import read_table
 from vigimesh.app.exits import NOT_HELD, OK
-from vigimesh.app.knowledge_cli import app
 from vigimesh.domain.safety.disproportionality import Counts, Prior, ebgm
 from vigimesh.domain.safety.report_counts import prior_line, stated_prior, table_rows
 from vigimesh.errors import Refused

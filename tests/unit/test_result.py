@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 import pytest
 
-from vigimesh.app.reckoning import Deferred, Reckoning, Waiting
-from vigimesh.app.result import Result, show
+from vigimesh.app.mesh.reckoning import Deferred, Reckoning, Waiting
+from vigimesh.app.mesh.result import Result, show
 from vigimesh.domain.record.checker import Check
 from vigimesh.domain.record.triage_time import times
 from vigimesh.intake.worker import Tally

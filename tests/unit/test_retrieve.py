@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.clock import SystemClock
 from vigimesh.domain.knowledge.answering import State, handed
 from vigimesh.domain.knowledge.freshness import Ages

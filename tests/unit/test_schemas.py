@@ -12,9 +12,9 @@ import fastavro
 import msgspec
 import pytest
 
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.app.samples import sample
-from vigimesh.app.schema_files import (
+from vigimesh.adapters.memory.registry import MemorySchemas
+from vigimesh.app.contract.samples import sample
+from vigimesh.app.contract.schema_files import (
     Published,
     avro_bytes,
     event_classes,

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from vigimesh.app.config_cli import app, settings_document
-from vigimesh.app.devstack.state import StackUrls
-from vigimesh.app.setting import MASK, mask_options, mask_url, read_options, write_options
-from vigimesh.app.settings import (
+from vigimesh.app.commands.config import app, settings_document
+from vigimesh.app.config.setting import MASK, mask_options, mask_url, read_options, write_options
+from vigimesh.app.config.settings import (
     ADDRESSES,
     Located,
     Settings,
@@ -25,6 +24,7 @@ from vigimesh.app.settings import (
     to_environ,
     without_settings,
 )
+from vigimesh.app.devstack.state import StackUrls
 from vigimesh.errors import Misconfigured
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import pytest
 
 from unit.safety_making import AT
 from unit.test_execute_scoring import CARDS, MILD, given, report
-from vigimesh.app.settings import Settings, read_settings
-from vigimesh.app.small_model import book_of, check_models, endpoint_of, has_endpoint, models_of
+from vigimesh.app.config.settings import Settings, read_settings
+from vigimesh.app.in_force.small_model import book_of, check_models, endpoint_of, has_endpoint, models_of
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.certify import Facts, Seen
 from vigimesh.domain.cascade.endpoint import ASKED, Endpoint, basis_of, longest, margin_of, read_percent

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import clocks
-from vigimesh.adapters.memory_registry import MemorySchemas
-from vigimesh.adapters.orders import OrderBook
+from vigimesh.adapters.kafka.orders import OrderBook
+from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import Envelope

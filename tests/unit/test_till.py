@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from spending import WIDE, purchase
-from vigimesh.app.paying import Sign, held_by
+from vigimesh.app.workers.paying import Sign, held_by
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade.endpoint import ASKED
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient

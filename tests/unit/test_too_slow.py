@@ -11,8 +11,8 @@ import pytest
 
 from clocks import Hand
 from unit.policy_making import ADULT, SIGNED, route_of, routed
-from vigimesh.adapters.call_times import KEPT_S, LEAST, WITHIN_S, CallTimes
-from vigimesh.app.limits import LimitsNow
+from vigimesh.adapters.postgres.call_times import KEPT_S, LEAST, WITHIN_S, CallTimes
+from vigimesh.app.workers.limits import LimitsNow
 from vigimesh.domain.policy.limits import Limits, limits_of
 from vigimesh.domain.policy.tiers import TIERS, too_slow
 from vigimesh.errors import Transient

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from vigimesh.adapters.topics import RECORD_MAX_BYTES, Found, Shape, drift, refuse_two_counts, settings_of
+from vigimesh.adapters.kafka.cluster.topics import (
+    RECORD_MAX_BYTES,
+    Found,
+    Shape,
+    drift,
+    refuse_two_counts,
+    settings_of,
+)
 from vigimesh.errors import Misconfigured
 from vigimesh.events.topics import BY_NAME, TOPICS
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vigimesh.adapters.transaction_log import STATES, Transaction, id_of, transaction_of
-from vigimesh.adapters.transactions import Listing
+from vigimesh.adapters.kafka.cluster.transaction_log import STATES, Transaction, id_of, transaction_of
+from vigimesh.adapters.kafka.cluster.transactions import Listing
 from vigimesh.errors import Refused
 
 #: Written by a broker for a producer that had just connected, and for one with two partitions in its transaction.

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from vigimesh.app.cli import app
-from vigimesh.app.tune import DELTA, Labelled, curve, exported
-from vigimesh.app.tune_picture import HIGH, WIDE, drawn, painted
+from vigimesh.app.train.tune import DELTA, Labelled, curve, exported
+from vigimesh.app.train.tune_picture import HIGH, WIDE, drawn, painted
 from vigimesh.domain.cascade.certify import Domain, certify
 from vigimesh.errors import Misconfigured
 

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.enable_socket
 PROCESS = """
     import sys, threading
     from concurrent.futures import ThreadPoolExecutor
-    from vigimesh.app.settings import WorkerSettings
-    from vigimesh.app.worker import Loop, leave, serve_loops
+    from vigimesh.app.config.settings import WorkerSettings
+    from vigimesh.app.workers.worker import Loop, leave, serve_loops
     from vigimesh.clock import SystemClock
     from vigimesh.errors import Broken
     from vigimesh.loop.health import Health
-    from vigimesh.adapters.memory_telemetry import NoTelemetry
+    from vigimesh.adapters.memory.telemetry import NoTelemetry
 
     # What a client does whose call never returns: Python waits for this thread at a normal end.
     ThreadPoolExecutor(1).submit(threading.Event().wait)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vigimesh.adapters.memory_search import MemorySearch
+from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Tokens
 from vigimesh.domain.cascade.readers import read

@@ -1,1 +1,1 @@
-"""The outside world behind Protocols: Kafka, registry, Postgres, objects, telemetry, with a memory twin beside each."""
+"""The outside world behind Protocols: a folder for each system of it, and in `memory` a twin of each."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from vigimesh.app.commands.models import standin, train, tune
 from vigimesh.app.exits import BROKEN, INTERRUPTED, NOT_HELD, exit_status_of, tell, trace_crashes
 from vigimesh.app.lazy import LazyGroup, load, mount
-from vigimesh.app.model_commands import standin, train, tune
 from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Refused, VigimeshError, explanations
 
 if TYPE_CHECKING:
-    from vigimesh.app.mesh import Prepared
+    from vigimesh.app.mesh.state import Prepared
 
 app = typer.Typer(
     name="vigimesh",
@@ -72,7 +72,7 @@ def root(
 @app.command()
 def demo(as_json: AsJson = False) -> None:
     """Run the mesh on synthetic cases, on a stack of its own."""
-    raise typer.Exit(load("vigimesh.app.run:demo_command")(as_json=as_json))
+    raise typer.Exit(load("vigimesh.app.mesh.run:demo_command")(as_json=as_json))
 
 
 @app.command()
@@ -112,10 +112,10 @@ def run(  # noqa: PLR0913  typer wants one parameter for each option
     ] = None,
 ) -> None:
     """Send case reports through the mesh, account for all."""
-    from vigimesh.app.arrivals import Reports
+    from vigimesh.app.mesh.arrivals import Reports
 
     command, reports = (
-        load("vigimesh.app.run:run_command"),
+        load("vigimesh.app.mesh.run:run_command"),
         Reports(source=source, limit=limit, by_day=by_day),
     )
     raise typer.Exit(command(reports, cards=cards, as_json=as_json, stack=stack, data=data))
@@ -124,7 +124,7 @@ def run(  # noqa: PLR0913  typer wants one parameter for each option
 @app.command()
 def dev(data: Data = None) -> None:
     """Start stack and mesh, and run until Ctrl-C."""
-    from vigimesh.app.dev import dev_command
+    from vigimesh.app.mesh.dev import dev_command
 
     raise typer.Exit(dev_command(data))
 
@@ -144,7 +144,7 @@ def worker(
     data: Data = None,
 ) -> None:
     """Run one stage in the foreground until SIGTERM."""
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
     from vigimesh.events.topics import LANE_STAGES, LANES, STAGES
 
     one_of(stage, STAGES, "STAGE")
@@ -157,7 +157,7 @@ def worker(
     settings = settings_for(
         data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance"
     )
-    raise typer.Exit(load("vigimesh.app.worker:serve")(stage, lane, settings))
+    raise typer.Exit(load("vigimesh.app.workers.worker:serve")(stage, lane, settings))
 
 
 @app.command()
@@ -166,10 +166,10 @@ def controller(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM. Of several, one leads and the others stand by.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(data, "kafka.bootstrap", "registry.url")
-    load("vigimesh.app.controller:serve_controller")(settings)
+    load("vigimesh.app.workers.controller:serve_controller")(settings)
 
 
 @app.command()
@@ -178,10 +178,10 @@ def resumer(data: Data = None) -> None:
 
     Each as it was, to the topic it left. Runs in the foreground until SIGTERM. Several share the work.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(data, "kafka.bootstrap", "registry.url", "objects.url", "worker.instance")
-    load("vigimesh.app.resumer:serve_resumer")(settings)
+    load("vigimesh.app.workers.resumer:serve_resumer")(settings)
 
 
 @app.command()
@@ -190,12 +190,12 @@ def batcher(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM; only where a large model is configured.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(
         data, "kafka.bootstrap", "registry.url", "objects.url", "postgres.dsn", "redis.url"
     )
-    load("vigimesh.app.batcher:serve_batcher")(settings)
+    load("vigimesh.app.workers.batcher:serve_batcher")(settings)
 
 
 @app.command()
@@ -204,12 +204,12 @@ def librarian(data: Data = None) -> None:
 
     Runs in the foreground until SIGTERM. Several share the work. The folder is VIGIMESH_KNOWLEDGE__WATCH.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(
         data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url", "worker.instance"
     )
-    load("vigimesh.app.librarian:serve_librarian")(settings)
+    load("vigimesh.app.workers.librarian:serve_librarian")(settings)
 
 
 @app.command()
@@ -219,10 +219,10 @@ def batches(data: Data = None, as_json: AsJson = False) -> None:
     Each with its calls, what they cost, and the seconds that it took for each of them; then those by size of batch: a small
     batch waits as long as a large one.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(data, "postgres.dsn")
-    load("vigimesh.app.batches:show_batches")(settings, as_json=as_json)
+    load("vigimesh.app.commands.batches:show_batches")(settings, as_json=as_json)
 
 
 @app.command()
@@ -233,10 +233,10 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     workflow cards are in force. Doing it again changes nothing but that record. VIGIMESH_PARTITIONS and
     VIGIMESH_REPLICATION shape new topics; what is there and differs is named, with exit status 1, and left as it is.
     """
-    from vigimesh.app.located import settings_for
+    from vigimesh.app.config.located import settings_for
 
     settings = settings_for(data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
-    done: Prepared = load("vigimesh.app.mesh:prepare")(settings)
+    done: Prepared = load("vigimesh.app.mesh.state:prepare")(settings)
     if as_json:
         print_json({"ready": not done.drift, "cards": done.cards, "drift": done.drift})
     else:
@@ -266,7 +266,7 @@ def lag(
     In records and in seconds since the oldest was written. What is not known is said to be unknown, never 0; then the
     exit status is 1.
     """
-    raise typer.Exit(load("vigimesh.app.lag_cli:lag_command")(data, as_json=as_json, watch=watch))
+    raise typer.Exit(load("vigimesh.app.commands.lag:lag_command")(data, as_json=as_json, watch=watch))
 
 
 @app.command()

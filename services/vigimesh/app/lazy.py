@@ -11,38 +11,44 @@ from typer.core import TyperGroup
 
 #: Command -> (`module:attribute` of its typer app, its line in the list of commands).
 LAZY: dict[str, tuple[str, str]] = {
-    "stack": ("vigimesh.app.devstack.cli:app", "The embedded stack alone: up, status, down, prime."),
+    "stack": ("vigimesh.app.commands.stack:app", "The embedded stack alone: up, status, down, prime."),
     "topics": (
-        "vigimesh.app.contract_cli:topics_app",
+        "vigimesh.app.commands.contract:topics_app",
         "Topics and consumer groups on the cluster: apply, check.",
     ),
-    "schemas": ("vigimesh.app.contract_cli:schemas_app", "Schemas of the events: register, check."),
-    "cards": ("vigimesh.app.cards_cli:app", "Workflow cards: check, show."),
-    "budget": ("vigimesh.app.budget_cli:app", "What each workflow may still spend: show, raise."),
-    "case": ("vigimesh.app.case_cli:app", "What became of a case: list, show, trace."),
+    "schemas": ("vigimesh.app.commands.contract:schemas_app", "Schemas of the events: register, check."),
+    "cards": ("vigimesh.app.commands.cards:app", "Workflow cards: check, show."),
+    "budget": ("vigimesh.app.commands.budget:app", "What each workflow may still spend: show, raise."),
+    "case": ("vigimesh.app.commands.case:app", "What became of a case: list, show, trace."),
     "deadletter": (
-        "vigimesh.app.deadletter_cli:app",
+        "vigimesh.app.commands.deadletter:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
-    "calls": ("vigimesh.app.calls_cli:app", "Paid model calls: list, answers, resolve."),
-    "throttle": ("vigimesh.app.throttle_cli:app", "Orders for lanes and workflows: show, set, clear."),
-    "lane": ("vigimesh.app.brakes_cli:lane_app", "A whole lane: pause, drain, unpause."),
-    "tier": ("vigimesh.app.brakes_cli:tier_app", "A tier in every lane: disable, enable."),
-    "policy": ("vigimesh.app.brakes_cli:policy_app", "Acceptance by machine: hold, release."),
+    "calls": ("vigimesh.app.commands.calls:app", "Paid model calls: list, answers, resolve."),
+    "throttle": ("vigimesh.app.commands.throttle:app", "Orders for lanes and workflows: show, set, clear."),
+    "lane": ("vigimesh.app.commands.brakes:lane_app", "A whole lane: pause, drain, unpause."),
+    "tier": ("vigimesh.app.commands.brakes:tier_app", "A tier in every lane: disable, enable."),
+    "policy": ("vigimesh.app.commands.brakes:policy_app", "Acceptance by machine: hold, release."),
     "knowledge": (
-        "vigimesh.app.knowledge_cli:app",
+        "vigimesh.app.commands.knowledge:app",
         "Labels and guidance: in, searched, recalled, counted.",
     ),
-    "cascade": ("vigimesh.app.cascade_cli:app", "The small tier and its live sample: status, label, look."),
+    "cascade": (
+        "vigimesh.app.commands.cascade:app",
+        "The small tier and its live sample: status, label, look.",
+    ),
     "transactions": (
-        "vigimesh.app.transactions_cli:app",
+        "vigimesh.app.commands.transactions:app",
         "Transactions on the cluster: list, abort.",
     ),
     "doctor": (
-        "vigimesh.app.doctor:app",
+        "vigimesh.app.commands.doctor:app",
         "Look a cluster over: what is wrong, what to change.",
     ),
-    "config": ("vigimesh.app.config_cli:app", "Settings: show each with its value and where it came from."),
+    "config": (
+        "vigimesh.app.commands.config:app",
+        "Settings: show each with its value and where it came from.",
+    ),
 }
 
 

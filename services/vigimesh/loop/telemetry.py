@@ -1,4 +1,4 @@
-"""What the loop tells the world about itself: a Protocol that `adapters/otel` implements."""
+"""What the loop tells the world about itself: a Protocol that `adapters/telemetry/otel` implements."""
 
 from __future__ import annotations
 

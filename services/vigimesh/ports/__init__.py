@@ -1,4 +1,4 @@
-"""What stages and background processes need from outside, as Protocols; adapters implement them, `app/wiring` joins the two."""
+"""What stages and background processes need from outside, as Protocols; adapters implement them, `app/workers/wiring` joins the two."""
 
 from vigimesh.ports.batches import Batches, BatchJournal
 from vigimesh.ports.embeddings import Bare, Embedder, Vectors

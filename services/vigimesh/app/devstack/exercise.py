@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaException, Producer
 # Documented names of the package, which its types do not export.
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from vigimesh.adapters.kafka import CALL_S, away, common
+from vigimesh.adapters.kafka.client import CALL_S, away, common
 from vigimesh.clock import Deadline
 
 #: The way of a record, from topic to topic; the last is compacted. Each step between two is a group of another protocol.

@@ -96,8 +96,8 @@ def _await_ready(slots: Sequence[Slot]) -> None:
 
 def _work(name: str, urls: StackUrls, records: int) -> None:
     """Ask of a part what every mesh asks first, and of Kafka what it asks all day."""
-    from vigimesh.adapters.registry import RegistrySchemas
-    from vigimesh.adapters.topics import Shape, apply
+    from vigimesh.adapters.kafka.cluster.topics import Shape, apply
+    from vigimesh.adapters.kafka.registry import RegistrySchemas
     from vigimesh.app.devstack.exercise import exercise
 
     if name == "kafka":

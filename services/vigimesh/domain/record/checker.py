@@ -37,7 +37,7 @@ _SUPERVISE = frozenset(lane_topic("supervise", lane) for lane in LANES)
 _MIDWAY = frozenset(lane_topic(step, lane) for step in ("plan", "retrieve", "execute") for lane in LANES)
 #: What a stage hands on: each such record must be named by the audit record of the same transaction.
 _HANDED_ON = _MIDWAY | _SUPERVISE | {_DECIDED, _REVIEW}
-#: Who sends dead letters back or closes them (`app/redrive`).
+#: Who sends dead letters back or closes them (`app/operators/redrive`).
 _OPERATOR = "operator"
 #: Where a recall is while it is open, the gravest first.
 _OPEN = ("lost", "dead_lettered", "parked", "in_flight")

@@ -1,0 +1,1 @@
+"""The object store, and the summaries that lie in it."""

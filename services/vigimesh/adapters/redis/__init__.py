@@ -1,0 +1,1 @@
+"""Valkey or Redis: the budget, and the answers that retrievers share."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry: metrics as Prometheus text, spans to a collector."""

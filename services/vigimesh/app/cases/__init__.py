@@ -1,0 +1,1 @@
+"""What became of a case, read from the topics and told to a person."""

@@ -1,0 +1,1 @@
+"""Settings: what is set and from where, and the clients made of it."""

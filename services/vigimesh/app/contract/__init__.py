@@ -1,0 +1,1 @@
+"""What others rely on, printed from the code and held to its print: schemas, topics, channels, metrics."""

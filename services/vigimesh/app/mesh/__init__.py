@@ -1,0 +1,1 @@
+"""The whole mesh on one machine: made ready, kept running, fed, followed, and reckoned at its end."""
