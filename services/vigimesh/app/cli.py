@@ -240,8 +240,8 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"ready": not done.drift, "cards": done.cards, "drift": done.drift})
     else:
-        for line in done.drift:
-            typer.echo(f"VM-1007 {line}")
+        for line in done.warnings:
+            typer.echo(line)
         which = (
             "whatever else is needed is"
             if done.drift

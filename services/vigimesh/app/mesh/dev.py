@@ -56,7 +56,10 @@ def dev_command(data_dir: Path | None) -> int:
 def _run(stack: Stack, settings: Settings, folder: Path, server: ForkServer | None) -> None:
     """Make the mesh ready, run its workers, and watch until interrupted, which ends it well only once all is up."""
     _say("mesh: topics, schemas, tables, documents")
-    cards = prepare(settings).cards
+    made = prepare(settings)
+    cards = made.cards
+    for line in made.warnings:
+        _say(line)
     pace = Pace(drain_s=settings.worker.drain_s)
     programs = worker_programs(settings, folder, (*STAGES, *beside(settings)))
     with Fleet(programs, on_restart=_tell_restart, pace=pace, server=server) as fleet:

@@ -188,7 +188,8 @@ def _mesh(
         else:
             held.enter_context(hold_mesh(folder))
             _say("mesh: topics, schemas, tables, documents")
-            prepare(settings)
+            for line in prepare(settings).warnings:
+                _say(line)
             first(settings)
             programs = worker_programs(settings, folder)
             fleet = held.enter_context(Fleet(programs, on_restart=_tell_restart, server=server))

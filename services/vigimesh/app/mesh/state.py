@@ -44,6 +44,11 @@ class Prepared:
     cards: str
     drift: tuple[str, ...]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Return a line with its code for each thing that differs."""
+        return tuple(f"VM-1007 {line}" for line in self.drift)
+
 
 def prepare(settings: Settings, clock: Clock | None = None) -> Prepared:
     """Create topics and groups, register schemas, migrate the database, load the documents, say which cards are in force.
