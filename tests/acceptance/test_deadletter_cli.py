@@ -179,7 +179,7 @@ def test_the_list_keeps_to_its_filters_and_shows_no_payload(corner: Corner) -> N
     told = corner.command("show", f"{corner.tag}-3").output
     assert "secret" not in told
     assert "VM-1307" in told
-    assert "after a fix it can be redriven" in told
+    assert "After a fix: `vigimesh deadletter redrive --code VM-1307`" in told
     assert (
         bytes.fromhex(corner.run("show", f"{corner.tag}-3", "--payload")["payload"]["hex"])
         == b"secret narrative"
@@ -258,7 +258,9 @@ def test_one_record_that_the_broker_refuses_does_not_keep_the_others_back(corner
     with topic_limit(corner, BACK, size // 2):
         done = corner.run("redrive", "--id", corner.tag, "--by", "x", "--yes", status=1)
     assert [one["event_id"] for one in done["failed"]] == [f"{corner.tag}-5"]
-    assert "MSG_SIZE_TOO_LARGE" in done["failed"][0]["why"]
+    assert done["failed"][0]["why"].startswith(
+        f"VM-1304 {BACK} refuses a record: Broker: Message size too large"
+    )
     assert len(corner.records(BACK)) == 5
     assert corner.open_ids() == [f"{corner.tag}-5"]
     assert corner.run("redrive", "--id", corner.tag, "--by", "x", "--yes")["count"] == 1
