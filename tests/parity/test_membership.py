@@ -302,7 +302,7 @@ def test_an_instance_name_used_twice_is_said_and_nothing_is_lost(
 
         await until_async(enough, within_s=wanted * WAIT_S, what="the end of one of the two")
         for name in ended:
-            with pytest.raises(Fenced, match=r"VM-1303 .*stop one of the two"):
+            with pytest.raises(Fenced, match=r"VM-1303 .*instance name"):
                 await crew.at_work.pop(name)[2]
         for name in tuple(crew.at_work):
             _, stop, task = crew.at_work.pop(name)
