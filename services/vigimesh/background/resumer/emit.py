@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vigimesh.background.resumer.shelf import Fault
-from vigimesh.domain.budget.waiting import WAITS
+from vigimesh.domain.budget.waiting import waits_for_money
 from vigimesh.events import ids
 from vigimesh.events.classes import AuditRecorded, EventDeadLettered, EventParked, FlowCounted, Header
 from vigimesh.events.codec import Codec
@@ -58,7 +58,7 @@ def resumption(making: Making, record: Record, event: EventParked, body: bytes) 
     headers = [(header.name, header.value) for header in event.headers]
     original = from_headers(headers, event.event_id)
     early = event.not_before > making.now
-    lifted = "its budget was raised" if event.reason.startswith(WAITS["denied"]) else "its pause was lifted"
+    lifted = "its budget was raised" if waits_for_money(event.reason) else "its pause was lifted"
     waited = f"called back, since {lifted}, before" if early else "waited until"
     audit = AuditRecorded(
         case_id=event.key.decode("utf-8", "replace"), message_id=original.messageid, event_id=event.event_id,

@@ -22,7 +22,7 @@ from vigimesh.background.resumer.glance import glimpse
 from vigimesh.background.resumer.index import micros
 from vigimesh.background.resumer.shelf import Fault, Shelf, Taken
 from vigimesh.clock import Clock, Deadline
-from vigimesh.domain.budget.waiting import WAITS
+from vigimesh.domain.budget.waiting import waits_for_money
 from vigimesh.errors import Broken, Misconfigured, Refused, Transient
 from vigimesh.events.classes import EventParked
 from vigimesh.events.codec import Codec
@@ -250,8 +250,8 @@ def _seen(resumer: Resumer, shelf: Shelf, record: Record) -> tuple[int | None, i
         event: EventParked = resumer.codec.decode(PARKED, record.value)
     except Refused:
         return 0, 0
-    money = event.reason.startswith(WAITS["denied"])
-    return micros(event.not_before), shelf.label(event.resume_topic.encode(), event.workflow.encode(), money)
+    topic, workflow = event.resume_topic.encode(), event.workflow.encode()
+    return micros(event.not_before), shelf.label(topic, workflow, waits_for_money(event.reason))
 
 
 async def _make(

@@ -20,6 +20,11 @@ LONGEST = timedelta(days=35)
 SPREAD = timedelta(minutes=30)
 
 
+def waits_for_money(reason: str) -> bool:
+    """Return whether the reason of a parked case is that its budget had no room."""
+    return reason.startswith(WAITS["denied"])
+
+
 def waits_until(
     triage: Triage, lane: str, received_at: datetime, opens_at: datetime | None, name: str
 ) -> datetime | None:
