@@ -152,7 +152,7 @@ class OrderReader(Follower):
         self._codec = codec
         self._clock = clock
         self._book = OrderBook()
-        self._told_ms = 0
+        self._told: set[str] = set()
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """See `loop.orders.Orders`."""
@@ -186,8 +186,7 @@ class OrderReader(Follower):
 
     def _tell(self, which: str, why: str, at_ms: int) -> None:
         """Say once what is not followed: after the broker was away the topic is read again."""
-        if at_ms > self._told_ms:
-            self._told_ms = at_ms
-            _log.warning(
-                "%s, written %s, is not followed: %s", which, moment(at_ms).isoformat(timespec="seconds"), why
-            )
+        text = f"{which}, written {moment(at_ms).isoformat(timespec='milliseconds')}, is not followed: {why}"
+        if text not in self._told and len(self._told) < ORDERS_MAX:
+            self._told.add(text)
+            _log.warning("%s", text)
