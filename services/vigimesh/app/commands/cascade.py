@@ -128,7 +128,7 @@ def _room(data: Path | None) -> Room:
     from vigimesh.app.in_force.cards import cards_of
     from vigimesh.app.in_force.own_model import model_or_absent
     from vigimesh.app.in_force.small_model import has_endpoint
-    from vigimesh.app.operators.cascade_room import Room
+    from vigimesh.app.operators.cascade_room import Room, unmet
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
 
@@ -140,6 +140,9 @@ def _room(data: Path | None) -> Room:
         typer.echo(f"the small tier is absent: {model.why}", err=True)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards
+    # An endpoint in the tier's place needs no certificate.
+    for line in unmet(model, cards) if isinstance(model, Model) and not has_endpoint(settings) else ():
+        typer.echo(line, err=True)
     samples = (card.cascade.audit for card in cards)
     # The strictest of the cards that want the same recall.
     asked = sorted((one.cascade for one in cards if has_endpoint(settings)), key=lambda one: one.confidence)

@@ -246,9 +246,14 @@ def _batch_window(top: Table) -> c.BatchWindow:
 
 
 def _cascade(top: Table) -> c.Cascade:
-    table = top.table("cascade", ("recall", "confidence", "serious_at"), ("audit",))
+    table = top.table("cascade", ("recall", "confidence", "serious_at"), ("audit", "threshold_recall"))
+    recall = table.share("recall")
+    threshold_recall = table.share("threshold_recall") if table.has("threshold_recall") else None
+    if threshold_recall is not None and threshold_recall < recall:
+        raise table.bad("threshold_recall", f"a share not below 'cascade.recall', {float(recall):g}")
     return c.Cascade(
-        recall=table.share("recall"),
+        recall=recall,
+        threshold_recall=threshold_recall,
         confidence=table.share("confidence"),
         serious_at=table.share("serious_at"),
         audit=_audit_sample(table) if table.has("audit") else None,
