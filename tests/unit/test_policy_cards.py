@@ -217,6 +217,8 @@ def test_extending_takes_tables_key_by_key_and_never_a_signature() -> None:
     merged = extended({"extends": "triage", "budget": {"case_micro": 7}, "steps": ["clock"]}, "x", bases)
     assert merged["budget"] == {**TRIAGE["budget"], "case_micro": 7}
     assert merged["steps"] == ["clock"]
+    audit = extended({"extends": "triage", "cascade": {"audit": {"permille": 1_000}}}, "x", bases)["cascade"]
+    assert audit == {**TRIAGE["cascade"], "audit": {**TRIAGE["cascade"]["audit"], "permille": 1_000}}
     assert "auto_accept" not in merged
     assert "extends" not in merged
 

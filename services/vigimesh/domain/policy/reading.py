@@ -92,12 +92,16 @@ def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
     if not isinstance(name, str) or name not in bases:
         todo = nearest(str(name), bases) if bases else "a shipped card extends no other: write every key"
         raise wrong(file, f"'extends' names the unknown card {name!r}", todo)
-    merged = {key: value for key, value in bases[name].items() if key != "auto_accept"}
-    for key, value in raw.items():
-        if key == "extends":
-            continue
-        below = merged.get(key)
-        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    below = {key: value for key, value in bases[name].items() if key != "auto_accept"}
+    return _over(below, {key: value for key, value in raw.items() if key != "extends"})
+
+
+def _over(below: Raw, above: Raw) -> dict[str, Any]:
+    """Return a table laid over another, and so the tables in it: `[cascade.audit]` with one key keeps the other keys of the card below."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
 
 
