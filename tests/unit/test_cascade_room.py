@@ -250,6 +250,30 @@ def test_a_look_records_the_day(room: Room, desk: MemoryCascade) -> None:
         assert said in one.words
 
 
+def test_the_records_of_earlier_days_are_told_and_so_is_each_move(
+    room: Room, desk: MemoryCascade, tmp_path: Path
+) -> None:
+    draw(desk, [sampled(at) for at in range(FIRST)])
+    _, (first,) = room.look("ana")
+    assert isinstance(room.clock, Hand)
+    room.clock.at_s += 86_400
+    room.label(labels(tmp_path, [(at, "yes") for at in range(FIRST)]), "ben")
+    _, (second,) = room.look("cleo")
+    opened = (
+        "closed until a look opens it, 0 so far -> open since look 1; 59 labelled serious cases, 0 missed"
+    )
+    found = [(one.action, one.by, one.words) for one in room.history(30)]
+    assert [one for one in found if one[0] == "looked"] == [
+        ("looked", "ana", first.words),
+        ("looked", "cleo", second.words),
+    ]
+    assert [(one[1], one[2].startswith(opened)) for one in found if one[0] == "moved"][1:] == [("ben", True)]
+    assert {one.place for one in room.history(30)} == {key_of(TODAY)}
+    # A window of a day does not show the day before.
+    room.clock.at_s += 1
+    assert [one.by for one in room.history(1)] == ["ben", "cleo"]
+
+
 def test_behind_a_closed_gate_nothing_is_spent_and_what_an_open_one_would_cost_is_said(
     room: Room, desk: MemoryCascade
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from vigimesh.events.sampling import GateMoved
 
 app = typer.Typer(
-    name="cascade", help="The small tier: status, label, look, anew, shut.", no_args_is_help=True
+    name="cascade", help="The small tier: status, history, label, look, anew, shut.", no_args_is_help=True
 )
 
 _Place = Annotated[
@@ -88,6 +89,26 @@ def look(by: By = "", data: Data = None, as_json: AsJson = False) -> None:
     room = _room(data)
     moves, standings = room.look(_person(by))
     _tell(standings, moves, as_json=as_json)
+
+
+@app.command()
+def history(
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=36_600, help="How far back.")] = 30,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the record of each day: what `look` found, and each gate that moved.
+
+    The recall that the labels bore out, the misses, the price of the sample; from the audit, the oldest first.
+    """
+    found = _room(data).history(days)
+    if as_json:
+        print_json({"days": days, "entries": [asdict(one) | {"at": one.at.isoformat()} for one in found]})
+        return
+    for one in found:
+        typer.echo(f"{one.at:%Y-%m-%d %H:%MZ}  {one.action} by {one.by}  {one.place}: {one.words}")
+    if not found:
+        typer.echo(f"nobody has looked in the last {days} days: run `vigimesh cascade look` daily", err=True)
 
 
 @app.command()

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from vigimesh.adapters.kafka.desks.cascade import Held, Make
-from vigimesh.app.operators.cascade_records import Doer, daily_record, gate_records, gate_words, label_records
+from vigimesh.adapters.kafka.desks.cascade import Held, Make, Said
+from vigimesh.app.operators.cascade_records import (
+    Doer,
+    Entry,
+    daily_record,
+    entries,
+    gate_records,
+    gate_words,
+    label_records,
+)
 from vigimesh.app.operators.label_file import Given, labels_of, rows_of
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.live import (
@@ -44,6 +52,10 @@ class Desk(Protocol):
 
     def held(self) -> Held:
         """Return all of it."""
+        ...
+
+    def audits(self, begin: datetime) -> Iterator[Said]:
+        """Yield what operators left in the audit since a moment."""
         ...
 
     async def give(self, make: Make) -> None:
@@ -192,6 +204,10 @@ class Room:
                 Standing(place=place, gate=gate, tally=tallied(since(cases, gate), plan), terms=terms)
             )
         return sorted(found, key=lambda one: key_of(one.place))
+
+    def history(self, days: int) -> list[Entry]:
+        """Return the daily records and moves of the last so many days, the oldest first."""
+        return entries(self.desk.audits(self.clock.now() - timedelta(days=days)))
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Yield every labelled case with what is needed to tune by it."""
