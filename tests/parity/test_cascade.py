@@ -61,6 +61,8 @@ def test_labels_open_a_gate_that_a_worker_reads(world: World, tmp_path: Path) ->
     assert fresh == FIRST
     assert [(gate.place, gate.open) for gate in moves if gate.place == place] == [(place, True)]
     assert room.label(file, "ana")[0] == 0
+    (entry,) = [one for one in room.history(1) if one.place == key_of(place)]
+    assert (entry.action, entry.by, entry.at) == ("moved", "ana", AT)
     held = desk.held()
     assert held.gates[place].serious == FIRST
     assert {one.case_id for one in samples} <= set(held.labels)

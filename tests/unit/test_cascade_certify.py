@@ -190,16 +190,23 @@ def test_outside_it_starts_closed_and_says_why(facts: Facts, told: str) -> None:
     assert told in gate.reason
 
 
-def test_without_a_certificate_it_is_closed() -> None:
-    assert not opens(None, HERE).open
-
-
 @pytest.mark.parametrize(
     ("serious", "missed", "open_"), [(298, 0, False), (299, 0, True), (299, 1, False), (473, 1, True)]
 )
 def test_labels_open_it_elsewhere(serious: int, missed: int, open_: bool) -> None:
     elsewhere = replace(HERE, product_class="drug", seen=Seen(serious=serious, missed=missed))
     assert opens(CERTIFICATE, elsewhere).open is open_
+
+
+@pytest.mark.parametrize(("serious", "missed", "open_"), [(58, 0, False), (59, 0, True), (59, 1, False)])
+def test_labels_are_held_to_what_is_wanted_where_that_is_less_than_certified(
+    serious: int, missed: int, open_: bool
+) -> None:
+    seen = Seen(serious=serious, missed=missed)
+    elsewhere = replace(HERE, product_class="drug", seen=seen, wanted=Fraction(19, 20))
+    gate = opens(CERTIFICATE, elsewhere)
+    assert gate.open is open_
+    assert gate.reason.endswith("of 0.95")
 
 
 def test_labels_do_not_help_another_model() -> None:

@@ -20,7 +20,7 @@ from vigimesh.adapters.kafka.gates import GATES_MAX, UNKNOWN, GateBook
 from vigimesh.adapters.memory.cascade import MemoryCascade
 from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.app.operators.cascade_records import gate_words
-from vigimesh.app.operators.cascade_room import Room, plain
+from vigimesh.app.operators.cascade_room import Room, plain, unmet
 from vigimesh.app.operators.label_file import waiting
 from vigimesh.domain.cascade.certify import Facts, Seen, opens
 from vigimesh.domain.cascade.endpoint import told, wanted
@@ -29,6 +29,7 @@ from vigimesh.domain.cascade.sample import key_of, place_in
 from vigimesh.domain.cascade.shipped import SERIOUS, shipped_model
 from vigimesh.domain.cascade.small import Asked, Reading
 from vigimesh.domain.policy.cards import Cascade
+from vigimesh.domain.policy.shipped import shipped_cards
 from vigimesh.errors import Refused
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
@@ -110,6 +111,37 @@ def test_labels_of_another_period_open_the_gate_and_a_miss_closes_it(
     assert plain(one)["missed_cases"] == [f"t/{FIRST}"]
     assert (plain(one)["spent_micro"], plain(one)["price_micro"]) == (3_000_000, 3_000_000)
     assert not plain(one)["open"]
+
+
+def test_a_place_of_two_figures_is_held_to_the_one_that_is_wanted(
+    room: Room, desk: MemoryCascade, tmp_path: Path
+) -> None:
+    strict = next(one for one in MODEL.certificates if str(one.recall) == "99/100")
+    facts = replace(FACTS, wanted=Fraction(19, 20))
+    place = place_in(facts, strict)
+    draw(desk, [replace(sampled(at, place), threshold=strict.threshold) for at in range(FIRST)])
+    room.label(labels(tmp_path, [(at, "yes") for at in range(FIRST - 1)]), "ana")
+    assert not desk.held().gates[place].open
+    _, (gate,) = room.label(labels(tmp_path, [(FIRST - 1, "yes")]), "ana")
+    assert (gate.place, gate.open) == (place, True)
+    book = GateBook(read=True)
+    book.take(gate)
+    assert opens(strict, replace(facts, seen=book.standing(facts, strict).seen)).open
+    # A card that wants what the certificate promises is not helped by these labels.
+    assert book.standing(FACTS, strict).seen == Seen()
+    (one,) = room.standings()
+    assert (plain(one)["recall_certified"], plain(one)["recall_wanted"]) == (0.99, 0.95)
+    assert "at 95% of 0.95 (59 serious, 0 missed)" in one.words
+
+
+def test_a_card_that_wants_what_no_certificate_promises_is_named() -> None:
+    card = next(one for one in shipped_cards(signed_for_demo=False).cards if "small" in one.tiers)
+    assert unmet(MODEL, [card]) == []
+    more = replace(card, cascade=replace(card.cascade, threshold_recall=Fraction(999, 1000)))
+    (line,) = unmet(MODEL, [more, replace(more, tiers=("large",))])
+    assert line.startswith(
+        f"card {card.name}: the model has no certificate of recall >= 0.999 at 95%; it has 0.99"
+    )
 
 
 def test_an_endpoint_in_the_tiers_place_opens_by_the_labels_of_its_own_sample_alone(
@@ -216,6 +248,30 @@ def test_a_look_records_the_day(room: Room, desk: MemoryCascade) -> None:
         "waits for the label of t/1",
     ):
         assert said in one.words
+
+
+def test_the_records_of_earlier_days_are_told_and_so_is_each_move(
+    room: Room, desk: MemoryCascade, tmp_path: Path
+) -> None:
+    draw(desk, [sampled(at) for at in range(FIRST)])
+    _, (first,) = room.look("ana")
+    assert isinstance(room.clock, Hand)
+    room.clock.at_s += 86_400
+    room.label(labels(tmp_path, [(at, "yes") for at in range(FIRST)]), "ben")
+    _, (second,) = room.look("cleo")
+    opened = (
+        "closed until a look opens it, 0 so far -> open since look 1; 59 labelled serious cases, 0 missed"
+    )
+    found = [(one.action, one.by, one.words) for one in room.history(30)]
+    assert [one for one in found if one[0] == "looked"] == [
+        ("looked", "ana", first.words),
+        ("looked", "cleo", second.words),
+    ]
+    assert [(one[1], one[2].startswith(opened)) for one in found if one[0] == "moved"][1:] == [("ben", True)]
+    assert {one.place for one in room.history(30)} == {key_of(TODAY)}
+    # A window of a day does not show the day before.
+    room.clock.at_s += 1
+    assert [one.by for one in room.history(1)] == ["ben", "cleo"]
 
 
 def test_behind_a_closed_gate_nothing_is_spent_and_what_an_open_one_would_cost_is_said(

@@ -142,6 +142,15 @@ def test_a_place_says_whether_the_certificate_holds_there() -> None:
         assert not place_in(other, CERTIFICATE).certified
 
 
+def test_a_place_says_what_labels_are_held_to_where_that_is_not_what_is_certified() -> None:
+    outside = replace(FACTS, received_on="2026-01-01")
+    lower = place_in(replace(outside, wanted=Fraction(9, 10)), CERTIFICATE)
+    assert (lower.wanted, key_of(lower)) == ("9/10", "vaccine/vaers/en/ffffffffffff/0.9@0.95/outside")
+    # The same twice is one place; and where the certificate holds, labels are held to what it promises.
+    assert place_in(replace(outside, wanted=Fraction(19, 20)), CERTIFICATE) == place_in(outside, CERTIFICATE)
+    assert place_in(replace(FACTS, wanted=Fraction(9, 10)), CERTIFICATE) == place_in(FACTS, CERTIFICATE)
+
+
 def test_a_text_that_was_not_read_whole_is_no_miss_of_the_tier() -> None:
     cut = record(case(), whole=False)
     assert cut is not None

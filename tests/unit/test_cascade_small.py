@@ -88,6 +88,29 @@ def test_the_certificate_is_the_next_one_that_is_strict_enough(
     assert (None if found is None else str(found.recall)) == used
 
 
+def test_the_threshold_may_be_of_a_higher_recall_than_labels_are_held_to() -> None:
+    rule = Cascade(recall=Fraction(19, 20), threshold_recall=Fraction(99, 100))
+    assert threshold(rule) == threshold(Cascade(recall=Fraction(99, 100))) < threshold(R95)
+    inside = told(report(), rule)
+    assert (inside["open"], inside["place"]["wanted"]) == (True, "")
+    for seen, open_ in ((58, False), (59, True)):
+        outside = told(report(first_received_on="2026-11-29"), rule, seen=seen)
+        assert (outside["open"], outside["place"]["recall"], outside["place"]["wanted"]) == (
+            open_,
+            "99/100",
+            "19/20",
+        )
+    between = (threshold(R98) + threshold(R95)) / 2
+    assert said(inside | {"margin": between}, rule).verdict == "handed_on"
+
+
+def test_a_recall_that_the_model_has_no_certificate_for_is_said_with_those_that_it_has() -> None:
+    rule = Cascade(recall=Fraction(19, 20), threshold_recall=Fraction(995, 1000))
+    found = said(told(report(), rule, seen=9_999, margin=-1e9), rule)
+    assert found.verdict == "handed_on"
+    assert "no certificate of recall >= 0.995 at 95%; it has 0.99 at 95%, " in found.reason
+
+
 DRUG = (Product(name="Torvexil", role="suspect", kind="drug"),)
 
 

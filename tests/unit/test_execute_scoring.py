@@ -164,5 +164,5 @@ def test_a_stricter_card_settles_less() -> None:
     assert isinstance(outcome, Done)
     event: Any = outcome.events[0].event
     assert (event.triage.serious, event.findings[-1].detail.split(";")[0]) == (
-        "unknown", "there is no certificate",
+        "unknown", "the model has no certificate of recall >= 0.999 at 95%",
     )  # fmt: skip

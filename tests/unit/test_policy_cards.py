@@ -7,6 +7,7 @@ import dataclasses
 import json
 import tomllib
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,10 @@ SIGNATURE = {
 OPTIONAL = {
     "auto_accept": {**SIGNATURE, "allows": []},
     "knowledge": {"hot_age_hours": 12, "warm_age_hours": 48},
+    "cascade": {**TRIAGE["cascade"], "threshold_recall": "0.99"},
 }
+#: What a card may leave out.
+MAY_MISS = ("auto_accept", "cascade", "cascade.audit", "cascade.threshold_recall", "knowledge")
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def test_the_list_of_keys_is_whole() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in EVERY_KEY if path not in ("auto_accept", "cascade", "cascade.audit", "knowledge")],
+    [path for path in EVERY_KEY if path not in MAY_MISS],
 )
 def test_a_missing_key_is_named(path: str) -> None:
     key = path.rsplit(".", 1)[-1]
@@ -164,11 +168,20 @@ def test_no_typo_is_read_as_no_cap(cap: str, value: Any) -> None:
         ("knowledge.hot_age_hours", 0, "from 1 to 8784"),
         ("knowledge.hot_age_hours", 49, "hot_age_hours <= warm_age_hours"),
         ("knowledge.warm_age_hours", 8_785, "from 1 to 8784"),
+        ("cascade.threshold_recall", "0.979", "not below 'cascade.recall', 0.98"),
+        ("cascade.recall", "0.991", "not below 'cascade.recall', 0.991"),
         ("name", "My Card", "lower-case"),
     ],
 )
 def test_a_wrong_value_says_what_to_do(path: str, value: Any, words: str) -> None:
     assert words in refused(changed(path, value))
+
+
+def test_the_threshold_is_of_the_recall_itself_where_a_card_names_no_other() -> None:
+    alone = card_of(TRIAGE, "mine.toml").cascade
+    assert (alone.certified_recall, alone.labels_recall) == (Fraction(49, 50), None)
+    higher = card_of(changed("cascade.threshold_recall", "0.99"), "mine.toml").cascade
+    assert (higher.certified_recall, higher.labels_recall) == (Fraction(99, 100), Fraction(49, 50))
 
 
 def test_a_card_says_how_old_an_answer_may_be_or_nothing() -> None:
@@ -204,6 +217,8 @@ def test_extending_takes_tables_key_by_key_and_never_a_signature() -> None:
     merged = extended({"extends": "triage", "budget": {"case_micro": 7}, "steps": ["clock"]}, "x", bases)
     assert merged["budget"] == {**TRIAGE["budget"], "case_micro": 7}
     assert merged["steps"] == ["clock"]
+    audit = extended({"extends": "triage", "cascade": {"audit": {"permille": 1_000}}}, "x", bases)["cascade"]
+    assert audit == {**TRIAGE["cascade"], "audit": {**TRIAGE["cascade"]["audit"], "permille": 1_000}}
     assert "auto_accept" not in merged
     assert "extends" not in merged
 

@@ -15,7 +15,7 @@ from typing import Annotated as A
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CasePlace:
-    """Where a small model is judged: what its certificate names, the model, and the recall that names the threshold."""
+    """Where a small model is judged: what its certificate names, the model, the recall that names the threshold, and what labels are held to."""
 
     product_class: A[str, "drug, vaccine, ...; empty when not known"]
     source: A[str, "format of the source"]
@@ -23,6 +23,7 @@ class CasePlace:
     model: A[str, "sha256 of what makes a margin"]
     recall: A[str, "the certificate's recall as a fraction, 19/20"]
     certified: A[bool, "whether the certificate's domain holds the case, its day of receipt included"]
+    wanted: A[str, "the recall that labels must bear out, as a fraction; empty: the certificate's"] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import groups
 
-__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "fetch", "scan", "settle"]
+__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "fetch", "scan", "settle", "since"]
 
 #: Records taken from the client in one call: larger gained nothing when measured.
 _BATCH = 2_000
@@ -130,6 +130,18 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
     finally:
         asking.close()
     return {part: (firsts[part], ends[part]) for part in parts}
+
+
+def since(bootstrap: Broker, topics: Sequence[str], moment_ms: int) -> dict[Part, int]:
+    """Return the first offset since so many ms of the epoch (append time), of the partitions that have one. Raises as `bounds` does."""
+    asking = _consumer(bootstrap)
+    try:
+        found = offsets_at(asking, _parts(asking, topics, _where(bootstrap)), moment_ms, _ASK_S)
+    except KafkaException as error:
+        raise _away(_where(bootstrap), error) from error
+    finally:
+        asking.close()
+    return {part: offset for part, offset in found.items() if offset >= 0}
 
 
 def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: Clock | None = None) -> bool:

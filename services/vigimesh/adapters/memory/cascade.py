@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 
-from vigimesh.adapters.kafka.desks.cascade import Held, Make, held_in
+from vigimesh.adapters.kafka.desks.cascade import AUDIT, OPERATOR, Held, Make, Said, held_in
 from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import from_headers
 from vigimesh.loop.broker import Write
 
 
@@ -27,6 +29,18 @@ class MemoryCascade:
         return held_in(
             self._codec, {named: value for named, value in newest.items() if ".cascade." in named[0]}
         )
+
+    def audits(self, begin: datetime) -> Iterator[Said]:
+        """See `CascadeDesk.audits`."""
+        for one in self.writes:
+            head = from_headers(one.headers, "")
+            if (
+                one.topic == AUDIT
+                and one.value is not None
+                and head.source == OPERATOR
+                and head.time >= begin
+            ):
+                yield Said(at=head.time, key=one.key.decode(), record=self._codec.decode(AUDIT, one.value))
 
     async def give(self, make: Make) -> None:
         """See `CascadeDesk.give`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from vigimesh.events.sampling import GateMoved
 
 app = typer.Typer(
-    name="cascade", help="The small tier: status, label, look, anew, shut.", no_args_is_help=True
+    name="cascade", help="The small tier: status, history, label, look, anew, shut.", no_args_is_help=True
 )
 
 _Place = Annotated[
@@ -91,6 +92,26 @@ def look(by: By = "", data: Data = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def history(
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=36_600, help="How far back.")] = 30,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the record of each day: what `look` found, and each gate that moved.
+
+    The recall that the labels bore out, the misses, the price of the sample; from the audit, the oldest first.
+    """
+    found = _room(data).history(days)
+    if as_json:
+        print_json({"days": days, "entries": [asdict(one) | {"at": one.at.isoformat()} for one in found]})
+        return
+    for one in found:
+        typer.echo(f"{one.at:%Y-%m-%d %H:%MZ}  {one.action} by {one.by}  {one.place}: {one.words}")
+    if not found:
+        typer.echo(f"nobody has looked in the last {days} days: run `vigimesh cascade look` daily", err=True)
+
+
+@app.command()
 def anew(place: _Place, reason: Reason, by: By = "", data: Data = None, as_json: AsJson = False) -> None:
     """Begin a new series of looks in a place.
 
@@ -128,7 +149,7 @@ def _room(data: Path | None) -> Room:
     from vigimesh.app.in_force.cards import cards_of
     from vigimesh.app.in_force.own_model import model_or_absent
     from vigimesh.app.in_force.small_model import has_endpoint
-    from vigimesh.app.operators.cascade_room import Room
+    from vigimesh.app.operators.cascade_room import Room, unmet
     from vigimesh.clock import SystemClock
     from vigimesh.domain.cascade.model import Model
 
@@ -140,6 +161,9 @@ def _room(data: Path | None) -> Room:
         typer.echo(f"the small tier is absent: {model.why}", err=True)
     models = (model,) if isinstance(model, Model) else ()
     cards = cards_of(settings).cards
+    # An endpoint in the tier's place needs no certificate.
+    for line in unmet(model, cards) if isinstance(model, Model) and not has_endpoint(settings) else ():
+        typer.echo(line, err=True)
     samples = (card.cascade.audit for card in cards)
     # The strictest of the cards that want the same recall.
     asked = sorted((one.cascade for one in cards if has_endpoint(settings)), key=lambda one: one.confidence)

@@ -7,11 +7,13 @@ from datetime import datetime
 from vigimesh.app.demo.builder import Calendar
 from vigimesh.app.demo.line_cases import calls
 from vigimesh.app.standin.gold import Gold, Row, key_of
+from vigimesh.domain.cascade.certify import Facts
 from vigimesh.domain.cascade.model import Model
 from vigimesh.domain.cascade.narrative import leaving
+from vigimesh.domain.cascade.sample import place_in
 from vigimesh.domain.cascade.small import ENGLISH, basis_of, certified
 from vigimesh.domain.policy.cards import Card
-from vigimesh.events.sampling import CasePlace, GateMoved
+from vigimesh.events.sampling import GateMoved
 
 #: Number of a call -> what a careful reader would say of it: serious or not, and the grade. The stand-in is told; no prompt holds it.
 _READ = {2: ("no", 2), 10: ("no", 2), 11: ("yes", 3)}
@@ -41,8 +43,9 @@ def gate(model: Model, card: Card, at: datetime) -> GateMoved | None:
     certificate = certified(model, card.cascade)
     if certificate is None:
         return None
-    place = CasePlace(
-        product_class="vaccine", source="jsonl", language=ENGLISH, model=basis_of(model.tables_digest),
-        recall=str(certificate.recall), certified=False,
+    facts = Facts(
+        product_class="vaccine", source="jsonl", language=ENGLISH, received_on="", model=basis_of(model.tables_digest),
+        wanted=card.cascade.labels_recall,
     )  # fmt: skip
+    place = place_in(facts, certificate)
     return GateMoved(place=place, look=1, open=True, serious=LABELLED, reason=WHY, by="demonstration", at=at)

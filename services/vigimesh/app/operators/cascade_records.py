@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vigimesh.adapters.kafka.desks.cascade import GATE, LABEL
+from vigimesh.adapters.kafka.desks.cascade import GATE, LABEL, Said
 from vigimesh.app.operators.order_records import STAGE, operator_write
 from vigimesh.domain.cascade.sample import key_of
 from vigimesh.events import ids
@@ -65,6 +65,35 @@ def daily_record(codec: Codec, place: CasePlace, words: str, doer: Doer) -> Writ
     return operator_write(
         codec, (_AUDIT, audit[0]), codec.encode(_AUDIT, audit[1]), key_of(place), _NOWHERE, doer.at
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is on record of a place: a daily look, or a gate that was moved; when, by whom, in which words."""
+
+    at: datetime
+    place: str
+    action: str
+    by: str
+    words: str
+
+
+def entries(said: Iterable[Said]) -> list[Entry]:
+    """Return what is on record of gates, the oldest first; a move says how the gate stood before and how since."""
+    found = [
+        Entry(
+            at=one.at, place=one.key, action=one.record.action, by=one.record.actor, words=_words(one.record)
+        )
+        for one in said
+        if one.record.action in (LOOKED, MOVED)
+    ]
+    return sorted(found, key=lambda one: (one.at, one.place))
+
+
+def _words(record: AuditRecorded) -> str:
+    if record.action == LOOKED:
+        return record.why
+    return f"{record.earlier or 'nobody had looked'} -> {record.new}; {record.why}"
 
 
 def gate_words(gate: GateMoved | None) -> str:

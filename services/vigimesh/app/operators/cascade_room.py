@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
-from vigimesh.adapters.kafka.desks.cascade import Held, Make
-from vigimesh.app.operators.cascade_records import Doer, daily_record, gate_records, gate_words, label_records
+from vigimesh.adapters.kafka.desks.cascade import Held, Make, Said
+from vigimesh.app.operators.cascade_records import (
+    Doer,
+    Entry,
+    daily_record,
+    entries,
+    gate_records,
+    gate_words,
+    label_records,
+)
 from vigimesh.app.operators.label_file import Given, labels_of, rows_of
 from vigimesh.clock import Clock
 from vigimesh.domain.cascade.live import (
@@ -31,6 +39,8 @@ from vigimesh.domain.cascade.live import (
 )
 from vigimesh.domain.cascade.model import Model
 from vigimesh.domain.cascade.sample import key_of
+from vigimesh.domain.cascade.small import certified, no_certificate
+from vigimesh.domain.policy.cards import Card
 from vigimesh.errors import Refused
 from vigimesh.events.codec import Codec
 from vigimesh.events.sampling import CaseLabelled, CasePlace, GateMoved
@@ -42,6 +52,10 @@ class Desk(Protocol):
 
     def held(self) -> Held:
         """Return all of it."""
+        ...
+
+    def audits(self, begin: datetime) -> Iterator[Said]:
+        """Yield what operators left in the audit since a moment."""
         ...
 
     async def give(self, make: Make) -> None:
@@ -66,7 +80,7 @@ class Standing:
             return "its model is not in use: nothing counts there any more"
         behind = f"; waits for the label of {tally.waits_for}" if tally.waits_for else ""
         return (
-            f"{gate_words(self.gate) or 'nobody has looked'}; recall >= {tally.bound(terms.delta):.4f} at {float(1 - terms.delta):.0%} "
+            f"{gate_words(self.gate) or 'nobody has looked'}; recall >= {tally.bound(terms.delta):.4f} at {float(1 - terms.delta):.0%} of {float(terms.recall):g} "
             f"({tally.serious} serious, {tally.missed} missed); {tally.labelled} of {tally.drawn} audits labelled, "
             f"spent {self.money(tally.spent_micro)} on what the tier settled of them, {self.money(tally.price_micro)} behind an open gate{self._ahead}{behind}"
         )
@@ -191,6 +205,10 @@ class Room:
             )
         return sorted(found, key=lambda one: key_of(one.place))
 
+    def history(self, days: int) -> list[Entry]:
+        """Return the daily records and moves of the last so many days, the oldest first."""
+        return entries(self.desk.audits(self.clock.now() - timedelta(days=days)))
+
     def export(self) -> Iterator[dict[str, Any]]:
         """Yield every labelled case with what is needed to tune by it."""
         for place, cases in _cases(self.desk.held()).items():
@@ -222,7 +240,8 @@ class Room:
         for model in self.models:
             for one in model.certificates:
                 if one.model == place.model and one.recall == recall:
-                    return Terms(recall=one.recall, delta=one.delta, reference=model.reference)
+                    wanted = Fraction(place.wanted or recall)
+                    return Terms(recall=wanted, delta=one.delta, reference=model.reference)
         if place.certified or recall not in self.wanted:
             return None
         return Terms(recall=recall, delta=self.wanted[recall])
@@ -246,13 +265,19 @@ class Room:
         return made[-1]
 
 
+def unmet(model: Model, cards: Iterable[Card]) -> list[str]:
+    """Return a line for each card whose small tier settles nothing, wherever a case is from: the model has no certificate that it wants."""
+    asking = (card for card in cards if "small" in card.tiers and certified(model, card.cascade) is None)
+    return [f"card {card.name}: {no_certificate(model, card.cascade)}" for card in asking]
+
+
 def plain(one: Standing) -> dict[str, Any]:
     """Return a place for JSON; bounds are None where nothing is known of its model."""
     terms, tally, gate = one.terms, one.tally, one.gate
     return {
         "place": key_of(one.place), "product_class": one.place.product_class, "source": one.place.source,
         "language": one.place.language, "model": one.place.model, "certified": one.place.certified,
-        "state": gate_words(gate), "open": _open(one), "recall_certified": float(Fraction(one.place.recall)),
+        "state": gate_words(gate), "open": _open(one), "recall_certified": float(Fraction(one.place.recall)), "recall_wanted": float(terms.recall) if terms else None,
         "recall_low": tally.bound(terms.delta) if terms else None, "confidence": float(1 - terms.delta) if terms else None,
         "serious": tally.serious, "misses": tally.missed, "missed_cases": list(tally.missed_cases), "drawn": tally.drawn,
         "labelled": tally.labelled, "waits_for": tally.waits_for, "series": gate.series if gate else 1,

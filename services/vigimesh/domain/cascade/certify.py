@@ -158,7 +158,8 @@ class Seen:
 class Facts:
     """Where a case stands: its product class, source, language, day of receipt (ISO 8601), and what is in use (`small.basis_of`).
 
-    `seen` is what was labelled of that product class, source and language with this model and threshold.
+    `seen` is what was labelled of that product class, source and language with this model and threshold, `wanted` the recall that those labels
+    must bear out where no certificate holds; None: the certificate's.
     """
 
     product_class: str
@@ -167,6 +168,7 @@ class Facts:
     received_on: str
     model: str
     seen: Seen = Seen()
+    wanted: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,26 +179,24 @@ class Gate:
     reason: str
 
 
-def opens(certificate: Certificate | None, facts: Facts) -> Gate:
+def opens(certificate: Certificate, facts: Facts) -> Gate:
     """Return whether the gate is open for a case: closed outside of what the certificate names, until labels say otherwise.
 
-    1. no certificate, or one of another model: closed. 2. every part of the domain fits: open. 3. else it depends on the labelled serious
-    cases of that place: open once their bound reaches the certificate's recall at its confidence (299 without a miss for 0.99 at 95 %).
+    1. a certificate of another model: closed. 2. every part of the domain fits: open. 3. else it depends on the labelled serious
+    cases of that place: open once their bound reaches the wanted recall at the certificate's confidence (299 without a miss for 0.99 at 95 %).
     """
-    if certificate is None:
-        return Gate(open=False, reason="there is no certificate")
     if certificate.model != facts.model:
         return Gate(open=False, reason="the certificate is of another model, or of other tools")
     outside = [*_outside(certificate.domain, facts)]
     if not outside:
         return Gate(open=True, reason=certificate.words)
-    seen = facts.seen
+    seen, wanted = facts.seen, facts.wanted or certificate.recall
     bound = recall_bound(seen.serious, seen.missed, certificate.delta)
     told = (
         f"outside the certificate ({', '.join(outside)}): {seen.serious} labelled serious cases, {seen.missed} missed, "
-        f"recall >= {bound:.4f} of {float(certificate.recall):g}"
+        f"recall >= {bound:.4f} of {float(wanted):g}"
     )
-    return Gate(open=bound >= certificate.recall, reason=told)
+    return Gate(open=bound >= wanted, reason=told)
 
 
 def in_domain(certificate: Certificate, facts: Facts) -> bool:

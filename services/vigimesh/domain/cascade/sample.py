@@ -34,24 +34,20 @@ def drawn(case_id: str, audit: AuditSample) -> bool:
 
 
 def place_in(facts: Facts, certificate: Certificate) -> CasePlace:
-    """Return where a case counts under a certificate."""
+    """Return where a case counts under a certificate. What labels must bear out is named where it is another than what the certificate promises."""
+    certified, wanted = in_domain(certificate, facts), facts.wanted or certificate.recall
     return CasePlace(
         product_class=facts.product_class, source=facts.source, language=facts.language, model=facts.model,
-        recall=str(certificate.recall), certified=in_domain(certificate, facts),
+        recall=str(certificate.recall), certified=certified,
+        wanted="" if certified or wanted == certificate.recall else str(wanted),
     )  # fmt: skip
 
 
 def key_of(place: CasePlace) -> str:
     """Return the name of a place: the key of its record, and what is typed on the command line."""
     where = (place.product_class or "-", place.source or "-", place.language or "-")
-    return "/".join(
-        (
-            *where,
-            place.model[:12],
-            f"{float(Fraction(place.recall)):g}",
-            "certified" if place.certified else "outside",
-        )
-    )
+    recall = "@".join(f"{float(Fraction(one)):g}" for one in (place.wanted, place.recall) if one)
+    return "/".join((*where, place.model[:12], recall, "certified" if place.certified else "outside"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from vigimesh.domain.cascade.certify import Certificate, Facts, Seen, opens
+from vigimesh.domain.cascade.certify import Certificate, Facts, Gate, Seen, opens
 from vigimesh.domain.cascade.facts import facts_of
 from vigimesh.domain.cascade.features import is_cut
 from vigimesh.domain.cascade.instructions import instructions_in
@@ -138,9 +138,15 @@ def _told(model: Model, one: Asked, score: Score, standings: Standings) -> Told:
         # Its facts alone would settle it, whatever the reporter meant to write: most often the text is missing, not empty.
         return Told(why="there is no narrative to read")
     certificate = certified(model, one.rule)
-    place = place_of(one.case, one.text, basis_of(model.tables_digest))
+    place = replace(
+        place_of(one.case, one.text, basis_of(model.tables_digest)), wanted=one.rule.labels_recall
+    )
     standing = standings(place, certificate) if certificate else Standing()
-    gate = opens(certificate, replace(place, seen=standing.seen))
+    gate = (
+        opens(certificate, replace(place, seen=standing.seen))
+        if certificate
+        else Gate(open=False, reason=no_certificate(model, one.rule))
+    )
     is_open = gate.open and not standing.closed
     # Half of what the tier costs is the search for orders: it is made where it could keep a case from being settled, and nowhere else.
     would_settle = (
@@ -209,11 +215,24 @@ def triaged(case: Case, triage: Triage, heard: Said, at: datetime) -> Triage:
 
 
 def certified(model: Model, rule: Cascade) -> Certificate | None:
-    """Return the model's certificate of the lowest recall that is at least what is wanted; None when it has none."""
+    """Return the model's certificate of the lowest recall that is at least what the threshold is chosen for; None when it has none."""
     fitting = [
-        one for one in model.certificates if one.recall >= rule.recall and 1 - one.delta >= rule.confidence
+        one
+        for one in model.certificates
+        if one.recall >= rule.certified_recall and 1 - one.delta >= rule.confidence
     ]
     return min(fitting, key=lambda one: one.recall, default=None)
+
+
+def no_certificate(model: Model, rule: Cascade) -> str:
+    """Return the words of a card for which the model has no certificate: it settles nothing, wherever a case is from."""
+    has = ", ".join(
+        f"{float(one.recall):g} at {float(100 * (1 - one.delta)):g}%" for one in model.certificates
+    )
+    return (
+        f"the model has no certificate of recall >= {float(rule.certified_recall):g} at {float(100 * rule.confidence):g}%; "
+        f"it has {has or 'none'}"
+    )
 
 
 @cache

@@ -101,14 +101,27 @@ class AuditSample:
 class Cascade:
     """What a workflow wants of the small tier before it may settle a case alone.
 
-    `recall` at `confidence` is what its certificate must promise at least; from the probability `serious_at` on a case is serious without a
-    large model, never where that is `None`.
+    `recall` at `confidence` is what must be shown of it at least: by a certificate, or by labels where none holds. Its threshold is that of a
+    certificate of `threshold_recall`, which may be higher: a gate that stands at its limit is opened by honest labels once in five times. From
+    the probability `serious_at` on a case is serious without a large model, never where that is `None`.
     """
 
     recall: Fraction = Fraction(99, 100)
     confidence: Fraction = Fraction(95, 100)
     serious_at: Fraction | None = None
     audit: AuditSample | None = None
+    #: None: the threshold is of the certificate of `recall`, and labels are held to what that one promises.
+    threshold_recall: Fraction | None = None
+
+    @property
+    def certified_recall(self) -> Fraction:
+        """What the certificate that gives the threshold must promise at least."""
+        return self.threshold_recall or self.recall
+
+    @property
+    def labels_recall(self) -> Fraction | None:
+        """What labels must bear out where no certificate holds; None: what the certificate promises."""
+        return None if self.threshold_recall is None else self.recall
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,12 +92,16 @@ def extended(raw: Raw, file: str, bases: Mapping[str, Raw]) -> dict[str, Any]:
     if not isinstance(name, str) or name not in bases:
         todo = nearest(str(name), bases) if bases else "a shipped card extends no other: write every key"
         raise wrong(file, f"'extends' names the unknown card {name!r}", todo)
-    merged = {key: value for key, value in bases[name].items() if key != "auto_accept"}
-    for key, value in raw.items():
-        if key == "extends":
-            continue
-        below = merged.get(key)
-        merged[key] = {**below, **value} if isinstance(below, dict) and isinstance(value, dict) else value
+    below = {key: value for key, value in bases[name].items() if key != "auto_accept"}
+    return _over(below, {key: value for key, value in raw.items() if key != "extends"})
+
+
+def _over(below: Raw, above: Raw) -> dict[str, Any]:
+    """Return a table laid over another, and so the tables in it: `[cascade.audit]` with one key keeps the other keys of the card below."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = _over(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
     return merged
 
 
@@ -246,9 +250,14 @@ def _batch_window(top: Table) -> c.BatchWindow:
 
 
 def _cascade(top: Table) -> c.Cascade:
-    table = top.table("cascade", ("recall", "confidence", "serious_at"), ("audit",))
+    table = top.table("cascade", ("recall", "confidence", "serious_at"), ("audit", "threshold_recall"))
+    recall = table.share("recall")
+    threshold_recall = table.share("threshold_recall") if table.has("threshold_recall") else None
+    if threshold_recall is not None and threshold_recall < recall:
+        raise table.bad("threshold_recall", f"a share not below 'cascade.recall', {float(recall):g}")
     return c.Cascade(
-        recall=table.share("recall"),
+        recall=recall,
+        threshold_recall=threshold_recall,
         confidence=table.share("confidence"),
         serious_at=table.share("serious_at"),
         audit=_audit_sample(table) if table.has("audit") else None,

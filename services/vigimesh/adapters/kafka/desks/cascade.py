@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from vigimesh.adapters.kafka.desks.orders import SETTLE_S, write_whole
-from vigimesh.adapters.kafka.history import scan, settle
+from vigimesh.adapters.kafka.history import scan, settle, since
 from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.errors import Transient
+from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
+from vigimesh.events.envelope import source_of
 from vigimesh.events.sampling import CaseLabelled, CasePlace, CaseSampled, GateMoved
 from vigimesh.events.topics import topic
 from vigimesh.loop.broker import Producer, Write
@@ -18,6 +21,7 @@ from vigimesh.loop.broker import Producer, Write
 #: Transactional id of whoever labels or moves a gate: not that of orders, so that neither ends the other's work.
 LABELLING = "vigimesh.operator.cascade"
 SAMPLE, LABEL, GATE = (topic(f"cascade.{name}") for name in ("sample", "label", "gate"))
+AUDIT, OPERATOR = topic("audit"), source_of("operator")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +31,15 @@ class Held:
     samples: tuple[CaseSampled, ...] = ()
     labels: Mapping[str, CaseLabelled] = field(default_factory=dict)
     gates: Mapping[CasePlace, GateMoved] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """An audit record of an operator, when it was made and under which key: a place, for what is told of a gate."""
+
+    at: datetime
+    key: str
+    record: AuditRecorded
 
 
 #: Makes the records from what is held; nothing when there is nothing to do.
@@ -69,6 +82,13 @@ class CascadeDesk:
             else:
                 newest[row.topic, row.key] = row.value
         return held_in(self._codec, newest)
+
+    def audits(self, begin: datetime) -> Iterator[Said]:
+        """Yield what operators left in the audit since a moment, in no order. Raises as `held` does, but for VM-2705."""
+        first = since(self._base, [AUDIT], round(begin.timestamp() * 1_000))
+        for row in scan(self._base, [AUDIT], from_offsets=first, only=first):
+            if row.headers.source == OPERATOR and row.value is not None:
+                yield Said(at=row.headers.time, key=row.key, record=self._codec.decode(AUDIT, row.value))
 
     async def give(self, make: Make) -> None:
         """Write what `make` says of all that is held, in one transaction.
