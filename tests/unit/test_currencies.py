@@ -15,7 +15,7 @@ from vigimesh.app.commands.config import show
 from vigimesh.app.commands.doctor import _currencies
 from vigimesh.app.config.settings import Settings, read_settings
 from vigimesh.app.in_force.small_model import check_currencies
-from vigimesh.app.mesh.state import prepare
+from vigimesh.app.mesh.prepare import prepare
 from vigimesh.app.workers.paying import _tell_currencies
 from vigimesh.clock import SystemClock
 from vigimesh.domain.policy.cards import Cards
