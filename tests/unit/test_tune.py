@@ -110,6 +110,14 @@ def test_both_pictures_show_the_curve_and_are_the_same_each_time() -> None:
     assert (painted(made), drawn(made)) == (painted(made), drawn(made))
 
 
+@pytest.mark.parametrize(("share", "anchor"), [(0.2, "start"), (0.99, "end")])
+def test_what_a_bound_hands_on_is_written_where_there_is_room(share: float, anchor: str) -> None:
+    made = curve(cases(), 0)
+    made["bounds"] = {"0.98": {"handed_on": share, "recall_low": 0.98}}
+    (text,) = (one for one in ET.fromstring(drawn(made)) if (one.text or "").startswith("0.98: "))
+    assert text.get("text-anchor") == anchor
+
+
 def test_an_export_of_labels_is_drawn(tmp_path: Path) -> None:
     file = tmp_path / "labels.jsonl"
     rows: list[dict[str, Any]] = [

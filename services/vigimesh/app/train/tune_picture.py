@@ -106,7 +106,9 @@ def _parts(made: Mapping[str, Any]) -> Iterator[Stroke | Words]:
             continue
         x, y = _at(one["handed_on"], one["recall_low"])
         yield Stroke(((x - 4, y - 4), (x + 4, y - 4), (x + 4, y + 4), (x - 4, y + 4), (x - 4, y - 4)), BOUND)
-        yield Words(x + 8, y + 14, f"{recall}: {one['handed_on']:.0%}")
+        # Beside its square, on the side where there is room.
+        side, anchor = (-8, "end") if x > WIDE - 100 else (8, "start")
+        yield Words(x + side, y + 14, f"{recall}: {one['handed_on']:.0%}", anchor)
 
 
 def _axis(made: Mapping[str, Any]) -> str:
