@@ -63,7 +63,8 @@ async def turn(worker: Worker, hand: Hand) -> None:
     bundle = gather(worker, hand)
     if bundle is not None:
         commit(worker, hand, bundle)
-        await asyncio.sleep(0)  # on its way before anything else: what follows would only make it wait
+        if hand.woken.is_set():  # else its thread would want Python's lock while the rest of the turn has it
+            await asyncio.sleep(0)
     unpause(worker, hand)
     await throttle(worker, hand, began_s, batch)
     trouble = next(iter(hand.away.values()), "")
