@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 import controllers_mesh
 import mesh_arrivals
 import month
+from controllers_picture import drawn
 from measuring import Goal, Report, finish, options, percentile, say
 from mesh_figures import nested
 from month import CALLS_PER_MINUTE, MONTH_MICRO, WORST_MICRO, Case, Controller, World
@@ -65,9 +66,6 @@ PAUSE_S = 3_600.0
 GATE = 500
 #: Seconds within which a hot case is to be triaged, as the shipped card says.
 HOT_S = 10.0
-WIDE, HIGH, LEFT, TOP = 640, 320, 70, 30
-COLOURS = {"none": "#8a2be2", "spend_cap": "#c0392b", "queue_gate": "#d68910", "ours": "#1e8449"}
-FONT, DASHED = 'font-family="sans-serif" font-size="13"', 'stroke="#555" stroke-dasharray="5 4"'
 #: What one case may cost, micro-units.
 CASE_MICRO = 10_000
 
@@ -284,7 +282,7 @@ def main() -> int:
     if chosen.svg:
         real = shown(report.summary(chosen, versions)).get("mesh", {})
         month_micro = report.notes["mesh"]["month_micro"][0] if real else 0
-        chosen.svg.write_text(drawn(spent, panel(real, month_micro)), encoding="utf-8")
+        chosen.svg.write_text(drawn(spent, real, month_micro), encoding="utf-8")
     return finish(report, chosen, versions, shown)
 
 
@@ -323,58 +321,6 @@ def shown(made: dict[str, Any]) -> dict[str, Any]:
         if f"{REAL}{name}" in made["points"]
     }
     return {**made, **each, **({"mesh": real} if real else {})}
-
-
-def drawn(spent: Mapping[str, list[int]], below: Sequence[str] = ()) -> str:
-    """Return a picture: what was spent up to each day, and the month's money; `below` is what `panel` returns."""
-    most = max(MONTH_MICRO, *(sum(days) for days in spent.values()))
-    wide, high, left, top = WIDE, HIGH, LEFT, TOP
-
-    def y(micro: float) -> float:
-        return top + high * (1 - micro / most)
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide + left + 130} {high + top + (210 if below else 50)}" {FONT}>',
-        "<title>Spent by day of the month, four controllers on the same arrivals (simulated)</title>",
-        f'<line x1="{left}" y1="{y(0):.1f}" x2="{left + wide}" y2="{y(0):.1f}" stroke="#555"/>',
-        f'<line x1="{left}" y1="{y(MONTH_MICRO):.1f}" x2="{left + wide}" y2="{y(MONTH_MICRO):.1f}" {DASHED}/>',
-        f'<text x="4" y="{y(MONTH_MICRO) + 4:.1f}">{MONTH_MICRO / 1e6:g} EUR</text>',
-        f'<text x="{left + wide / 2:.0f}" y="{high + top + 40}" text-anchor="middle">day of the month</text>',
-    ]
-    for place, (name, days) in enumerate(spent.items()):
-        total, points = 0, []
-        for day, micro in enumerate(days):
-            total += micro
-            points.append(f"{left + wide * (day + 1) / len(days):.1f},{y(total):.1f}")
-        line = f'points="{left},{y(0):.1f} {" ".join(points)}" fill="none" stroke="{COLOURS[name]}" stroke-width="2"'
-        parts.append(f"<polyline {line}/>")
-        parts.append(
-            f'<text x="{left + wide + 8}" y="{top + 20 + 20 * place}" fill="{COLOURS[name]}">{name}</text>'
-        )
-    return "\n".join([*parts, *below, "</svg>"]) + "\n"
-
-
-def panel(real: Mapping[str, Any], month_micro: int) -> list[str]:
-    """Return the lines of a second picture: a bar for what each spent on the real mesh, and beside it what it bought by lane."""
-    if not real:
-        return []
-    most, under = max(month_micro, *(one["spend_micro"] for one in real.values())), TOP + HIGH + 70
-    at = LEFT + WIDE / 2 * month_micro / most
-    parts = [
-        f'<text x="{LEFT}" y="{under}">on the real mesh: spent of {month_micro / 1e6:g} EUR; opinions; hot p99</text>',
-        f'<line x1="{at:.1f}" y1="{under + 8}" x2="{at:.1f}" y2="{under + 118}" {DASHED}/>',
-    ]
-    for place, (name, one) in enumerate(real.items()):
-        y, wide = under + 14 + 26 * place, WIDE / 2 * one["spend_micro"] / most
-        words = ", ".join(f"{lane} {one['opinions'][lane]:g} of {one['wanted'][lane]:g}" for lane in LANES)
-        parts.append(f'<rect x="{LEFT}" y="{y}" width="{wide:.1f}" height="18" fill="{COLOURS[name]}"/>')
-        parts.append(
-            f'<text x="{LEFT - 4}" y="{y + 14}" text-anchor="end" font-size="11" fill="{COLOURS[name]}">{name}</text>'
-        )
-        parts.append(
-            f'<text x="{LEFT + WIDE / 2 + 10:.0f}" y="{y + 14}">{words}; {one["hot_p99_s"]:g} s</text>'
-        )
-    return parts
 
 
 if __name__ == "__main__":

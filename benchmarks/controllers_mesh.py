@@ -35,11 +35,12 @@ from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.adapters.objects.store import ObjectStore
 from vigimesh.adapters.postgres.journal import PgJournal
+from vigimesh.app.config.clients import registry_options
 from vigimesh.app.config.model_settings import LargeModelSettings
 from vigimesh.app.config.settings import Settings
 from vigimesh.app.mesh.fleet import Fleet, worker_programs
+from vigimesh.app.mesh.prepare import prepare
 from vigimesh.app.mesh.reckoning import RECKONED, account
-from vigimesh.app.mesh.state import prepare, registry_options
 from vigimesh.app.mesh.tail import Tail
 from vigimesh.app.standin.chat import MODEL
 from vigimesh.clock import Deadline, SystemClock

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from budgets import Rig
+from budgets import Rig, memory_rig
 from journals import MemoryBench, PgBench
 from spending import WIDE, Door, Hook, Process, Shop, Stepping, nothing, question
 from standins import KEY, World
@@ -155,3 +156,29 @@ async def depot(
                 await one.close()
             await bench.close()
             await rig.close()
+
+
+Check = Callable[[Depot], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a check runs."""
+
+    open: Callable[[BatchProfile], AbstractAsyncContextManager[Depot]]
+
+    def run(self, check: Check, profile: BatchProfile = QUICK) -> None:
+        async def whole() -> None:
+            async with self.open(profile) as made:
+                await check(made)
+
+        asyncio.run(asyncio.wait_for(whole(), 120))
+
+
+MEMORY = Place(lambda profile: depot(memory_rig(), MemoryBench(), profile))
+
+
+async def gather(made: Depot, *waiting: Gathered) -> None:
+    journal = made.journal()
+    for one in waiting:
+        await journal.gather(one)

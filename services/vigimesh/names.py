@@ -63,11 +63,11 @@ PARKED_WAITING = Metric(
 
 LAG_RECORDS = Metric(
     name="vigimesh.lag.records", kind="gauge", unit="{record}", labels=("stage", "lane", "workflow"),
-    meaning="records that wait; `all` is every workflow; NaN while it is not known, never 0",
+    meaning="records that wait; `all` is every workflow; absent while it is not known, never 0",
 )  # fmt: skip
 LAG_SECONDS = Metric(
     name="vigimesh.lag.seconds", kind="gauge", unit="s", labels=("stage", "lane", "workflow"),
-    meaning="age of the oldest unfinished record, 0 when none waits; NaN while it is not known",
+    meaning="age of the oldest unfinished record, 0 when none waits; absent while it is not known",
     alarm="SRE: hot above the objective of its card",
 )  # fmt: skip
 LAG_UNKNOWN = Metric(
@@ -83,11 +83,11 @@ ORDERED_SHARE = Metric(
 BACKLOG_PRICE = Metric(
     name="vigimesh.backlog.price", kind="gauge", unit="{micro-unit}", labels=("workflow",),
     meaning="what the cases that wait before the paid stage would cost, in millionths of the currency of the card, as "
-    "if no lane were limited; NaN while it is not known, never 0",
+    "if no lane were limited; absent while it is not known, never 0",
 )  # fmt: skip
 BUDGET_LEFT = Metric(
     name="vigimesh.budget.left", kind="gauge", unit="{micro-unit}", labels=("workflow",),
-    meaning="what the tighter of day and month has left, in millionths of the currency of the card; NaN while it is not known",
+    meaning="what the tighter of day and month has left, in millionths of the currency of the card; absent while it is not known",
     alarm="the workflow's owner: 0",
 )  # fmt: skip
 BUDGET_ALARM = Metric(

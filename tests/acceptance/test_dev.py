@@ -20,6 +20,7 @@ import pytest
 from meshes import workers
 from vigimesh.app.devstack.state import Owned, read_state
 from vigimesh.app.mesh.fleet import BESIDE, seats
+from vigimesh.events.topics import TOPICS
 from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real
@@ -36,11 +37,13 @@ WORKERS = set(seats())
 class Dev:
     """A running `vigimesh dev` with the processes that belong to it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **settings: str) -> None:
         self.data = data
         self.log = data / "dev.err"
         with (data / "dev.out").open("wb") as out, self.log.open("wb") as log:
-            self.process = subprocess.Popen([*COMMAND, str(data)], stdout=out, stderr=log)
+            self.process = subprocess.Popen(
+                [*COMMAND, str(data)], stdout=out, stderr=log, env={**os.environ, **settings}
+            )
         self.family: list[Owned] = []
 
     def said(self) -> str:
@@ -68,6 +71,15 @@ class Dev:
     def left(self) -> list[Owned]:
         return [owned for owned in self.family if owned.alive()]
 
+    def end(self) -> None:
+        """Let it end by itself, or end it."""
+        self.process.terminate()
+        try:
+            self.process.wait(DOWN_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
 
 @pytest.fixture
 def dev() -> Iterator[Dev]:
@@ -77,13 +89,8 @@ def dev() -> Iterator[Dev]:
     try:
         yield running.up()
     finally:
-        running.process.terminate()
-        try:
-            running.process.wait(DOWN_S)
-        finally:
-            running.process.kill()
-            running.process.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+        running.end()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def status_of(url: str) -> int:
@@ -145,3 +152,11 @@ def test_nothing_outlives_a_killed_dev(dev: Dev) -> None:
     dev.process.kill()
     dev.process.wait()
     until(lambda: not dev.left(), within_s=DOWN_S, what="the end of stack and workers")
+    # What it left behind is taken up again, and what is no longer as the settings say is named and left as it is.
+    again = Dev(dev.data, VIGIMESH_PARTITIONS="5")
+    try:
+        named = [line for line in again.up().said().splitlines() if line.startswith("VM-1007 ")]
+        assert len(named) == sum(topic.partitions == "case" for topic in TOPICS), again.said()
+        assert set(again.workers()) == WORKERS
+    finally:
+        again.end()

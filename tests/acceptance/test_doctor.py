@@ -27,7 +27,7 @@ from vigimesh.adapters.objects.store import ObjectStore
 from vigimesh.app.commands.doctor import app, examine
 from vigimesh.app.config.settings import KafkaSettings, Settings
 from vigimesh.app.devstack import Stack
-from vigimesh.app.mesh.state import prepare
+from vigimesh.app.mesh.prepare import prepare
 from waiting import WAIT_S, until
 
 pytestmark = pytest.mark.real

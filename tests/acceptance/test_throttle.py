@@ -156,7 +156,7 @@ def test_a_worker_learns_of_an_order_that_was_given_before_it_started(lane: Lane
 
 
 @pytest.mark.real
-def test_what_is_no_order_is_passed_over(lane: Lane) -> None:
+def test_what_is_no_order_is_passed_over_and_told(lane: Lane, caplog: pytest.LogCaptureFixture) -> None:
     for value in (b"no order", b"", b"\x00\x00\x00\x00\x00"):
         lane.world.append(Write(topic=THROTTLE, key=b"warm/x", value=value))
     lane.order("warm", FREE, 50)
@@ -166,6 +166,7 @@ def test_what_is_no_order_is_passed_over(lane: Lane) -> None:
 
     until(lambda: FREE in taken(), within_s=WAIT_S, what="the order behind")
     assert taken() <= {FREE, ""}
+    assert caplog.text.count("an order that cannot be read") == 3
 
 
 @pytest.mark.real

@@ -22,12 +22,13 @@ from chaos.faults import Fault
 from chaos.proxy import Proxy
 from standins import served
 from vigimesh.adapters.kafka.registry import RegistrySchemas
+from vigimesh.app.config.clients import registry_options
 from vigimesh.app.config.model_settings import LargeModelSettings
 from vigimesh.app.config.settings import DEMO_CARDS, MeshSettings, Settings
 from vigimesh.app.devstack import Stack, Wishes, up
 from vigimesh.app.devstack.state import read_state
 from vigimesh.app.mesh.fleet import Fleet, Pace, Program, Restart, worker_programs
-from vigimesh.app.mesh.state import prepare, registry_options
+from vigimesh.app.mesh.prepare import prepare
 from vigimesh.app.standin.chat import MODEL, StandIn
 from vigimesh.app.standin.profile import Profile
 from vigimesh.clock import Deadline, SystemClock

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
 import pytest
 
 from budget_fixture import new_valkey_rig
-from budgets import memory_rig
-from depots import DONE_S, QUICK, Depot, depot, gathered, told
-from journals import MemoryBench, PgBench, database
+from depots import DONE_S, MEMORY, QUICK, Depot, Place, depot, gather, gathered, told
+from journals import PgBench, database
 from spending import WIDE, Death, away, dying_at
 from vigimesh.adapters.memory.telemetry import MemoryTelemetry
 from vigimesh.app.standin.chat import FAULT
 from vigimesh.app.standin.profile import BatchProfile
 from vigimesh.background.batcher.run import Batcher
-from vigimesh.domain.budget.batching import LEASE_S, LOOK_S, MAX_TRIES, Gathered
-from vigimesh.domain.budget.calls import Begun, Busy, Doubtful
+from vigimesh.domain.budget.batching import LEASE_S, LOOK_S, MAX_TRIES
+from vigimesh.domain.budget.calls import Begun, Busy
 from vigimesh.domain.budget.prices import cost, shipped_prices
 from vigimesh.domain.cascade.question import read_answer
 from vigimesh.errors import Transient
 from vigimesh.names import BATCH_CALLS, BATCH_WAIT, BATCHES
 
-Check = Callable[[Depot], Awaitable[None]]
 #: Every await of a batch that goes well, in order, with which time of it.
 STEPS = tuple(
     (f"{step}.{when}", nth)
@@ -38,23 +35,6 @@ STEPS = tuple(
     for when in ("before", "after")
 )  # fmt: skip
 GONE = Transient("VM-2402", what="away", where="test")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a check runs."""
-
-    open: Callable[[BatchProfile], AbstractAsyncContextManager[Depot]]
-
-    def run(self, check: Check, profile: BatchProfile = QUICK) -> None:
-        async def whole() -> None:
-            async with self.open(profile) as made:
-                await check(made)
-
-        asyncio.run(asyncio.wait_for(whole(), 120))
-
-
-MEMORY = Place(lambda profile: depot(memory_rig(), MemoryBench(), profile))
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +57,6 @@ def place(request: pytest.FixtureRequest) -> Place:
         return depot(new_valkey_rig(server), bench, profile)
 
     return Place(real)
-
-
-async def gather(made: Depot, *waiting: Gathered) -> None:
-    journal = made.journal()
-    for one in waiting:
-        await journal.gather(one)
 
 
 async def killed(made: Depot, batcher: Batcher) -> bool:
@@ -328,38 +302,3 @@ def test_a_call_that_is_made_at_once_meanwhile_is_not_in_a_batch(place: Place) -
         assert not await made.journal().waiting(made.clock.now(), 9)
 
     place.run(check)
-
-
-def test_a_batch_that_cannot_be_sent_is_given_up_when_its_calls_are_over() -> None:
-    async def check(made: Depot) -> None:
-        one = gathered(made, "rash", not_after=made.clock.now() + timedelta(days=1))
-        await gather(made, one)
-        batcher = made.batcher(away("upload.before", error=GONE))
-        await batcher.round()
-        made.let_pass(LEASE_S + 1)
-        await batcher.round()
-        assert (told(batcher, BATCH_CALLS, outcome="expired"), told(batcher, BATCHES, state="empty")) == (
-            1,
-            1,
-        )
-        assert await made.shop.agreed() == (0, 0)
-
-    MEMORY.run(check)
-
-
-def test_a_batch_that_was_asked_for_and_never_seen_is_in_doubt_and_counted() -> None:
-    async def check(made: Depot) -> None:
-        one = gathered(made, "rash")
-        await gather(made, one)
-        batcher = made.batcher(away("create.before", "find.before", error=GONE))
-        await batcher.round()
-        made.let_pass(LEASE_S + 1)
-        batcher = made.batcher()
-        await batcher.round()
-        found = await made.shop.bench.process().begin(made.call(one))
-        assert isinstance(found, Doubtful)
-        recorded, held = await made.shop.agreed()
-        assert (recorded, held) == (0, found.counted_micro)
-        assert held > 0
-
-    MEMORY.run(check)

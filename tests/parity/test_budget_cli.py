@@ -24,9 +24,10 @@ from vigimesh.adapters.kafka.orders import OrderBook
 from vigimesh.adapters.kafka.registry import RegistrySchemas
 from vigimesh.adapters.memory.registry import MemorySchemas
 from vigimesh.adapters.redis.budget import KEY
-from vigimesh.app.commands.budget import Account, accounts_of, app, document, raising, table
+from vigimesh.app.commands.budget import app, document, raising, table
 from vigimesh.app.devstack import Stack
 from vigimesh.app.exits import NOT_HELD
+from vigimesh.app.operators.accounts import Account, accounts_of
 from vigimesh.app.operators.raise_records import CapRaised, Raiser, raised_in
 from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.values import Caps, Standing, WindowStanding

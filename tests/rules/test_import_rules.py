@@ -123,6 +123,20 @@ def test_a_breach_is_refused(model: Path, where: str, code: str, says: str) -> N
     assert says in output
 
 
+def test_two_files_that_import_each_other_are_refused_though_one_does_so_late(model: Path) -> None:
+    folder = model / "services" / "vigimesh" / "app" / "commands"
+    early, late = folder / "budget.py", folder / "books.py"
+    early.write_text("from vigimesh.app.commands import books\n", encoding="utf-8")
+    late.write_text("def show():\n    from vigimesh.app.commands import budget\n", encoding="utf-8")
+    try:
+        exit_code, output = lint(model)
+    finally:
+        early.unlink()
+        late.unlink()
+    assert exit_code == 1
+    assert "No cycles are allowed in vigimesh.app.commands." in output
+
+
 @pytest.mark.parametrize(
     ("where", "code"),
     [

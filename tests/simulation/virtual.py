@@ -140,9 +140,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
             for task in self._tasks:
                 if not task.done():
                     task._log_destroy_pending = False  # type: ignore[attr-defined]  # it was killed: nobody waits for it
+                    coro: Any = task.get_coro()
                     for _ in range(CLOSES):
                         try:
-                            task.get_coro().close()
+                            coro.close()
                         except RuntimeError:
                             continue  # it waits in a `finally`: again, or the collector says so in another test
                         except BaseException:  # noqa: BLE001  what it was in the midst of is of no interest any more
@@ -190,9 +191,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return _Future(self._next(), loop=self)
 
-    def create_task(self, coro: Any, *, name: object = None, context: Context | None = None) -> Any:
+    def create_task(self, coro: Any, **how: Any) -> Any:
         number = self._next()
-        task: _Task[Any] = _Task(coro, number, loop=self, name=str(name or f"task {number}"), context=context)
+        name = str(how.pop("name", None) or f"task {number}")
+        task: _Task[Any] = _Task(coro, number, loop=self, name=name, **how)
         self._tasks.append(task)
         return task
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from vigimesh.adapters.memory.registry import MemorySchemas
@@ -16,14 +16,12 @@ RECORDS = 1_000
 #: Tasks of a run beside those of records: a poll a turn, some for each transaction, the test's own. Some ten were seen.
 OTHERS = 90
 
-Work = Coroutine[Any, Any, Any] | Generator[Any, None, Any]
-
 
 def tasks_for(stage: Stage) -> int:
     """Return how many tasks are made while a stage works on `RECORDS` records."""
     world, made = MemoryWorld(Codec(MemorySchemas())), 0
 
-    def count(loop: asyncio.AbstractEventLoop, task: Work) -> asyncio.Task[Any]:
+    def count(loop: asyncio.AbstractEventLoop, task: Any) -> asyncio.Task[Any]:
         nonlocal made
         made += 1
         return asyncio.Task(task, loop=loop)

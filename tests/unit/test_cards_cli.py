@@ -36,6 +36,36 @@ def test_check_of_a_folder_says_what_is_wrong(tmp_path: Path) -> None:
     assert RUN.invoke(app, ["check", str(tmp_path)]).exit_code == 0
 
 
+def test_without_a_folder_the_cards_that_the_workers_have_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIMESH_CARDS", str(tmp_path))
+    card = tmp_path / "mine.toml"
+    card.write_text("extends = 'triage'\nlatency_tolerence_s = 5\n")
+    for asked in (["check"], ["show", "triage"]):
+        done = RUN.invoke(app, asked)
+        assert (done.exit_code, "mine.toml" in done.output) == (2, True)
+    assert RUN.invoke(app, ["check", "--demo"]).exit_code == 0
+    card.write_text("extends = 'triage'\nlatency_tolerance_s = 5\n")
+    assert str(tmp_path) in RUN.invoke(app, ["check"]).output
+
+
+@pytest.mark.parametrize(
+    ("caps", "says"),
+    [
+        ("month_micro = 0\nday_micro = 0\ncase_micro = 0", "never pays: its cap of a month and a day and a case is 0"),
+        ("case_micro = 0", "never pays: its cap of a case is 0"),
+        ("case_micro = 1", ""),
+    ],
+)  # fmt: skip
+def test_check_says_of_a_card_with_a_cap_of_nothing_that_it_never_pays(
+    tmp_path: Path, caps: str, says: str
+) -> None:
+    (tmp_path / "mine.toml").write_text(f"extends = 'triage'\n[budget]\n{caps}\n")
+    output = RUN.invoke(app, ["check", str(tmp_path)]).output
+    assert ("never pays" in output, says in output) == (bool(says), True)
+
+
 @pytest.mark.parametrize("name", [card.name for card in shipped_cards(False).cards])
 def test_show_prints_a_card(name: str) -> None:
     text = RUN.invoke(app, ["show", name])

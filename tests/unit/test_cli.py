@@ -13,7 +13,7 @@ import pytest
 from vigimesh.app import cli, exits, lazy
 from vigimesh.app.exits import EXITS, exit_status_of, exits_table
 from vigimesh.app.mesh.arrivals import Reports
-from vigimesh.app.mesh.state import Prepared
+from vigimesh.app.mesh.prepare import Prepared
 from vigimesh.errors import Broken, Fenced, Misconfigured, Refused, Transient, VigimeshError, explanations
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -61,10 +61,3 @@ def test_a_budget_that_forgets_what_is_open_is_found(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Books, "reserve", forgetting)
     assert controllers.figures(world_of(controllers.Ours()))["overspend_micro"] > 0
-
-
-def test_the_picture_has_a_line_for_each() -> None:
-    spent = {name: [1, 2, 3] for name in controllers.CONTROLLERS}
-    drawn = controllers.drawn(spent)
-    assert drawn.count("<polyline") == len(spent)
-    assert all(f">{name}</text>" in drawn for name in spent)

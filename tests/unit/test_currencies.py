@@ -15,7 +15,7 @@ from vigimesh.app.commands.config import show
 from vigimesh.app.commands.doctor import _currencies
 from vigimesh.app.config.settings import Settings, read_settings
 from vigimesh.app.in_force.small_model import check_currencies
-from vigimesh.app.mesh.state import prepare
+from vigimesh.app.mesh.prepare import prepare
 from vigimesh.app.workers.paying import _tell_currencies
 from vigimesh.clock import SystemClock
 from vigimesh.domain.policy.cards import Cards
@@ -110,7 +110,8 @@ def test_the_commands_that_look_at_cards_and_prices_say_it(
         monkeypatch.setenv(name, value)
     done = CliRunner().invoke(cards_app, ["check", given["VIGIMESH_CARDS"]])
     assert (done.exit_code, "VM-1906" in done.output, "triage are in USD" in done.output) == (2, True, True)
-    assert CliRunner().invoke(cards_app, ["check"]).exit_code == 0  # the shipped ones fit
+    assert CliRunner().invoke(cards_app, ["check"]).exit_code == 2  # those of VIGIMESH_CARDS
+    assert CliRunner().invoke(cards_app, ["check", "--demo"]).exit_code == 0  # the shipped ones fit
     monkeypatch.setenv("VIGIMESH_KAFKA_BOOTSTRAP", "127.0.0.1:9")
     show(as_json=True)
     assert "triage are in USD" in json.loads(capsys.readouterr().out)["large_model.prices"]["wrong"]

@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from random import Random
 from typing import Any
 
 import pytest
 
 from clocks import Hand
 from libraries import note
-from question_pairs import HELD, adversarial, paraphrases
-from retrieval_cache import Labels, hits, lookup_of
 from vigimesh.adapters.memory.answers import MemoryAnswers
 from vigimesh.adapters.memory.search import MemorySearch
 from vigimesh.clock import SystemClock
@@ -377,24 +374,3 @@ def test_a_warm_level_that_is_away_means_a_search() -> None:
     lookup = Lookup(search=Counted(), clock=Hand(), summaries=Summary(None, away=True), failed=failed.append)
     assert told(lookup, "Zelora changes") == [SEARCHED]
     assert failed == ["warm"]
-
-
-def test_no_minimal_pair_is_served_from_the_cache() -> None:
-    """Failure 32: opposite or unrelated questions were served from caches. Here through the cache itself, not the guards alone."""
-    assert hits(adversarial(600, Random(32))) == {}
-
-
-def test_paraphrases_are_served() -> None:
-    assert hits(paraphrases(200, Random(32), HELD)).total() >= 0.25 * 200
-
-
-def test_a_minimal_pair_is_found_where_a_guard_is_missing() -> None:
-    """The pairs find a cache that takes questions of one scope for alike."""
-
-    def served(one: str, other: str) -> bool:
-        lookup = lookup_of(Labels(), MemoryAnswers())
-        lookup.sign = lambda *_: "alike"
-        lookup.answers([need(one)])
-        return bool(lookup.answers([need(other)])[0]["level"] == "hot")
-
-    assert sum(served(pair.one, pair.other) for pair in adversarial(120, Random(32))) > 60

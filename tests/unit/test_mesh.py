@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import vigimesh
+from vigimesh.app.config.clients import registry_options
 from vigimesh.app.config.settings import read_settings
-from vigimesh.app.mesh.state import MeshState, hold_mesh, read_mesh, registry_options, write_mesh
+from vigimesh.app.mesh.state import MeshState, hold_mesh, read_mesh, write_mesh
 from vigimesh.errors import Transient
 
 HOLDS = """

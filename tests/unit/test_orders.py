@@ -73,6 +73,34 @@ def test_which_orders_count(orders: tuple[ThrottleOrdered, ...], expected: dict[
     assert shares(book_of(*orders)) == expected
 
 
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        pytest.param(ordered(), "", id="followed"),
+        pytest.param(ordered(term=0), "", id="an older leader's: a day of the topic holds many"),
+        pytest.param(ordered(share=100, for_s=-1), "", id="lifted"),
+        pytest.param(ordered(term=TERM_MAX + 1), f"no leader has term {TERM_MAX + 1}", id="nobody's term"),
+        pytest.param(ordered("tepid"), "there is no lane 'tepid'", id="no lane"),
+        pytest.param(replace(ordered(), tier_ceiling="huge"), "there is no tier 'huge'", id="no tier"),
+        pytest.param(ordered("hot"), "hot never waits nor yields", id="hot"),
+        pytest.param(ordered(share=101), "101 % is no share", id="more than all"),
+        pytest.param(ordered(share=0), "nobody may stop a whole lane: name a workflow", id="a whole lane"),
+        pytest.param(ordered(for_s=-1), "it ended at 2026-11-24T11:59:59+00:00, before it was written", id="stale"),
+        pytest.param(ordered(for_s=61), "it holds until 2026-11-24T12:01:00+00:00 and no longer", id="from the future"),
+        pytest.param(
+            replace(ordered(for_s=OPERATOR_S + 1), by="ops"), "it holds until 2026-11-25T12:00:00+00:00 and no longer",
+            id="an operator's from the future",
+        ),
+        pytest.param(
+            replace(ordered(), money_raised=True), "only a person tells of a raised budget", id="a raise by nobody"
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_followed_of_an_order_is_told(order: ThrottleOrdered, told: str) -> None:
+    book = OrderBook(term=1)
+    assert book.take(order, NOW) == told
+
+
 @pytest.mark.parametrize("lane", ["hot", "tepid", ""])
 def test_the_hot_lane_never_yields_nor_one_that_is_not_known(lane: str) -> None:
     assert shares(book_of(ordered(lane), ordered(lane, 0, workflow="triage")), lane) == {}
@@ -94,6 +122,7 @@ def test_an_operators_order_from_the_future_ends_a_day_after_it_was_written() ->
 def test_more_orders_than_there_is_room_for_are_not_taken() -> None:
     book = book_of(*(ordered(share=0, workflow=f"w{n}") for n in range(ORDERS_MAX + 10)))
     assert len(shares(book)) == ORDERS_MAX
+    assert book.take(ordered(share=0, workflow="one"), NOW) == f"{ORDERS_MAX} orders are in force already"
     book.take(ordered(share=0, workflow="later", for_s=200), NOW + timedelta(seconds=40))
     assert shares(book, after_s=41) == {"later": 0}, "what has expired makes room"
 

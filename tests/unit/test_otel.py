@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import nan
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -118,6 +119,17 @@ def test_every_metric_of_the_table_is_in_the_exposition_under_its_prometheus_nam
         }[metric.kind]
         assert samples[name, bucket].value == value
         assert set(metric.labels) <= set(samples[name, bucket].labels)
+
+
+def test_a_gauge_that_was_taken_back_is_absent_and_no_line_of_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = OtelTelemetry("planner")
+    place = {"stage": "planner", "lane": "hot", "workflow": "all"}
+    for value, lines in ((3.0, 1), (nan, 0), (4.0, 1)):
+        told.level(names.LAG_SECONDS, value, place)
+        assert told.exposition().decode().count("vigimesh_lag_seconds{") == lines
+    assert not caplog.records
 
 
 def test_two_in_one_process_share_nothing() -> None:

@@ -13,7 +13,7 @@ from vigimesh.app.config.model_settings import SmallModelSettings
 from vigimesh.app.config.settings import Settings
 from vigimesh.app.in_force.own_model import header_in_force, model_in_force, model_or_absent
 from vigimesh.app.in_force.small_model import check_models
-from vigimesh.app.mesh.state import models_in_force
+from vigimesh.app.mesh.prepare import models_in_force
 from vigimesh.clock import SystemClock
 from vigimesh.domain.cascade import shipped
 from vigimesh.domain.cascade.model import Absent, Model

@@ -66,6 +66,8 @@ def taken(text: str, known: Known = NOBODY) -> Redacted:
         ("A 93-year-old and a 89-year-old.", "A [AGE-90+] and a 89-year-old."),
         ("A 93-year-old, a 95-year-old.", "A [AGE-90+], a [AGE-90+-2]."),
         ("MRN: 00123456 and MRN 00123456.", "MRN: [NUMBER-1] and MRN [NUMBER-1]."),
+        ("Her record number is MRN 88213377-K.", "Her record number is MRN [NUMBER-1]."),
+        ("The patient ID was chart no. 77A-Q.", "The patient ID was chart no. [NUMBER-1]."),
         ("SSN 078-05-1120, IP 10.1.2.3.", "SSN [NUMBER-1], IP [NUMBER-2]."),
         ("Mail jane@example.org or https://example.org/jane.", "Mail [EMAIL-1] or [LINK-1]."),
         ("Call (305) 555-0142 or +49 170 5551234.", "Call [PHONE-1] or [PHONE-2]."),

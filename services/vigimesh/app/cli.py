@@ -16,7 +16,7 @@ from vigimesh.app.options import AsJson, Data, one_of, print_json
 from vigimesh.errors import Refused, VigimeshError, explanations
 
 if TYPE_CHECKING:
-    from vigimesh.app.mesh.state import Prepared
+    from vigimesh.app.mesh.prepare import Prepared
 
 app = typer.Typer(
     name="vigimesh",
@@ -236,7 +236,7 @@ def prepare(data: Data = None, as_json: AsJson = False) -> None:
     from vigimesh.app.config.located import settings_for
 
     settings = settings_for(data, "kafka.bootstrap", "registry.url", "postgres.dsn", "objects.url")
-    done: Prepared = load("vigimesh.app.mesh.state:prepare")(settings)
+    done: Prepared = load("vigimesh.app.mesh.prepare:prepare")(settings)
     if as_json:
         print_json({"ready": not done.drift, "cards": done.cards, "drift": done.drift})
     else:

@@ -24,7 +24,7 @@ LAZY: dict[str, tuple[str, str]] = {
         "vigimesh.app.commands.deadletter:app",
         "What could not be worked on: list, show, redrive, close.",
     ),
-    "calls": ("vigimesh.app.commands.calls:app", "Paid model calls: list, answers, resolve."),
+    "calls": ("vigimesh.app.commands.calls:app", "Paid model calls: list, answers, resolve, recover."),
     "throttle": ("vigimesh.app.commands.throttle:app", "Orders for lanes and workflows: show, set, clear."),
     "lane": ("vigimesh.app.commands.brakes:lane_app", "A whole lane: pause, drain, unpause."),
     "tier": ("vigimesh.app.commands.brakes:tier_app", "A tier in every lane: disable, enable."),

@@ -13,6 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from vigimesh.events import ids
+from vigimesh.events.classes import CaseReceived
 
 #: Record headers as the Kafka client takes and gives them.
 Headers = list[tuple[str, bytes]]
@@ -108,6 +109,17 @@ def from_headers(headers: Iterable[tuple[str, bytes | None]], fallback_id: str) 
         lane=_word(found.get("ce_lane")),
         cause=_text(found.get("ce_cause")),
     )
+
+
+def of_event(envelope: Envelope, event: object) -> Envelope:
+    """Return the envelope under the name that its event has: what a door took goes by its message id, whatever the headers say.
+
+    Of two messages that a producer sent under one id none takes the other's place then (docs/contract.md, Ids).
+    """
+    message = event.case.message_id if isinstance(event, CaseReceived) else ""
+    if not message or envelope.id == envelope.messageid == message:
+        return envelope
+    return msgspec.structs.replace(envelope, id=message, messageid=message)
 
 
 def _text(value: bytes | None) -> str:

@@ -121,46 +121,39 @@ def _named(path: Path, table: str) -> str:
 
 
 def _cases(origin: Origin, joined: dict[str, dict[str, list[tuple[str, ...]]]]) -> Iterator[Item]:
-    layout: _Table | None = None
-    try:
-        encoding = _encoding(origin.path)
-        with open_plain(origin.path) as stream:
-            for record in records(stream, encoding):
-                if layout is None:
-                    layout, notes = _layout(origin, "DATA", record)
-                    yield from notes
-                    if layout is None:
-                        return
-                    continue
-                yield _case(origin, layout, record, joined)
-    except READ_ERRORS as error:
-        yield _broken(origin, error)
-    else:
-        if layout is None:
-            yield origin.refuse(
-                "VM-1403", "line 1", "the file is empty", "send the table with its header line"
-            )
+    for item in _rows(origin, "DATA"):
+        yield _case(origin, *item, joined) if isinstance(item, tuple) else item
 
 
 def _side_table(
     origin: Origin, table: str, rows: dict[str, list[tuple[str, ...]]]
 ) -> Iterator[Refusal | Remark]:
     """Fill `rows` with the wanted fields by VAERS_ID; a row that can't be read refuses the table."""
+    for item in _rows(origin, table):
+        if not isinstance(item, tuple):
+            yield item
+            continue
+        layout, record = item
+        if record.fault or len(record.fields) != layout.width:
+            yield _ragged(origin, record, layout)
+            return
+        key, *wanted = (record.fields[at].strip() if at >= 0 else "" for _, at in layout.columns)
+        rows.setdefault(key, []).append(tuple(wanted))
+
+
+def _rows(origin: Origin, table: str) -> Iterator[tuple[_Table, Record] | Refusal | Remark]:
+    """Yield the rows of a table with its layout, as they are; what keeps it from being read, or from being read whole, is said."""
     layout: _Table | None = None
     try:
         with open_plain(origin.path) as stream:
             for record in records(stream, _encoding(origin.path)):
-                if layout is None:
-                    layout, notes = _layout(origin, table, record)
-                    yield from notes
-                    if layout is None:
-                        return
+                if layout is not None:
+                    yield layout, record
                     continue
-                if record.fault or len(record.fields) != layout.width:
-                    yield _ragged(origin, record, layout)
+                layout, notes = _layout(origin, table, record)
+                yield from notes
+                if layout is None:
                     return
-                key, *wanted = (record.fields[at].strip() if at >= 0 else "" for _, at in layout.columns)
-                rows.setdefault(key, []).append(tuple(wanted))
     except READ_ERRORS as error:
         yield _broken(origin, error)
     else:

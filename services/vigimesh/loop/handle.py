@@ -17,8 +17,7 @@ import msgspec
 
 from vigimesh.errors import Fenced, Misconfigured, Refused, Transient, VigimeshError
 from vigimesh.events import ids
-from vigimesh.events.classes import CaseReceived
-from vigimesh.events.envelope import from_headers
+from vigimesh.events.envelope import from_headers, of_event
 from vigimesh.loop.broker import Batch
 from vigimesh.loop.finish import finish, reject
 from vigimesh.loop.hand import Hand
@@ -187,8 +186,7 @@ def _outcome(worker: Worker, job: Job, orders: Sequence[Order]) -> Outcome | Non
 def _read(worker: Worker, job: Job) -> Input:
     """Decode a record, and settle what its event is called, so that none takes another's place in what is made of it.
 
-    What a door took goes by its message id, as the contract says, whatever the header calls it; what cannot be read by its
-    name and its bytes.
+    What can be read goes by the name that the contract gives it, what cannot by its name and its bytes.
     """
     record, envelope = job.record, job.envelope
     try:
@@ -197,10 +195,7 @@ def _read(worker: Worker, job: Job) -> Input:
         unread = ids.unread_id(envelope.id, record.key, record.value)
         job.envelope = msgspec.structs.replace(envelope, id=unread)
         raise
-    if isinstance(event, CaseReceived):
-        message = event.case.message_id
-        if message and not envelope.id == envelope.messageid == message:
-            envelope = job.envelope = msgspec.structs.replace(envelope, id=message, messageid=message)
+    envelope = job.envelope = of_event(envelope, event)
     key = record.key.decode("utf-8", "replace")
     return Input(topic=record.part.topic, event=event, event_id=envelope.id, key=key, at=record.at)
 

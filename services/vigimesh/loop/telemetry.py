@@ -49,7 +49,7 @@ class Telemetry(Protocol):
         ...
 
     def level(self, metric: Metric, value: float, labels: Mapping[str, str]) -> None:
-        """Set a gauge."""
+        """Set a gauge; NaN takes it back."""
         ...
 
     def exposition(self) -> bytes:

@@ -103,10 +103,13 @@ class Batches(Protocol):
         """Return the endpoint's id of the batch that carries `name`, created after `since`; empty when there is none."""
         ...
 
-    async def results(self, batch_id: str) -> Mapping[str, Answer | NotMade | InDoubt] | None:
-        """Return how each question ended, by the key of its item; `None` while the batch goes on.
+    async def results(
+        self, batch_id: str
+    ) -> Mapping[str, Answer | NotMade | InDoubt] | NotMade | InDoubt | None:
+        """Return how each question ended, by the key of its item, or how all of them did; `None` while the batch goes on.
 
-        A key that is missing has no result. *NotMade* is what the endpoint lists as failed or not come to; it bills none of it.
+        A key that is missing has no result. *NotMade* is what the endpoint lists as failed or not come to, all of it where it refused
+        the batch; it bills none of it. All is in doubt where it does not find the batch, or a file of it.
         """
         ...
 

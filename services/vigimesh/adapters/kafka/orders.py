@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from vigimesh.adapters.kafka.client import CALL_S, moment
 from vigimesh.adapters.kafka.follower import Follower
 from vigimesh.clock import Clock
 from vigimesh.domain.policy.tiers import TIERS
+from vigimesh.errors import Refused
 from vigimesh.events.classes import ThrottleOrdered
 from vigimesh.events.codec import Codec
 from vigimesh.events.topics import LANES, topic
@@ -32,6 +34,7 @@ RAISED_S = 600.0
 ORDERS_MAX = 500
 
 _THROTTLE = topic("throttle")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -45,8 +48,8 @@ class OrderBook:
     #: Pauses that were ordered, standing or not, until the moment at which they were to end.
     _pauses: frozenset[Pause] = frozenset()
 
-    def take(self, ordered: ThrottleOrdered, at: datetime) -> None:
-        """Take one order, appended at `at`.
+    def take(self, ordered: ThrottleOrdered, at: datetime) -> str:
+        """Take one order, appended at `at`; return what of it is not followed, which is nothing of most.
 
         1. One of the controller's with a lower term than was seen is dropped, or with one that no controller can have.
         2. The hot lane never yields nor waits, whoever says so: its order keeps only what it says of tier, calls and
@@ -61,19 +64,20 @@ class OrderBook:
                 self._remember(
                     Pause(lane="", workflow=ordered.workflow, until=at + timedelta(seconds=RAISED_S)), at
                 )
-            return
+            return "" if ordered.by else "only a person tells of a raised budget"
         if not ordered.by:
-            if not self.term <= ordered.term <= TERM_MAX:
-                return
+            if ordered.term < self.term:
+                return ""  # an older leader's: whoever reads a day of the topic again meets many
+            if ordered.term > TERM_MAX:
+                return f"no leader has term {ordered.term}"
             self.term = ordered.term
-        hot = ordered.lane == "hot"
-        share = 100 if hot else ordered.share_percent
-        known = ordered.lane in LANES and ordered.tier_ceiling in TIERS
-        if not known or not 0 <= share <= 100 or (share == 0 and not ordered.workflow):
-            return
+        if nonsense := _nonsense(ordered):
+            return nonsense
+        share = 100 if ordered.lane == "hot" else ordered.share_percent
+        longest = at + timedelta(seconds=OPERATOR_S if ordered.by else ORDER_S)
         order = Order(
             lane=ordered.lane, workflow=ordered.workflow, share_percent=share, reason=ordered.reason,
-            expires_at=min(ordered.expires_at, at + timedelta(seconds=OPERATOR_S if ordered.by else ORDER_S)),
+            expires_at=min(ordered.expires_at, longest),
             tier_ceiling=ordered.tier_ceiling, calls_per_minute=min(max(0, ordered.calls_per_minute), ANY_CALLS),
             holds_acceptance=ordered.holds_acceptance, by=ordered.by,
         )  # fmt: skip
@@ -89,6 +93,9 @@ class OrderBook:
                         Pause(lane=order.lane, workflow=order.workflow, until=order.expires_at), at
                     )
         self._newest = fresh  # whole at once: another thread reads it
+        if place not in fresh and not lifts(order):
+            return f"{ORDERS_MAX} orders are in force already"
+        return _cut(ordered, order, at)
 
     def in_force(self, lane: str, now: datetime) -> tuple[Order, ...]:
         """Return the orders for a lane that have not expired."""
@@ -110,6 +117,32 @@ class OrderBook:
         self._pauses = frozenset(kept)  # whole at once, as above
 
 
+def _nonsense(ordered: ThrottleOrdered) -> str:
+    """Return why nobody can follow an order at all, or nothing."""
+    share = ordered.share_percent
+    if ordered.lane not in LANES:
+        return f"there is no lane {ordered.lane[:40]!r}"
+    if ordered.tier_ceiling not in TIERS:
+        return f"there is no tier {ordered.tier_ceiling[:40]!r}"
+    if ordered.lane == "hot":
+        return ""  # its share is not looked at
+    if not 0 <= share <= 100:
+        return f"{share} % is no share"
+    return "nobody may stop a whole lane: name a workflow" if share == 0 and not ordered.workflow else ""
+
+
+def _cut(ordered: ThrottleOrdered, order: Order, at: datetime) -> str:
+    """Return what was ordered beyond what holds of it, or nothing."""
+    until = order.expires_at.isoformat(timespec="seconds")
+    if order.share_percent != ordered.share_percent:
+        return "hot never waits nor yields"
+    if lifts(order):
+        return ""
+    if order.expires_at <= at:
+        return f"it ended at {until}, before it was written"
+    return f"it holds until {until} and no longer" if order.expires_at < ordered.expires_at else ""
+
+
 class OrderReader(Follower):
     """`loop.orders.Orders` and `Pauses` from the broker. While it is away, what was ordered expires: full speed, never a stop."""
 
@@ -119,6 +152,7 @@ class OrderReader(Follower):
         self._codec = codec
         self._clock = clock
         self._book = OrderBook()
+        self._told: set[str] = set()
 
     def in_force(self, lane: str, now: datetime) -> Sequence[Order]:
         """See `loop.orders.Orders`."""
@@ -141,5 +175,18 @@ class OrderReader(Follower):
         return offset
 
     def _take(self, value: bytes, at_ms: int) -> None:
-        ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, value)
-        self._book.take(ordered, moment(at_ms))
+        try:
+            ordered: ThrottleOrdered = self._codec.decode(_THROTTLE, value)
+        except Refused as error:
+            self._tell(f"an order that cannot be read ({error.code})", error.what, at_ms)
+            return
+        if left := self._book.take(ordered, moment(at_ms)):
+            place = f"{ordered.lane[:40]}/{ordered.workflow[:100] or 'all'}"
+            self._tell(f"the order for {place} by {ordered.by[:100] or 'the controller'}", left, at_ms)
+
+    def _tell(self, which: str, why: str, at_ms: int) -> None:
+        """Say once what is not followed: after the broker was away the topic is read again."""
+        text = f"{which}, written {moment(at_ms).isoformat(timespec='milliseconds')}, is not followed: {why}"
+        if text not in self._told and len(self._told) < ORDERS_MAX:
+            self._told.add(text)
+            _log.warning("%s", text)

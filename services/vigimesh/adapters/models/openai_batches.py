@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx2
 import msgspec
 import openai
+from openai.types import Batch
 
 from vigimesh.adapters.models.openai import (
     CONNECT_S,
@@ -128,17 +129,24 @@ class OpenAIBatches:
                     break
             return ""
 
-    async def results(self, batch_id: str) -> Mapping[str, Answer | NotMade | InDoubt] | None:
-        """Return how each question ended; see `ports.Batches`."""
+    async def results(
+        self, batch_id: str
+    ) -> Mapping[str, Answer | NotMade | InDoubt] | NotMade | InDoubt | None:
+        """Return how each question ended, or all of them; see `ports.Batches`."""
         async with _named("the results of a batch could not be read"):
-            batch = await self._client.batches.retrieve(batch_id)
-            if batch.status in _GOES_ON:
-                return None
-            found: dict[str, Answer | NotMade | InDoubt] = {}
-            for file_id, failed in ((batch.error_file_id, True), (batch.output_file_id, False)):
-                for line in await self._lines(file_id):
-                    found[line.custom_id] = self._meaning(line, failed=failed)
-            return found
+            try:
+                batch = await self._client.batches.retrieve(batch_id)
+                if batch.status in _GOES_ON:
+                    return None
+                if batch.status == "failed" and not batch.error_file_id and not batch.output_file_id:
+                    return NotMade(why=f"the endpoint refused its batch ({_first_code(batch)})")
+                found: dict[str, Answer | NotMade | InDoubt] = {}
+                for file_id, failed in ((batch.error_file_id, True), (batch.output_file_id, False)):
+                    for line in await self._lines(file_id):
+                        found[line.custom_id] = self._meaning(line, failed=failed)
+                return found
+            except openai.NotFoundError:
+                return InDoubt(why="the endpoint does not know its batch any more")
 
     async def _ours(self, request: httpx2.Request) -> None:
         """Send our headers and none that the client takes from its environment, as `OpenAIModels` does."""
@@ -167,6 +175,12 @@ class OpenAIBatches:
         if failed:
             return InDoubt(why="the batch lists an answer among what failed")
         return meaning_of(200, {}, bytes(line.response.body), self._clock.now())
+
+
+def _first_code(batch: Batch) -> str:
+    """Return the code of the first thing that is wrong with a batch's file; its words may repeat what was sent."""
+    told = batch.errors.data if batch.errors else None
+    return str((told[0].code if told else None) or "no code")[:60]
 
 
 def _line(item: Item, limit_field: LimitField) -> bytes:

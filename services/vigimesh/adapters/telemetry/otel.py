@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from threading import Lock, Thread
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -58,7 +59,12 @@ class _Instruments:
             values: dict[_Labels, float] = {}
 
             def now(_options: CallbackOptions) -> list[Observation]:
-                return [Observation(value, dict(labels)) for labels, value in list(values.items())]
+                # NaN is a gauge that was taken back: the SDK leaves it out too, with a line of the log for each at each look.
+                return [
+                    Observation(value, dict(labels))
+                    for labels, value in list(values.items())
+                    if not isnan(value)
+                ]
 
             counts = metric.kind == "counter"
             create = self.meter.create_observable_counter if counts else self.meter.create_observable_gauge
@@ -118,7 +124,7 @@ class OtelTelemetry:
         self._histograms.observe(metric, value, labels)
 
     def level(self, metric: Metric, value: float, labels: Mapping[str, str]) -> None:
-        """Set a gauge."""
+        """Set a gauge; NaN takes it back, so that nobody reads what it said last."""
         with self._lock:
             self._instruments.values(metric)[tuple(sorted(labels.items()))] = value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vigimesh.app.exits import NOT_HELD, OK
+from vigimesh.app.operators.accounts import Account, accounts_of
 from vigimesh.app.options import AsJson, Data, print_json
-from vigimesh.domain.budget.agreement import Counted, Verdict, verdict
 from vigimesh.domain.budget.money import amount_text, parse_amount
-from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, Standing, WindowStanding
+from vigimesh.domain.budget.values import RAISABLE, Caps, Raise, WindowStanding
 from vigimesh.errors import Refused
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from vigimesh.app.config.settings import Settings
     from vigimesh.app.operators.raise_records import CapRaised
+    from vigimesh.domain.budget.agreement import Counted
     from vigimesh.domain.policy.cards import Card, Cards
     from vigimesh.ports import Budget
 
@@ -107,43 +107,6 @@ def raise_cap(  # noqa: PLR0913  typer wants one parameter for each option
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One workflow's windows, or why nothing is known of them; and what the journal counts in them, where it was asked.
-
-    `case_micro` is what one case may cost by its card.
-    """
-
-    workflow: str
-    currency: str
-    case_micro: int = 0
-    epoch: str = ""
-    windows: tuple[WindowStanding, ...] = ()
-    why: str = ""
-    counted: tuple[Counted, ...] = ()
-
-    @property
-    def broken(self) -> tuple[WindowStanding, ...]:
-        """The windows in which enforced is not recorded + open."""
-        return tuple(row for row in self.windows if not row.holds)
-
-    def held(self, row: WindowStanding) -> bool:
-        """Whether calls under way, and in doubt, leave one of the windows of money no room for a case that would fit without them."""
-        return row.window in RAISABLE and row.held(self.case_micro)
-
-    def verdict(self, row: WindowStanding) -> Verdict | None:
-        """Return whether the journal counts the same in a window; `None` where it was not asked."""
-        there = next((one for one in self.counted if one.window == row.window), None)
-        return None if there is None else verdict(row, there)
-
-    @property
-    def holds(self) -> bool:
-        """Whether the budget is known, and enforced = recorded + open in each window, by the journal too where it was asked."""
-        return (
-            not self.why and not self.broken and all(self.verdict(row) != "differs" for row in self.windows)
-        )
-
-
 def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: datetime) -> Raise:
     """Return the order that a person's words make.
 
@@ -172,21 +135,6 @@ def raising(card: Card, *, window: str, to: str, reason: str, until: str, at: da
             where=card.name, todo="to lower a cap change the workflow card",
         )  # fmt: skip
     return order
-
-
-async def accounts_of(budget: Budget, cards: Sequence[Card], at: datetime) -> list[Account]:
-    """Return how every workflow stands, by name."""
-    found = []
-    for card in sorted(cards, key=lambda card: card.name):
-        there = await budget.standing(card.name, Caps.of(card), at)
-        account = Account(
-            workflow=card.name, currency=card.budget.currency, case_micro=card.budget.case_micro
-        )
-        if isinstance(there, Standing):
-            found.append(replace(account, epoch=there.epoch, windows=there.windows))
-        else:
-            found.append(replace(account, why=there.why))
-    return found
 
 
 def document(accounts: Sequence[Account]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from vigimesh.adapters.postgres.journal_sums import counted_at
-from vigimesh.app.commands.budget import Account
+from vigimesh.app.operators.accounts import Account
 from vigimesh.clock import Clock
 from vigimesh.domain.budget.agreement import Counted
 from vigimesh.domain.budget.money import amount_text

@@ -22,10 +22,10 @@ app = typer.Typer(name="cards", help="Check and show workflow cards.", no_args_i
 #: Exit code for a card that is wrong or unknown.
 WRONG = 2
 
-_Folder = Annotated[Path | None, typer.Argument(help="Folder of *.toml laid over the shipped cards.")]
-_CardsOption = Annotated[
-    Path | None, typer.Option("--cards", help="Folder of *.toml laid over the shipped cards.")
-]
+#: What both commands look at when no folder is given: what the workers would have.
+_HELP = "Folder of *.toml laid over the shipped cards. [default: VIGIMESH_CARDS, else the shipped ones]"
+_Folder = Annotated[Path | None, typer.Argument(help=_HELP)]
+_CardsOption = Annotated[Path | None, typer.Option("--cards", help=_HELP)]
 _Demo = Annotated[bool, typer.Option("--demo", help="The shipped cards as signed for the demo.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -41,7 +41,9 @@ def check(folder: _Folder = None, demo: _Demo = False) -> None:
     _fit_prices(cards)
     typer.echo(f"{cards.origin}: {len(cards.cards)} cards, all right; the first that matches takes a case")
     for card in cards.cards:
-        typer.echo(f"  {card.priority:>4}  {card.name:<20} {card.digest[:12]}  {_signature(card)}")
+        typer.echo(
+            f"  {card.priority:>4}  {card.name:<20} {card.digest[:12]}  {_signature(card)}{_spends(card)}"
+        )
 
 
 @app.command()
@@ -66,12 +68,14 @@ def show(name: str, cards: _CardsOption = None, demo: _Demo = False, as_json: _J
 
 def _load(folder: Path | None, demo: bool, *, as_json: bool = False) -> Cards:
     from vigimesh.app.config.settings import read_settings
-    from vigimesh.app.in_force.cards import load_cards
+    from vigimesh.app.in_force.cards import cards_of, load_cards
     from vigimesh.app.tools.servers import servers_of
 
     try:
-        servers = servers_of(read_settings(os.environ).tools)
-        return load_cards(folder, signed_for_demo=demo, servers=servers)
+        settings = read_settings(os.environ)
+        if folder is None and not demo:
+            return cards_of(settings)
+        return load_cards(folder, signed_for_demo=demo, servers=servers_of(settings.tools))
     except VigimeshError as failure:
         tell(failure, as_json=as_json)
         raise typer.Exit(WRONG) from failure
@@ -93,6 +97,19 @@ def _signature(card: Card) -> str:
     if card.auto_accept is None:
         return "not signed: auto-accept is off"
     return f"signed {card.auto_accept.signed_at.date().isoformat()} for {card.auto_accept.use}"
+
+
+def _spends(card: Card) -> str:
+    """Return what to say of a card with a cap of nothing, which is right and easily a slip."""
+    budget = card.budget
+    caps = {
+        "month": budget.month_micro,
+        "day": budget.day_micro,
+        "case": budget.case_micro,
+        "minute": card.calls_per_minute,
+    }
+    shut = [name for name, cap in caps.items() if not cap]
+    return f"; never pays: its cap of a {' and a '.join(shut)} is 0" if shut else ""
 
 
 def _as_text(card: Card) -> str:

@@ -257,7 +257,7 @@ def _kafka(bootstrap: str, data: Path | None) -> dict[str, Any]:
 
 def _registry(url: str, data: Path | None) -> RegistrySchemas:
     from vigimesh.adapters.kafka.registry import RegistrySchemas
-    from vigimesh.app.mesh.state import registry_options
+    from vigimesh.app.config.clients import registry_options
 
     options = registry_options(_settings(data))
     base = _given(

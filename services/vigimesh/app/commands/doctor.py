@@ -108,7 +108,7 @@ def _kafka(settings: Settings) -> list[Finding]:
 
 def _registry(settings: Settings) -> list[Finding]:
     from vigimesh.adapters.kafka.registry import RegistrySchemas
-    from vigimesh.app.mesh.state import registry_options
+    from vigimesh.app.config.clients import registry_options
 
     def schemas() -> str:
         settings.require("registry.url")

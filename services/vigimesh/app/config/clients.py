@@ -24,3 +24,11 @@ def codec_of(settings: Settings) -> Codec:
     """Return a codec that looks schemas up; nothing is connected yet."""
     registry = settings.registry
     return Codec(RegistryReader(registry.url, user=registry.user, password=registry.password))
+
+
+def registry_options(settings: Settings) -> dict[str, str]:
+    """Return the settings of the registry client."""
+    options = {"url": settings.registry.url}
+    if settings.registry.user:
+        options["basic.auth.user.info"] = f"{settings.registry.user}:{settings.registry.password}"
+    return options

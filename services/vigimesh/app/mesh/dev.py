@@ -18,7 +18,8 @@ from vigimesh.app.devstack import Stack, default_data_dir, up
 from vigimesh.app.devstack.progress import Terminal
 from vigimesh.app.mesh.fleet import Fleet, Pace, Restart, beside, worker_programs
 from vigimesh.app.mesh.forkserver import ForkServer
-from vigimesh.app.mesh.state import MeshState, hold_mesh, prepare, read_mesh, write_mesh
+from vigimesh.app.mesh.prepare import prepare
+from vigimesh.app.mesh.state import MeshState, hold_mesh, read_mesh, write_mesh
 from vigimesh.clock import Deadline, SystemClock
 from vigimesh.events.topics import STAGES
 

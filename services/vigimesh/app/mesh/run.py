@@ -38,9 +38,10 @@ from vigimesh.app.mesh.dev import READY_S
 from vigimesh.app.mesh.fleet import Fleet, Restart, worker_programs
 from vigimesh.app.mesh.forkserver import ForkServer
 from vigimesh.app.mesh.live import live
+from vigimesh.app.mesh.prepare import prepare
 from vigimesh.app.mesh.reckoning import RECKONED, account, rows_of_run
 from vigimesh.app.mesh.result import Result, fields, show
-from vigimesh.app.mesh.state import hold_mesh, prepare, read_mesh
+from vigimesh.app.mesh.state import hold_mesh, read_mesh
 from vigimesh.app.mesh.tail import Tail
 from vigimesh.app.operators.cascade_records import Doer, gate_records
 from vigimesh.app.options import print_json

@@ -12,7 +12,8 @@ Each step can be the last one of a process. What holds then:
 5. *Stored and not settled*: the sweep settles from the journal.
 
 The same question asked by several calls is one line: the first of them is charged, the others cost nothing and have no tokens. What
-the endpoint lists as failed or not come to is not made, and may be gathered again. What has no result is in doubt.
+the endpoint lists as failed or not come to is not made, and may be gathered again, and so is all of a batch that it refused. What has no
+result is in doubt, and so is all of a batch that it has forgotten.
 
 Over ports only. Money is in micro-units of the workflow's currency, times in UTC.
 """
@@ -191,11 +192,32 @@ class Batcher:
             sent = await self._created(sent)
         if not sent.batch_id:
             return
-        found = await self.batches.results(sent.batch_id)
-        if found is not None:
-            await self._ended(sent, found, "")
-        elif self.clock.now() > sent.made_at + timedelta(seconds=GIVE_UP_S):
-            await self._ended(sent, {}, "its batch never ended")
+        now = self.clock.now()
+        late = now > sent.made_at + timedelta(seconds=GIVE_UP_S)
+        try:
+            found = await self.batches.results(sent.batch_id)
+        except Transient:
+            if not late:
+                raise
+            found = None
+        match found:
+            case Mapping():
+                await self._ended(sent, found, InDoubt(why="the batch ended without a result for it"))
+            case NotMade():
+                await self._ended(sent, {}, found)
+            case InDoubt() if await self._forgotten(sent, now):
+                await self._ended(sent, {}, found)
+            case _ if late:
+                await self._ended(sent, {}, InDoubt(why="its batch never ended"))
+
+    async def _forgotten(self, sent: Sent, now: datetime) -> bool:
+        """Return whether a batch that the endpoint does not find is not listed either, when a list had time to show it.
+
+        Under a wrong address nothing is found, the list neither: then this raises `Transient`.
+        """
+        if sent.asked_at is not None and now < sent.asked_at + timedelta(seconds=LOOK_S):
+            return False
+        return not await self.batches.find(sent.name, sent.made_at)
 
     async def _created(self, sent: Sent) -> Sent:
         """Return the batch with the endpoint's id of it, or without when it is not known yet whether there is one."""
@@ -208,11 +230,10 @@ class Batcher:
                 return sent
         if now > sent.made_at + timedelta(seconds=LEASE_S):
             # Never asked for, it was not made; asked for, nobody knows, though it is not listed.
-            gone: Mapping[str, NotMade] = {}
-            if sent.asked_at is None:
-                why = NotMade(why="its batch could not be sent in time", code=EXPIRED)
-                gone = {item.key: why for item in items_of(await self._gathered(sent))}
-            await self._ended(sent, gone, "it could not be sent")
+            never = NotMade(why="its batch could not be sent in time", code=EXPIRED)
+            await self._ended(
+                sent, {}, never if sent.asked_at is None else InDoubt(why="it could not be sent")
+            )
             return sent
         if not sent.file_id:
             file_id = await self.batches.upload(items_of(await self._gathered(sent)))
@@ -224,17 +245,19 @@ class Batcher:
     async def _gathered(self, sent: Sent) -> list[Gathered]:
         return [one.gathered for one in await self.journal.members(sent.name)]
 
-    async def _ended(self, sent: Sent, found: Mapping[str, Answer | NotMade | InDoubt], why: str) -> None:
-        """Write down how each call ended and settle it, then end the batch."""
+    async def _ended(
+        self, sent: Sent, found: Mapping[str, Answer | NotMade | InDoubt], rest: NotMade | InDoubt
+    ) -> None:
+        """Write down how each call ended, `rest` for what has no result, and settle it; then end the batch."""
         charged: set[str] = set()
         ends: Counter[bool] = Counter()
         for member in await self.journal.members(sent.name):
             key = prompt_digest(member.gathered.question)
-            result = found.get(key, InDoubt(why=why or "the batch ended without a result for it"))
+            result = found.get(key, rest)
             await self._settled(sent, member, result, copy=key in charged)
             charged.add(key)
             ends[isinstance(result, Answer)] += 1
-        await self.journal.end(sent.name, why)
+        await self.journal.end(sent.name, "" if found else rest.why)
         state = "empty" if not ends[True] else "partial" if ends[False] else "whole"
         self.telemetry.add(BATCHES, 1, {"state": state})
 

@@ -248,7 +248,7 @@ def _slack(lane: str, rows: Iterable[LagRow]) -> Measure | None:
 
 
 def show(telemetry: Telemetry, ruling: MoneyRuling, levels: Mapping[str, int]) -> None:
-    """Show the figures as metrics; what is unknown is NaN."""
+    """Show the figures as metrics; what is unknown is NaN, a gauge that is not there."""
     shares = {one.workflow: one for one in ruling.in_force.shares}
     tiers = {(one.workflow, one.lane): one.tier for one in ruling.in_force.ceilings}
     for one in ruling.priced:

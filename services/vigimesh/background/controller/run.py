@@ -241,7 +241,7 @@ async def commit(
 
 
 def tell(controller: Controller, seat: Seat, rows: Sequence[LagRow], ruling: Ruling) -> None:
-    """Show the lag and the shares as metrics. What is unknown is NaN, which no sum and no comparison takes for a number."""
+    """Show the lag and the shares as metrics. What is unknown is NaN: the gauge is taken back, and no sum or comparison finds a number."""
     for row in rows:
         place = (row.stage, row.lane, row.workflow or "all")
         labels = dict(zip(("stage", "lane", "workflow"), place, strict=True))

@@ -152,10 +152,18 @@ def identifier_spans(text: str) -> Iterator[Span]:
 
 def _announced(text: str) -> Iterator[Span]:
     """Yield the value behind a word that announces one: whatever has a digit, and behind "MRN" and the like anything."""
-    for found in (*_ANNOUNCED.finditer(text), *_NUMBERED.finditer(text)):
+    for found in (*_announcements(text), *_NUMBERED.finditer(text)):
         value = found["value"].rstrip(".-/")
         if any(map(str.isdigit, value)):
             yield Span(found.start("value"), found.start("value") + len(value), "NUMBER")
+
+
+def _announcements(text: str) -> Iterator[re.Match[str]]:
+    """Yield what `_ANNOUNCED` finds, also where what follows one word announces itself: "her record number is MRN 881"."""
+    at = 0
+    while found := _ANNOUNCED.search(text, at):
+        yield found
+        at = found.end() if any(map(str.isdigit, found["value"])) else found.start("value")
 
 
 def _checked(text: str) -> Iterator[Span]:
