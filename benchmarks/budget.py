@@ -4,7 +4,8 @@
 paid call (`Payer.pay`: price, reserve, begin, ask, store the answer, settle) less that of the bare call of the same question
 by the same client: arrivals alternate between bare and paid, those two after one another, which first changes with the
 round. Both are counted from the scheduled arrival, so that no call waits uncounted for the one before. `added_p50_ms` and
-`added_p99_ms` are percentiles of these differences, pair by pair: what the machine delays one of the two by is in them.
+`added_p99_ms` are percentiles of these differences, pair by pair: what the machine delays one of the two by is in them. How much
+that is, *alike* says: the same of a bare call less the bare one before it, to which nothing was added.
 
 *overspend*: in rounds of another kind all calls are paid and one window of each workflow (day, month or minute) has a cap that
 runs out. Then the store's own log of commands gives the order in which it worked, and the answers of `reserve` are held
@@ -24,6 +25,7 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -199,6 +201,7 @@ async def alternating(bench: Bench, number: int, spread: int, point: str, share:
         if one.good and other.good and not one.warm
     ]
     _percentiles(bench.report, point, "added", [p - b for b, p in good])
+    _percentiles(bench.report, point, "alike", [b - before for (before, _), (b, _) in pairwise(good)])
     _percentiles(bench.report, point, "bare", [b for b, _ in good])
     _percentiles(bench.report, point, "paid", [p for _, p in good])
     if good:

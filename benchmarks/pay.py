@@ -7,7 +7,7 @@ import inspect
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -28,7 +28,7 @@ from vigimesh.clock import SystemClock
 from vigimesh.domain.budget.prices import shipped_prices, worst
 from vigimesh.domain.budget.values import Caps
 from vigimesh.domain.cascade.opinion import Model, second_opinion
-from vigimesh.domain.cascade.question import Answer, Question
+from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question
 from vigimesh.domain.cascade.tokens import prompt_bound
 from vigimesh.events.classes import Clock, Finding, Triage
 from vigimesh.ports import Budget, Journal, Models
@@ -76,6 +76,23 @@ class Watched:
         return [seconds * 1_000 for seconds, _, _ in self.seen[name]]
 
 
+class WatchedModels(Watched):
+    """A model's watch runs from the leave to go out on: what is made ready before is part of what the journal takes."""
+
+    async def ask(self, question: Question, leave: Awaitable[None]) -> Answer | NotMade | InDoubt:
+        """Ask, as soon as there is leave."""
+        begin_s = 0.0
+
+        async def given() -> None:
+            nonlocal begin_s
+            await leave
+            begin_s = time.perf_counter()
+
+        done: Answer | NotMade | InDoubt = await self._inner.ask(question, given())
+        self.seen["ask"].append((time.perf_counter() - begin_s, question, done))
+        return done
+
+
 @dataclass(slots=True, kw_only=True)
 class Counter:
     """A payer of one event loop and what it pays with; `bare` is the very client that it asks."""
@@ -104,7 +121,7 @@ async def counter(base: Ground, base_url: str) -> AsyncIterator[Counter]:
         models = OpenAIModels(base_url, "", clock=clock)
         stack.push_async_callback(models.close)
         books = Books(budget, journal, clock)
-        doors = Watched(budget), Watched(journal), Watched(models)
+        doors = Watched(budget), Watched(journal), WatchedModels(models)
         payer = Payer(
             budget=cast(Budget, doors[0]), journal=cast(Journal, doors[1]), models=cast(Models, doors[2]),
             objects=ObjectStore(base.urls.objects), prices=shipped_prices(), agreement=books, clock=clock,

@@ -74,12 +74,21 @@ class Door:
             return found
 
         async def hooked(*args: Any, **kwargs: Any) -> Any:
-            await self._process.step(f"{name}.before")
+            if name == "ask":
+                asked, leave = args
+                args = asked, self._given(leave)
+            else:
+                await self._process.step(f"{name}.before")
             done = await found(*args, **kwargs)
             await self._process.step(f"{name}.after")
             return done
 
         return hooked
+
+    async def _given(self, leave: Awaitable[None]) -> None:
+        """Ask is what goes out, not what is made ready."""
+        await leave
+        await self._process.step("ask.before")
 
 
 @dataclass

@@ -120,6 +120,61 @@ def test_every_question_is_asked_once_and_gets_its_own_answer(opened: Open) -> N
     asyncio.run(run())
 
 
+class Leave:
+    """Leave to go out, which a test gives when it likes; `awaited` is set once the call is ready and waits for it."""
+
+    def __init__(self) -> None:
+        self.awaited, self.given = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def waiting(self) -> None:
+        self.awaited.set()
+        await self.given
+
+
+def test_no_byte_goes_out_before_leave_is_given_and_the_seconds_count_from_then_on(opened: Open) -> None:
+    async def run() -> None:
+        async with opened() as world:
+            leave, loop = Leave(), asyncio.get_running_loop()
+            models, silent = world.models({}), world.models({"x-standin-fault": "hang"})
+            # A connection that lies open already is as little used.
+            assert isinstance(await models.ask(question("before")), Answer)
+            slow, quick = question("slow", deadline_s=SHORT_S), question("quick", deadline_s=120)
+            ready_s = loop.time()
+            asking = [asyncio.create_task(silent.ask(slow, leave.waiting()))]
+            await leave.awaited.wait()
+            leave.awaited.clear()
+            asking.append(asyncio.create_task(models.ask(quick, leave.waiting())))
+            await leave.awaited.wait()
+            await until_async(lambda: loop.time() > ready_s + SHORT_S, what="its seconds, had they begun")
+            assert (world.calls(slow), world.calls(quick)) == (0, 0)
+            given_s = loop.time()
+            leave.given.set_result(None)
+            assert not isinstance(await asking[0], Answer)
+            assert loop.time() >= given_s + SHORT_S
+            assert isinstance(await asking[1], Answer)
+            assert world.calls(quick) == 1
+            await silent.close()
+            await models.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ends", ["the call", "its leave"])
+def test_cancelled_before_it_may_go_nothing_was_made(opened: Open, ends: str) -> None:
+    async def run() -> None:
+        async with opened() as world:
+            models, leave = world.models({}), Leave()
+            asking = asyncio.create_task(models.ask(question(), leave.waiting()))
+            await leave.awaited.wait()
+            (asking if ends == "the call" else leave.given).cancel()
+            await asyncio.wait([asking])
+            assert asking.cancelled()
+            assert (world.calls(question()), world.open()) == (0, 0)
+            await models.close()
+
+    asyncio.run(run())
+
+
 class CancelledAt:
     """Runs a call and cancels its task at the `nth` place where it waits."""
 

@@ -38,6 +38,16 @@ class UsesBeforeItStores(Payer):
         return Paid(call_id=call.call_id, at=call.at, answer=answer, cost_micro=0, currency=price.currency)
 
 
+class GoesWithoutLeave(Payer):
+    """Makes the call as soon as it is ready, while the journal may still refuse it."""
+
+    async def _made(self, wanted: Any, call: PaidCall, price: Price, held: Any, leave: Any) -> Paid | Unpaid:
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        given.set_result(None)
+        del leave
+        return await super()._made(wanted, call, price, held, given)
+
+
 class CallsOnWhatItFinds(Payer):
     """Takes another's reservation for its own."""
 
@@ -61,6 +71,7 @@ PLANTED: dict[str, tuple[Place, str]] = {
     "forget the epoch": (replace(PLACE, books=ForgetsTheEpoch), "epoch"),
     "use before it is stored": (replace(PLACE, payer=UsesBeforeItStores), "stored first"),
     "settle behind the next": (replace(PLACE, payer=SettlesBehindTheNext), "next of the case"),
+    "go without leave": (replace(PLACE, payer=GoesWithoutLeave), "crash"),
     "call on another's reservation": (replace(PLACE, payer=CallsOnWhatItFinds), "lapsed"),
 }
 

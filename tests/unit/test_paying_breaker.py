@@ -26,7 +26,7 @@ class Says:
 
     reply: NotMade
 
-    async def ask(self, question: Question) -> NotMade:
+    async def ask(self, question: Question, leave: Awaitable[None] | None = None) -> NotMade:
         return self.reply
 
     async def close(self) -> None: ...

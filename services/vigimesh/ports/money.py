@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -44,12 +44,17 @@ from vigimesh.domain.cascade.question import Answer, InDoubt, NotMade, Question,
 class Models(Protocol):
     """Puts a question to a large model, once: it never retries, because a retry may be billed again."""
 
-    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+    async def ask(
+        self, question: Question, leave: Awaitable[None] | None = None
+    ) -> Answer | NotMade | InDoubt:
         """Return within `question.deadline_s` seconds how the question ended; raises nothing of its own.
 
         *Answer*: whole, with the tokens it used. *NotMade*: nothing is owed (429, 503, no connection, a request that was
         refused). *InDoubt*: it may have been billed (500, 502, 504, time-out, cut, unreadable, without usage). Cancelled,
         it leaves no connection open, and the call is in doubt as well.
+
+        With `leave` the question is made ready at once, and no byte goes out before that is given; the seconds count from then on.
+        Cancelled before, or where `leave` is, nothing was made.
         """
         ...
 

@@ -43,7 +43,7 @@ from vigimesh.domain.budget.calls import (
     PaidCall,
 )
 from vigimesh.domain.budget.lapse import is_of, reserved_at
-from vigimesh.domain.budget.money import exact_text, is_amount
+from vigimesh.domain.budget.money import is_amount
 from vigimesh.domain.budget.prices import Price, PriceBook, cost, worst
 from vigimesh.domain.budget.rule import SWEPT
 from vigimesh.domain.budget.values import Denied, NotReserved, Shut
@@ -69,6 +69,7 @@ from vigimesh.tool_executor.purchase import (
     ask_of,
     call_of,
     lease_s,
+    room_of,
 )
 
 _log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ class Payer:
         if isinstance(told, Shut):
             return None
         if isinstance(told, Denied):
-            return await self._looked_up(wanted, at, "denied", _room(told), retry_at=told.opens_at)
+            return await self._looked_up(wanted, at, "denied", room_of(told), retry_at=told.opens_at)
         until = told.until
         held = _Held(until=until, mine=until == ask.until)
         if until <= self.clock.now():
@@ -183,28 +184,39 @@ class Payer:
     async def _begin(
         self, wanted: Purchase, call: PaidCall, price: Price, held: _Held
     ) -> Paid | Unpaid | None:
+        leave: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Made ready while the journal writes, from its first wait on; it goes when there is leave.
+        made = self._uninterrupted(lambda: self._made(wanted, call, price, held, leave))
         try:
-            begun = await self.journal.begin_in_turn(call, self._patience(wanted))
-        except Transient as error:
-            self.agreement.doubt(call.epoch)
-            return _unpaid(call, "away", error.what)
-        if isinstance(begun, Shut):
-            return None
-        if not isinstance(begun, Begun):
-            return await self._found(call, begun, price.currency, held)
-        if min(held.until, begun.until) <= self.clock.now():
-            return await self._given_up(call, "its lease ran out before it was made", held)
-        # Nothing stops this half-way: whoever is cancelled does not wait for it, and its answer is found by the next try.
-        return await self._uninterrupted(lambda: self._made(wanted, call, price, held))
+            try:
+                begun = await self.journal.begin_in_turn(call, self._patience(wanted))
+            except Transient as error:
+                self.agreement.doubt(call.epoch)
+                return _unpaid(call, "away", error.what)
+            if isinstance(begun, Shut):
+                return None
+            if not isinstance(begun, Begun):
+                return await self._found(call, begun, price.currency, held)
+            if min(held.until, begun.until) <= self.clock.now() or made.cancelled():
+                return await self._given_up(call, "its lease or its process ended before it was made", held)
+            # Nothing stops this half-way: whoever is cancelled does not wait for it, and its answer is found by the next try.
+            self._breakers.made(call.model, call.call_id)
+            leave.set_result(None)
+            return await made
+        finally:
+            leave.cancel()
 
-    async def _made(self, wanted: Purchase, call: PaidCall, price: Price, held: _Held) -> Paid | Unpaid:
+    async def _made(
+        self, wanted: Purchase, call: PaidCall, price: Price, held: _Held, leave: asyncio.Future[None]
+    ) -> Paid | Unpaid:
         """Make the call and write down how it ended; cut off by `close`, it is in doubt."""
-        self._breakers.made(call.model, call.call_id)
         try:
-            reply = await self.models.ask(wanted.question)
+            reply = await self.models.ask(wanted.question, leave)
+            await leave  # what needs no connection may be said before
         except asyncio.CancelledError:
-            with suppress(VigimeshError):
-                await self.journal.in_doubt(call.call_id, "cut off when its process ended")
+            if leave.done() and not leave.cancelled():
+                with suppress(VigimeshError):
+                    await self.journal.in_doubt(call.call_id, "cut off when its process ended")
             raise
         self._breakers.replied(call.model, reply)
         return await self._ended(call, reply, price, held)
@@ -332,8 +344,8 @@ class Payer:
         body = write_answer(answer)
         return body if len(body) <= MAX_ANSWER_BYTES else ByDigest(digest=self.objects.put(body))
 
-    async def _uninterrupted(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Wait for work that goes on where whoever waits is cancelled; a turn of the loop less than behind a shield."""
+    def _uninterrupted(self, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
+        """Begin work that goes on where whoever waits is cancelled; a turn of the loop less than behind a shield."""
         told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         async def tell() -> None:
@@ -351,7 +363,7 @@ class Payer:
                 told.set_exception(error)
 
         self._alone(tell()).add_done_callback(ended)
-        return await told
+        return told
 
     def _alone(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(work)
@@ -375,20 +387,6 @@ def _cost(price: Price, answer: Answer, reserved: int) -> int:
     """Return what an answer cost; what was reserved when that is no amount that could be booked."""
     amount = cost(price, answer.tokens)
     return amount if is_amount(amount) else reserved
-
-
-def _room(denied: Denied) -> str:
-    if denied.window == "minute":
-        return f"{denied.cap_micro} calls a minute are made"
-    if denied.cause == "overrun":
-        return f"a call cost more than was reserved, which closed this {denied.window}"
-    left = denied.cap_micro - denied.recorded_micro - denied.open_micro
-    told = f"{exact_text(denied.asked_micro)} asked, {exact_text(max(0, left))} left of the {denied.window}"
-    return (
-        f"{told} while calls under way hold {exact_text(denied.open_micro)}"
-        if denied.cause == "held"
-        else told
-    )
 
 
 def _unpaid(

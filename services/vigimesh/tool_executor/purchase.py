@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from vigimesh.domain.budget.calls import PaidCall
 from vigimesh.domain.budget.lapse import MAX_LEASE_S
-from vigimesh.domain.budget.values import Ask, Caps
+from vigimesh.domain.budget.money import exact_text
+from vigimesh.domain.budget.values import Ask, Caps, Denied
 from vigimesh.domain.cascade.narrative import FACTS_ALONE
 from vigimesh.domain.cascade.opinion import Model
 from vigimesh.domain.cascade.question import Answer, Question, Tokens, prompt_digest
@@ -142,6 +143,21 @@ class Unpaid:
     def why(self) -> str:
         """The reason in words, and what is known besides."""
         return REASONS[self.reason] + (f" ({self.detail})" if self.detail else "")
+
+
+def room_of(denied: Denied) -> str:
+    """Return in words why the budget has no room."""
+    if denied.window == "minute":
+        return f"{denied.cap_micro} calls a minute are made"
+    if denied.cause == "overrun":
+        return f"a call cost more than was reserved, which closed this {denied.window}"
+    left = denied.cap_micro - denied.recorded_micro - denied.open_micro
+    told = f"{exact_text(denied.asked_micro)} asked, {exact_text(max(0, left))} left of the {denied.window}"
+    return (
+        f"{told} while calls under way hold {exact_text(denied.open_micro)}"
+        if denied.cause == "held"
+        else told
+    )
 
 
 def lease_s(question: Question) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from vigimesh.adapters.models.replies import MAX_REPLY_BYTES, cut, meaning_of, not_sent
@@ -38,8 +38,12 @@ class MemoryModels:
     calls: Counter[str] = field(default_factory=Counter)
     open: int = 0
 
-    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+    async def ask(
+        self, question: Question, leave: Awaitable[None] | None = None
+    ) -> Answer | NotMade | InDoubt:
         """Ask once, as `OpenAIModels.ask` does."""
+        if leave is not None:
+            await leave
         reply = self.serve(question)
         if reply is None:
             return not_sent("the connection failed: ConnectError")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, Literal
 
 import httpx2
@@ -89,7 +89,9 @@ class OpenAIModels:
         """Show neither address nor key."""
         return "OpenAIModels()"
 
-    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+    async def ask(
+        self, question: Question, leave: Awaitable[None] | None = None
+    ) -> Answer | NotMade | InDoubt:
         """Ask once, and end within `question.deadline_s` seconds whatever the endpoint does. Raises nothing of its own.
 
         Cancelled, it closes its connection and lets the cancellation through: the caller's call is then in doubt.
@@ -97,7 +99,14 @@ class OpenAIModels:
         progress = Progress()
         PROGRESS.set(progress)
         try:
-            async with asyncio.timeout(question.deadline_s):
+            async with asyncio.timeout(None) as bound:
+
+                async def may_go() -> None:
+                    if leave is not None:
+                        await leave
+                    bound.reschedule(asyncio.get_running_loop().time() + question.deadline_s)
+
+                progress.may_go = may_go
                 return await self._once(question, progress)
         except TimeoutError:
             return self._broke_off(progress, f"no answer within {question.deadline_s:g} s")

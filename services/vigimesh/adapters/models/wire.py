@@ -8,7 +8,7 @@ each request, and its layers build a request's address and headers several times
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from select import POLLIN, poll
@@ -32,10 +32,16 @@ MAX_FIELD_CHARACTERS = 65_536
 _BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
+async def _at_once() -> None:
+    """Let a call go."""
+
+
 @dataclass(slots=True)
 class Progress:
     """How far one call came."""
 
+    #: Waited for before a connection is had.
+    may_go: Callable[[], Awaitable[None]] = _at_once
     #: A connection was had for it: from then on a byte of it may be out.
     written: bool = False
     status: int | None = None
@@ -71,6 +77,7 @@ class _Connections(aiohttp.TCPConnector):
 
     async def connect(self, *asked: Any, **more: Any) -> Connection:
         """Lend a connection; from then on a byte may be out."""
+        await PROGRESS.get().may_go()
         # Not for ever: each time round one of a bounded number is dropped.
         while True:
             lent = await super().connect(*asked, **more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -139,7 +139,9 @@ class ByName:
         """Join to some endpoints, by the names of their models."""
         self._routes = routes
 
-    async def ask(self, question: Question) -> Answer | NotMade | InDoubt:
+    async def ask(
+        self, question: Question, leave: Awaitable[None] | None = None
+    ) -> Answer | NotMade | InDoubt:
         """See `ports.Models`; a model that nobody has is not asked."""
         there = self._routes.get(question.model)
         if there is None:
@@ -148,7 +150,7 @@ class ByName:
                 mend="name it in the settings",
                 code="VM-1620",
             )
-        return await there.ask(question)
+        return await there.ask(question, leave)
 
     async def close(self) -> None:
         """Close all of them, each once."""
