@@ -297,6 +297,8 @@ def test_the_cause_of_an_end_is_found_in_its_log(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert last_cause(log) == "vigimesh.a: VM-1303 too slow, or another"
+    # A process that came later, and was killed before it said anything, did not end of what the one before said.
+    assert last_cause(log, log.stat().st_size) == "nothing was written to its log"
 
 
 def test_a_broker_was_killed_when_it_left_no_mark_of_a_clean_stop(tmp_path: Path) -> None:

@@ -120,13 +120,15 @@ def test_the_pause_doubles_up_to_a_bound(deaths: int, pause_s: float) -> None:
 
 
 def test_a_killed_program_is_started_again_when_its_pause_is_over(tmp_path: Path) -> None:
-    clock, told = HandClock(), list[Restart]()
-    fleet = Fleet({"router": program(tmp_path, SLEEPS)}, on_restart=told.append, clock=clock)
+    clock, told, router = HandClock(), list[Restart](), program(tmp_path, SLEEPS)
+    router.log.write_text("vigimesh.a: VM-1303 why an earlier one ended\n", encoding="utf-8")
+    fleet = Fleet({"router": router}, on_restart=told.append, clock=clock)
     with running(fleet):
         (first,) = fleet.pids().values()
         os.kill(first, signal.SIGKILL)
         until(lambda: told, "word of the death")
         assert (told[0].stage, told[0].status, told[0].deaths, told[0].pause_s) == ("router", -9, 1, 0.5)
+        assert "VM-1303" not in told[0].cause
         clock.at_s = 0.49
         looks = clock.reads + 3
         until(lambda: clock.reads >= looks, "three more looks")

@@ -192,18 +192,18 @@ def stop_all(slots: Sequence[Slot], *, by_force: bool = False) -> None:
 _TELLING = ("VM-", "Exception", "ERROR", "FATAL", "rror:")
 
 
-def last_cause(log: Path) -> str:
-    """Return the last line of a log that speaks of an error, else its last line.
+def last_cause(log: Path, begun_at: int = 0) -> str:
+    """Return the last line of a log that speaks of an error, else its last line; of what stands there from a byte on.
 
     An error of ours comes after what a client wrote about it, which names one cause where several may be.
     """
     try:
         with log.open("rb") as source:
-            source.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            source.seek(max(begun_at, log.stat().st_size - TAIL_BYTES))
             lines = [
                 line.strip() for line in source.read().decode(errors="replace").splitlines() if line.strip()
             ]
     except OSError:
         return "no log was written"
     telling = [line for line in lines if any(word in line for word in _TELLING)]
-    return (telling or lines or ["the log is empty"])[-1][:CAUSE_MAX_CHARS]
+    return (telling or lines or ["nothing was written to its log"])[-1][:CAUSE_MAX_CHARS]

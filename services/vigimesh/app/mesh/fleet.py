@@ -150,6 +150,13 @@ class _Berth:
     deaths: int = 0
     last_status: int = 0
     not_before_s: float = field(default=float("-inf"))
+    #: Where in its log this process began: what an earlier one said is not why it ended.
+    log_begun_at: int = 0
+
+    @property
+    def cause(self) -> str:
+        """Why it ended, by its log."""
+        return last_cause(self.program.log, self.log_begun_at)
 
     @property
     def pid(self) -> int:
@@ -290,9 +297,8 @@ class Fleet:
         berth.deaths = 1 if now_s - berth.born_s >= self._pace.steady_s else berth.deaths + 1
         pause_s = self._pace.pause_s(berth.deaths)
         berth.not_before_s = now_s + pause_s
-        cause = last_cause(berth.program.log)
         self._on_restart(
-            Restart(stage=stage, status=status, deaths=berth.deaths, pause_s=pause_s, cause=cause)
+            Restart(stage=stage, status=status, deaths=berth.deaths, pause_s=pause_s, cause=berth.cause)
         )
 
     def _launch(self, berth: _Berth) -> None:
@@ -302,6 +308,7 @@ class Fleet:
         program.port_file.unlink(missing_ok=True)
         _rotate(program.log)
         with program.log.open("ab") as output:
+            berth.log_begun_at = output.tell()
             berth.process = self._forked(program, output.fileno()) or subprocess.Popen(
                 program.argv,
                 env=dict(program.environment),
@@ -350,7 +357,7 @@ class Fleet:
         berth = self._berths[stage]
         return {
             "code": "VM-1707",
-            "what": f"worker {stage} {how} (died {berth.deaths} times): {last_cause(berth.program.log)}",
+            "what": f"worker {stage} {how} (died {berth.deaths} times): {berth.cause}",
             "where": str(berth.program.log),
             "todo": "correct what the end of that log says, and start again",
         }
