@@ -141,7 +141,7 @@ def _draft(of: Pass, told: Sequence[Told]) -> tuple[Draft, str]:
         return fallen, f"no model was asked: {_unasked(of)}"
     last = told_of(told[-1])
     if isinstance(last, Unpaid):
-        return fallen, f"the model was not asked: {last.why}"
+        return fallen, f"no draft was bought: {last.why}"
     _, basis = basis_of(told[-1]) or (STEP, Basis())
     found = read_draft(last.answer.text, of.sources, last.answer.model or "a model", basis.prompt)
     again = ", asked once more" if len(told) > 1 else ""
