@@ -97,9 +97,9 @@ def history(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the record of each day: what `look` found, and each gate that moved.
+    """Show the record of each day and each gate that moved.
 
-    The recall that the labels bore out, the misses, the price of the sample; from the audit, the oldest first.
+    What a look found: the recall that the labels bore out, the misses, the price of the sample; from the audit, the oldest first.
     """
     found = _room(data).history(days)
     if as_json:
