@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from vigimesh.errors import Misconfigured, Transient
 from vigimesh.events.envelope import from_headers
 from vigimesh.events.topics import groups
 
-__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "fetch", "scan", "settle", "since"]
+__all__ = ["Bounds", "Row", "bounds", "committed_offsets", "fetch", "scan", "scan_since", "settle"]
 
 #: Records taken from the client in one call: larger gained nothing when measured.
 _BATCH = 2_000
@@ -79,6 +80,21 @@ def scan(
         consumer.close()
 
 
+def scan_since(bootstrap: Broker, topics: Sequence[str], moment: datetime) -> Iterator[Row]:
+    """Yield every committed record of `topics` from the first that was appended since `moment` on. Raises as `scan` does."""
+    asking = _consumer(bootstrap)
+    try:
+        parts = _parts(asking, topics, _where(bootstrap))
+        found = offsets_at(asking, parts, int(moment.timestamp() * 1_000), _ASK_S)
+    except KafkaException as error:
+        raise _away(_where(bootstrap), error) from error
+    finally:
+        asking.close()
+    # Without a record since then there is nothing to read.
+    firsts = {part: offset for part, offset in found.items() if offset >= 0}
+    yield from scan(bootstrap, topics, from_offsets=firsts, only=firsts)
+
+
 def fetch(
     bootstrap: Broker, wanted: Mapping[Part, Sequence[int]], *, clock: Clock | None = None
 ) -> Iterator[Row]:
@@ -130,18 +146,6 @@ def bounds(bootstrap: Broker, topics: Sequence[str]) -> Bounds:
     finally:
         asking.close()
     return {part: (firsts[part], ends[part]) for part in parts}
-
-
-def since(bootstrap: Broker, topics: Sequence[str], moment_ms: int) -> dict[Part, int]:
-    """Return the first offset since so many ms of the epoch (append time), of the partitions that have one. Raises as `bounds` does."""
-    asking = _consumer(bootstrap)
-    try:
-        found = offsets_at(asking, _parts(asking, topics, _where(bootstrap)), moment_ms, _ASK_S)
-    except KafkaException as error:
-        raise _away(_where(bootstrap), error) from error
-    finally:
-        asking.close()
-    return {part: offset for part, offset in found.items() if offset >= 0}
 
 
 def settle(bootstrap: Broker, topics: Sequence[str], *, within_s: float, clock: Clock | None = None) -> bool:

@@ -102,7 +102,7 @@ class Cascade:
     """What a workflow wants of the small tier before it may settle a case alone.
 
     `recall` at `confidence` is what must be shown of it at least: by a certificate, or by labels where none holds. Its threshold is that of a
-    certificate of `threshold_recall`, which may be higher: a gate that stands at its limit is opened by honest labels once in five times. From
+    certificate of `threshold_recall`, which may be higher: a gate that stands at its limit is opened by honest labels one time in seven. From
     the probability `serious_at` on a case is serious without a large model, never where that is `None`.
     """
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from vigimesh.adapters.kafka.desks.orders import SETTLE_S, write_whole
-from vigimesh.adapters.kafka.history import scan, settle, since
+from vigimesh.adapters.kafka.history import scan, scan_since, settle
 from vigimesh.adapters.kafka.producer import KafkaProducer
-from vigimesh.errors import Transient
+from vigimesh.errors import Refused, Transient
 from vigimesh.events.classes import AuditRecorded
 from vigimesh.events.codec import Codec
 from vigimesh.events.envelope import source_of
@@ -22,6 +23,7 @@ from vigimesh.loop.broker import Producer, Write
 LABELLING = "vigimesh.operator.cascade"
 SAMPLE, LABEL, GATE = (topic(f"cascade.{name}") for name in ("sample", "label", "gate"))
 AUDIT, OPERATOR = topic("audit"), source_of("operator")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +87,17 @@ class CascadeDesk:
 
     def audits(self, begin: datetime) -> Iterator[Said]:
         """Yield what operators left in the audit since a moment, in no order. Raises as `held` does, but for VM-2705."""
-        first = since(self._base, [AUDIT], round(begin.timestamp() * 1_000))
-        for row in scan(self._base, [AUDIT], from_offsets=first, only=first):
-            if row.headers.source == OPERATOR and row.value is not None:
-                yield Said(at=row.headers.time, key=row.key, record=self._codec.decode(AUDIT, row.value))
+        for row in scan_since(self._base, [AUDIT], begin):
+            if row.headers.source != OPERATOR or row.value is None:
+                continue
+            try:
+                record = self._codec.decode(AUDIT, row.value)
+            except Refused as error:  # one that nobody can read hides none of the others
+                _log.warning(
+                    "a record of %s at %s/%d cannot be read: %s", AUDIT, row.partition, row.offset, error.what
+                )
+                continue
+            yield Said(at=row.headers.time, key=row.key, record=record)
 
     async def give(self, make: Make) -> None:
         """Write what `make` says of all that is held, in one transaction.

@@ -7,10 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-from vigimesh.adapters.kafka.client import CALL_S, away
-from vigimesh.adapters.kafka.history import scan, settle
+from vigimesh.adapters.kafka.history import scan_since, settle
 from vigimesh.adapters.kafka.orders import OPERATOR_S, OrderBook
 from vigimesh.adapters.kafka.producer import KafkaProducer
 from vigimesh.clock import Clock
@@ -124,24 +121,9 @@ def operators_orders(
         raise Transient("VM-1735", what=f"a transaction stays open for over {SETTLE_S:g} s", where=_THROTTLE,
                         todo="see `vigimesh transactions list`, then order again")  # fmt: skip
     book = OrderBook()
-    for row in scan(base, [_THROTTLE], from_offsets=_since(base, now - timedelta(seconds=OPERATOR_S))):
+    for row in scan_since(base, [_THROTTLE], now - timedelta(seconds=OPERATOR_S)):
         if row.value is not None:
             with suppress(Refused):  # no order of ours; workers pass it over as well
                 book.take(codec.decode(_THROTTLE, row.value), row.at)
     found = (order for lane in LANES for order in book.in_force(lane, now))
     return {(order.lane, order.workflow): order for order in found if order.by}
-
-
-def _since(base: Mapping[str, Any], moment: datetime) -> dict[tuple[str, int], int]:
-    """Return where reading begins: an operator's order from before `moment` is in force no longer."""
-    consumer = Consumer({**base, "group.id": ORDERING, "enable.auto.commit": False})
-    try:
-        asked = TopicPartition(_THROTTLE, 0, int(moment.timestamp() * 1000))
-        (found,) = consumer.offsets_for_times([asked], timeout=CALL_S)
-        # Without a record since then, the end: there is nothing to read.
-        _, end = consumer.get_watermark_offsets(TopicPartition(_THROTTLE, 0), timeout=CALL_S)
-    except KafkaException as error:
-        raise away(error, _THROTTLE) from error
-    finally:
-        consumer.close()
-    return {(_THROTTLE, 0): found.offset if found.offset >= 0 else end}
